@@ -1,0 +1,123 @@
+"""A handoff, its states and the legal moves between them. Which move to make is decided elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from rules.model import OnTimeout, Priority, Verdict
+
+State: TypeAlias = Literal["waiting", "leased", "held", "resolved", "handed_back", "expired"]
+
+OPEN: frozenset[State] = frozenset({"waiting", "leased", "held"})
+ENDED: frozenset[State] = frozenset({"resolved", "handed_back", "expired"})
+
+Kind: TypeAlias = Literal["review", "hold", "escalate"]
+# Weakest first. A handoff only grows: a second reason may make a review a hold, and either an escalation.
+KINDS: tuple[Kind, ...] = ("review", "hold", "escalate")
+
+# verb -> the states it may start from and the state it ends in. The Lua scripts name the same verbs, and tests hold
+# the two equal. `lapse` ends the claim of a silent operator, `expire` and `reroute` are what a missed deadline does.
+MOVES: dict[str, tuple[frozenset[State], State]] = {
+    "claim": (frozenset({"waiting"}), "leased"),
+    "renew": (frozenset({"leased", "held"}), "leased"),
+    "hold": (frozenset({"leased", "held"}), "held"),
+    "release": (frozenset({"leased", "held"}), "waiting"),
+    "transfer": (frozenset({"leased", "held"}), "waiting"),
+    "reply": (frozenset({"leased", "held"}), "leased"),
+    "resolve": (frozenset({"leased", "held"}), "resolved"),
+    "hand_back": (frozenset({"leased", "held"}), "handed_back"),
+    "lapse": (frozenset({"leased", "held"}), "waiting"),
+    "expire": (frozenset({"waiting"}), "expired"),
+    "reroute": (frozenset({"waiting"}), "waiting"),
+}
+
+Action: TypeAlias = Literal["approve", "edit", "reject", "answer", "take_over", "hand_back", "timeout"]
+# What an operator may answer to `resolve`; `hand_back` and `timeout` are the two other ways in which a handoff ends.
+ACTIONS: tuple[Action, ...] = ("approve", "edit", "reject", "answer", "take_over")
+OutcomeWord: TypeAlias = Literal["needed", "not_needed", "too_late", "unclear"]
+OUTCOMES: tuple[OutcomeWord, ...] = ("needed", "not_needed", "too_late", "unclear")
+FLAGS: tuple[str, ...] = ("customer_had_to_repeat", "wrong_queue", "missing_context")
+
+
+def moves_from(state: State) -> tuple[str, ...]:
+    """Return the verbs that are legal for a handoff in this state, in the table's order."""
+    return tuple(verb for verb, (starts, _) in MOVES.items() if state in starts)
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One decided turn that asked for this handoff; the first opened it, later ones joined."""
+
+    decision_id: str
+    turn_id: str
+    verdict: Verdict
+    rule_ids: tuple[str, ...]
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What an operator said to the customer; `number` counts from 1 within the handoff."""
+
+    number: int
+    text: str
+    by: str
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """How a handoff ended, typed for the waiting agent.
+
+    `edited` is what to send or run instead: `{"reply": text}` or `{"tool_call": {"name", "args"}}`; `facts` is what the
+    operator learned and hands back; `may_retry` tells whether the agent may try the held action again. `verdict` and
+    `say` are those of `on_timeout` when nobody came.
+    """
+
+    action: Action
+    by: str
+    at_ms: int
+    outcome: OutcomeWord | None = None
+    text: str | None = None
+    edited: Mapping[str, object] | None = None
+    root_cause: str | None = None
+    flags: tuple[str, ...] = ()
+    facts: Mapping[str, object] | None = None
+    may_retry: bool | None = None
+    verdict: str | None = None
+    say: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Handoff:
+    """One conversation's wait for, or time with, a person. At most one is open in a conversation.
+
+    `score_ms` is the virtual deadline that orders the queue: lower goes first. `version` rises with every move, so a
+    token issued for an earlier one is known to be stale. `on_timeout` is what the waiting agent was promised.
+    """
+
+    handoff_id: str
+    tenant: str
+    conversation_id: str
+    kind: Kind
+    state: State
+    queue: str
+    priority: Priority
+    opened_at_ms: int
+    expires_at_ms: int
+    score_ms: int
+    on_timeout: OnTimeout
+    reasons: tuple[Reason, ...]
+    version: int = 1
+    locale: str | None = None
+    holder: str | None = None
+    lease_expires_at_ms: int | None = None
+    claimed_at_ms: int | None = None
+    reserved_for: str | None = None
+    hold_reason: str | None = None
+    rerouted: bool = False
+    replies: tuple[Reply, ...] = ()
+    resolution: Resolution | None = None
+    ended_at_ms: int | None = None

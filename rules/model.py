@@ -1,0 +1,199 @@
+"""What rule files say, as frozen values: conditions, rules, topics, queues. Nothing is read or computed here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from rules.turn import Scalar
+
+Verdict: TypeAlias = Literal["continue", "review", "hold", "escalate", "held_by_human"]
+# Weakest first: the strongest verdict of the rules that fired is the turn's verdict.
+VERDICTS: tuple[Verdict, ...] = ("continue", "review", "hold", "escalate", "held_by_human")
+# The agent must not send its draft nor run its proposed tool calls under these.
+STOPPING: frozenset[Verdict] = frozenset({"hold", "escalate", "held_by_human"})
+
+Priority: TypeAlias = Literal["low", "normal", "high", "urgent"]
+PRIORITIES: tuple[Priority, ...] = ("low", "normal", "high", "urgent")
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A place in a rule file: lines and columns count from 1; `end_column` is past the last character."""
+
+    file: str
+    line: int
+    column: int
+    end_column: int
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """How far back an aggregate looks, the present turn included: a number of turns or a span of time."""
+
+    turns: int | None = None
+    span_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Aggregate:
+    """A number over the conversation: `count(confidence < 0.5) over 10 turns`, `avg(sentiment) over 10m`.
+
+    `of` is the inner comparison for count and streak, the name of a numeric signal for min, max, avg and last.
+    """
+
+    function: Literal["count", "streak", "min", "max", "avg", "last"]
+    of: Compare | str
+    window: Window
+
+
+@dataclass(frozen=True, slots=True)
+class Compare:
+    """One comparison, `left operator operand`. Unknown on the left makes it false, whatever the operator.
+
+    `operand` is a number, text, bool or None (for `is unknown`), or a tuple for `in` and `not in`. `threshold` names
+    the threshold the number came from. Inside a `tool_call` block `left` is one of CALL_SIGNALS or `args.NAME`.
+    """
+
+    left: str | Aggregate
+    operator: str
+    operand: Scalar | tuple[Scalar, ...] | None
+    text: str
+    span: Span
+    threshold: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CallMatch:
+    """True when at least one tool call of the turn meets `condition` all by itself."""
+
+    condition: Condition
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class All:
+    """Every part holds."""
+
+    parts: tuple[Condition, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Any:
+    """At least one part holds."""
+
+    parts: tuple[Condition, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """The part is known not to hold: `not` over an unknown is not true either, so absence never escalates.
+
+    The same as pushing the negation down to the comparisons and taking each one's opposite (Kleene's strong logic).
+    """
+
+    part: Condition
+
+
+Condition: TypeAlias = Compare | CallMatch | All | Any | Not
+
+Words: TypeAlias = Mapping[str, str]  # language tag -> what the agent says
+
+
+@dataclass(frozen=True, slots=True)
+class OnTimeout:
+    """What happens when nobody came by the deadline.
+
+    `verdict`: `continue` (the agent may go on), `deny` (the held draft is refused), `callback` (a person will call),
+    or `escalate` (move to `queue` with a fresh deadline; once only, then `callback`).
+    """
+
+    verdict: Literal["continue", "deny", "callback", "escalate"]
+    say: Words
+    queue: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """Where handoffs wait, and the promise made to those who wait there."""
+
+    name: str
+    answer_within_ms: int
+    on_timeout: OnTimeout
+    needs: tuple[str, ...] = ()
+    say: Words = field(default_factory=dict)
+    title: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """Something a text can be about. `inside` tells which texts are read: the customer's message, the draft reply."""
+
+    name: str
+    regulated: bool = False
+    source: str | None = None
+    phrases: tuple[str, ...] = ()
+    patterns: tuple[str, ...] = ()
+    unless: tuple[str, ...] = ()  # phrases that, around a hit, take it back
+    means: str | None = None  # `asks_for_person` makes the topic feed that signal
+    inside: frozenset[str] = frozenset({"message"})
+
+
+@dataclass(frozen=True, slots=True)
+class Then:
+    """What a rule asks for. `queue` is None only for `continue`; `answer_within_ms` and `on_timeout` fall back to the
+    queue's, `say` too."""
+
+    verdict: Verdict
+    queue: str | None = None
+    priority: Priority = "normal"
+    answer_within_ms: int | None = None
+    on_timeout: OnTimeout | None = None
+    say: Words = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Mode:
+    """How much of a rule is live: `percent` of the conversations, 100 for live, 0 for shadow."""
+
+    percent: int = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A condition and what to do when it holds. `regulated` is true when it asks for a regulated topic."""
+
+    id: str
+    why: str
+    when: Condition
+    then: Then
+    mode: Mode
+    span: Span
+    regulated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SignalDeclaration:
+    """A signal that a rule file declares: sent in `turn.signals`, or in `turn.customer` for `customer.NAME`."""
+
+    name: str
+    type: Literal["number", "text", "bool", "set"]
+    why: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RuleFiles:
+    """All rule files of one directory, read and checked but not yet indexed.
+
+    `rules` stand in order of precedence: strongest verdict first, then highest priority, then as written.
+    `hash` is the sha256 (hex) of the files' names and texts.
+    """
+
+    hash: str
+    thresholds: Mapping[str, float]
+    topics: Mapping[str, Topic]
+    queues: Mapping[str, Queue]
+    signals: Mapping[str, SignalDeclaration]
+    rules: tuple[Rule, ...]
+    timezone: str = "UTC"

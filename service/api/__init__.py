@@ -1,0 +1,1 @@
+"""The edge for programs: JSON in, a flow, JSON out. Nothing is decided here."""
