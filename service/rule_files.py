@@ -1,0 +1,128 @@
+"""Rule files from a directory: reading and bounding them; what they mean is found out in `rules`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from rules.compile import compile_files
+from rules.errors import Problem, RuleFileInvalid
+from rules.evaluate import Ruleset, build
+
+# The rule files that ship with Handrail, in the installed package as in the checkout.
+LIBRARY = Path(__file__).resolve().parent.parent / "rules" / "library"
+ENDINGS = (".yaml", ".yml")
+TESTS_ENDINGS = (".tests.yaml", ".tests.yml")
+# 10,000 rules of 400 bytes in one file are 4 MB; anything larger is not a rule file someone wrote.
+FILE_BYTES_MAX = 8_388_608
+# A directory of rules is read by people; past this count the wrong directory was named.
+FILES_MAX = 1_000
+
+
+class RulesUnreadable(Exception):
+    """Rule files that cannot be read at all: `path` says which, `fact` why, `hint` what to do."""
+
+    def __init__(self, path: Path, fact: str, hint: str) -> None:
+        super().__init__(f"{path}: {fact}; {hint}")
+        self.path = path
+        self.fact = fact
+        self.hint = hint
+
+
+def read_directory(path: Path) -> dict[str, str]:
+    """Return the text of every rule file below `path` by its name, `/` between folders, in the order of the names.
+
+    `path` may also be one rule file. Test files, other endings and everything whose name starts with a dot are left
+    out: a mounted ConfigMap keeps its older copies in such folders. Raises RulesUnreadable, also when there is none.
+    """
+    texts = _read(path, _rule_files(path))
+    if not texts:
+        raise RulesUnreadable(
+            path, "no rule files here", "a rule file ends in `.yaml`; name the directory that has them"
+        )
+    return texts
+
+
+def read_tests(path: Path) -> dict[str, str]:
+    """Return the text of every `*.tests.yaml` below `path` by its name; empty when there are none."""
+    return _read(path, _test_files(path))
+
+
+def check(path: Path) -> tuple[Ruleset | None, tuple[Problem, ...]]:
+    """Return the ruleset of a directory, None when it has errors, and every problem with its path from here."""
+    files, problems = compile_files(read_directory(path))
+    return (None if files is None else build(files)), located(problems, path)
+
+
+def load(path: Path) -> Ruleset:
+    """Return the ruleset of a directory. Raises RuleFileInvalid with all problems, or RulesUnreadable."""
+    ruleset, problems = check(path)
+    if ruleset is None:
+        raise RuleFileInvalid(problems)
+    return ruleset
+
+
+def located(problems: Iterable[Problem], path: Path) -> tuple[Problem, ...]:
+    """Return the problems with the directory before each file's name, so that an editor can open the place."""
+    root = path.parent if path.is_file() else path
+    return tuple(replace(each, span=replace(each.span, file=(root / each.span.file).as_posix())) for each in problems)
+
+
+def stamp(path: Path) -> tuple[tuple[str, int, int], ...]:
+    """Return name, time of change and size of every rule file: it differs when a file came, went or was edited."""
+    found = []
+    for file in _rule_files(path):
+        state = file.stat()
+        found.append((file.as_posix(), state.st_mtime_ns, state.st_size))
+    return tuple(found)
+
+
+def _read(path: Path, files: list[Path]) -> dict[str, str]:
+    root = path.parent if path.is_file() else path
+    return {file.relative_to(root).as_posix(): _text(file) for file in files}
+
+
+def _text(file: Path) -> str:
+    try:
+        size = file.stat().st_size
+        if size > FILE_BYTES_MAX:
+            raise RulesUnreadable(file, f"{size} bytes, more than {FILE_BYTES_MAX}", "split the file")
+        return file.read_bytes().decode("utf-8-sig")
+    except OSError as away:
+        raise RulesUnreadable(file, _reason(away), "make the file readable for this user") from None
+    except UnicodeDecodeError as broken:
+        fact = f"byte {broken.start + 1} is not UTF-8"
+        raise RulesUnreadable(file, fact, "save the file as UTF-8") from None
+
+
+def _rule_files(path: Path) -> list[Path]:
+    return [file for file in _files(path) if file.name.endswith(ENDINGS) and not file.name.endswith(TESTS_ENDINGS)]
+
+
+def _test_files(path: Path) -> list[Path]:
+    return [file for file in _files(path) if file.name.endswith(TESTS_ENDINGS)]
+
+
+def _files(path: Path) -> list[Path]:
+    """Return every YAML file below `path` in the order of the names, or `path` itself when it is a file."""
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise RulesUnreadable(path, "no such directory", "name a directory of rule files")
+    found: list[Path] = []
+    for folder, folders, names in os.walk(path, onerror=_unreadable):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [Path(folder, name) for name in names if name.endswith(ENDINGS) and not name.startswith(".")]
+        if len(found) > FILES_MAX:
+            raise RulesUnreadable(path, f"more than {FILES_MAX} files", "name the directory that has only the rules")
+    return sorted(found, key=lambda file: file.relative_to(path).as_posix())
+
+
+def _unreadable(away: OSError) -> None:
+    raise RulesUnreadable(Path(away.filename), _reason(away), "make the directory readable for this user")
+
+
+def _reason(away: OSError) -> str:
+    return (away.strerror or "cannot be read").lower()
