@@ -1,0 +1,107 @@
+"""Every problem the service answers with: code, status, title, next step, in one table. No input is ever in one.
+
+Facts that the flows raise are translated here and nowhere else; what they say is worded by `service.errors`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import orjson
+
+MEDIA_TYPE = "application/problem+json"
+# A client that waits this long after a store's failure neither hammers it nor keeps a customer waiting.
+RETRY_AFTER_S = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemSpec:
+    """What one code means: its HTTP status, a title that never changes, and what the caller does next."""
+
+    status: int
+    title: str
+    hint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused(Exception):
+    """A request that cannot be answered as asked; `detail` is one sentence, `hint` replaces the table's when given."""
+
+    code: str
+    detail: str
+    hint: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+PROBLEMS: dict[str, ProblemSpec] = {
+    # What is asked
+    "body_invalid": ProblemSpec(
+        422, "the body does not fit", "mend the fields named in `detail`; /docs shows each one"
+    ),
+    "body_not_json": ProblemSpec(400, "the body is not JSON", "send one JSON object in UTF-8, without NaN or Infinity"),
+    "body_too_large": ProblemSpec(413, "the body is too large", "send less: shorten `message`, `reply` or `args`"),
+    "body_slow": ProblemSpec(408, "the body did not arrive", "send the request again on a better connection"),
+    "body_encoded": ProblemSpec(415, "compressed bodies are not read", "send the body without `Content-Encoding`"),
+    "body_type": ProblemSpec(415, "the body is not of a type that is read", "send `Content-Type: application/json`"),
+    "query_invalid": ProblemSpec(422, "the query does not fit", "mend the parameters named in `detail`"),
+    "cursor_invalid": ProblemSpec(422, "the cursor is not one of ours", "start again without `cursor`"),
+    "route_unknown": ProblemSpec(404, "no such address", "see /docs for the addresses there are"),
+    "method_not_allowed": ProblemSpec(405, "not with this method", "use a method that the `Allow` header names"),
+    # Who asks
+    "key_missing": ProblemSpec(
+        401, "an API key is needed", "send `Authorization: Bearer` and a key; `handrail keys` makes one"
+    ),
+    "key_unknown": ProblemSpec(
+        401, "the API key is not known", "check the key, or make a new one with `handrail keys create`"
+    ),
+    "role_missing": ProblemSpec(403, "the API key may not do this", "use a key with a role that `detail` names"),
+    # What is there
+    "decision_unknown": ProblemSpec(404, "no such decision", "check the id; decisions are kept for a limited time"),
+    "handoff_unknown": ProblemSpec(404, "no such handoff", "check the id, or list the open ones with GET /handoffs"),
+    "queue_unknown": ProblemSpec(404, "no such queue", "GET /queues lists the queues of the active rules"),
+    "key_id_unknown": ProblemSpec(404, "no such API key", "GET /keys lists the keys of this tenant"),
+    "conversation_unknown": ProblemSpec(404, "no such conversation", "check the id, and that a turn of it was decided"),
+    # What is possible now
+    "lease_lost": ProblemSpec(409, "the lease is lost", "claim the handoff again, or ask its holder"),
+    "already_claimed": ProblemSpec(409, "somebody else has it", "claim the next one, or ask its holder"),
+    "move_illegal": ProblemSpec(409, "not in this state", "read the handoff again to see what is possible now"),
+    "turn_stale": ProblemSpec(409, "the turn is stale", "drop its reply: a person has had the conversation since"),
+    # What is wrong with us
+    "internal": ProblemSpec(
+        500, "something went wrong here", "try again; the log has the reason under this request id"
+    ),
+    "store_away": ProblemSpec(503, "the store is away", "try again after `Retry-After` seconds with the same body"),
+    "too_busy": ProblemSpec(503, "too many requests at once", "try again after `Retry-After` seconds"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A problem ready to be sent: status, header pairs and the encoded body."""
+
+    status: int
+    headers: tuple[tuple[bytes, bytes], ...]
+    body: bytes
+
+
+def answer(refused: Refused) -> Answer:
+    """Return what is sent for this problem: RFC 9457, one shape for all."""
+    spec = PROBLEMS[refused.code]
+    body = orjson.dumps(
+        {
+            "type": f"/problems/{refused.code}",
+            "title": spec.title,
+            "status": spec.status,
+            "code": refused.code,
+            "detail": refused.detail,
+            "hint": refused.hint or spec.hint,
+        }
+    )
+    headers = [(b"content-type", MEDIA_TYPE.encode()), (b"content-length", str(len(body)).encode())]
+    headers += [(name.lower().encode(), value.encode()) for name, value in refused.headers.items()]
+    if spec.status == 503 and "Retry-After" not in refused.headers:
+        headers.append((b"retry-after", str(RETRY_AFTER_S).encode()))
+    if spec.status == 401:
+        headers.append((b"www-authenticate", b'Bearer realm="handrail"'))
+    return Answer(spec.status, tuple(headers), body)
