@@ -1,0 +1,180 @@
+"""The problems a rule file can have, as one table, and how one is shown. Nothing is looked for here."""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from rules.model import Span
+
+Severity: TypeAlias = Literal["error", "warning"]
+
+# A terminal's width and a half: a longer source line is cut around the caret.
+SOURCE_WIDTH_MAX = 120
+_INDENT = " " * 6
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemSpec:
+    """One row of the table: what is wrong, a line that shows it, and what to do when the place has no better advice."""
+
+    code: str
+    severity: Severity
+    title: str
+    example: str
+    next_step: str
+
+
+def _table(*rows: tuple[str, str, str, str]) -> dict[str, ProblemSpec]:
+    return {
+        code: ProblemSpec(code, "warning" if code.startswith("W") else "error", title, example, next_step)
+        for code, title, example, next_step in rows
+    }
+
+
+# R10x names, R11x the text and its YAML, R12x comparisons, R13x whole conditions, R14x queues and what happens there,
+# R15x topics, R16x everything else of a rule; W2xx load all the same.
+PROBLEMS: dict[str, ProblemSpec] = _table(
+    ("R101", "unknown signal", "when: sentimant < -0.6", "write a signal of docs/rules.md or declare it"),
+    ("R102", "unknown topic", "when: topics has refnds", "declare it under `topics:`"),
+    ("R103", "unknown queue", "then: {escalate: tier9}", "declare it under `queues:`"),
+    ("R104", "unknown threshold", "when: confidence < $low", "declare it under `thresholds:`"),
+    ("R105", "unknown key", "wen: confidence < 0.5", "remove it or write a key that is known here"),
+    ("R106", "a key is missing", "- why: no id", "add it"),
+    ("R107", "a name is declared twice", "- id: unsure", "rename one of the two"),
+    ("R108", "a name that cannot be used", "- id: very unsure", "write letters, digits, `-` and `_`, a letter first"),
+    ("R109", "unknown word", "then: {escalate: tier1, priority: soon}", "write one of the known words"),
+    ("R110", "not YAML", "when: [confidence < 0.5", "correct the syntax here or in the line above"),
+    ("R111", "a character that cannot be read", "why: caf\\x00", "save the file as UTF-8 text"),
+    ("R112", "a tab in the indentation", "\\twhen: confidence < 0.5", "indent with spaces"),
+    ("R113", "larger or deeper than a rule file may be", "when: [[[[[[", "split the file"),
+    ("R114", "YAML that rule files do not use", "when: !!str x", "write it out as plain text, lists and keys"),
+    ("R115", "no `handrail: 1`", "rules: []", "begin the file with `handrail: 1`"),
+    ("R116", "the wrong kind of value", "rules: unsure", "write it as docs/rules.md shows"),
+    ("R117", "no rule file", "", "put at least one .yaml file into the directory"),
+    ("R120", "a comparison that cannot be read", "when: confidence is low", "write `signal comparison operand`"),
+    ("R121", "the comparison does not fit the signal", "when: channel < chat", "write a comparison that fits"),
+    ("R122", "the operand does not fit the signal", "when: confidence < chat", "write an operand of the signal's type"),
+    ("R123", "the operand has the wrong unit or range", "when: confidence < 55", "write it in the signal's unit"),
+    ("R124", "an aggregate that cannot be computed", "when: avg(channel) < 2", "aggregate what each turn records"),
+    (
+        "R125",
+        "a window that cannot be looked back over",
+        "when: count(confidence < 0.5) over 90 turns >= 2",
+        "shorten it",
+    ),
+    (
+        "R130",
+        "a condition of the wrong shape",
+        "when: {all: []}",
+        "write a comparison, or `all`, `any`, `not`, `tool_call`",
+    ),
+    ("R131", "a condition that can never hold", "all: [confidence < 0.2, confidence > 0.8]", "correct one of the two"),
+    ("R132", "a condition nested too deep", "when: {not: {not: {not: …}}}", "split the rule in two"),
+    ("R140", "a queue without a deadline", "tier1: {on_timeout: {verdict: callback}}", "add `answer_within: 15m`"),
+    (
+        "R141",
+        "a queue that does not say what happens at the deadline",
+        "tier1: {answer_within: 5m}",
+        "add `on_timeout:`",
+    ),
+    (
+        "R142",
+        "nothing to say to the customer",
+        "then: {escalate: tier1}",
+        "add `say: {en: …}` to the rule or its queue",
+    ),
+    (
+        "R143",
+        "a deadline that leads nowhere",
+        "on_timeout: {verdict: escalate}",
+        "add `queue:` with another queue's name",
+    ),
+    ("R150", "a regulated topic without a source", "advice: {regulated: true}", "add `source:` with the law or rule"),
+    ("R151", "a pattern that is refused", "patterns: ['(?=x)']", "write it without look-around and back-references"),
+    ("R152", "a phrase without a word", "phrases: ['  ']", "write a word or remove it"),
+    ("R160", "a rollout that is no percentage", "mode: {rollout: 110%}", "write a whole number from 0% to 100%"),
+    ("R161", "a threshold outside its own limits", "low: {value: 2, max: 1}", "correct the value or the limit"),
+    ("W201", "a threshold that no rule uses", "low_confidence: 0.55", "remove it or use it as `$name`"),
+    ("W202", "a topic that no rule asks for", "refunds: {phrases: [refund]}", "ask for it or remove it"),
+    ("W203", "a queue that no rule uses", "tier2: {…}", "name it in a rule's `then:` or remove it"),
+    ("W204", "a declared signal that no rule uses", "mood: {type: number}", "use it in a rule or remove it"),
+    ("W205", "a condition that always holds", "when: confidence >= 0", "remove it or correct the number"),
+    ("W206", "silence until the deadline", "then: {escalate: tier1}", "add `say: {en: …}` to the rule or its queue"),
+    ("W207", "a rule without a reason", "- id: unsure", "add `why:`, which operators read"),
+    ("W208", "the same phrase twice", "phrases: [refund, Refund]", "remove one of the two"),
+    ("W209", "no rules", "handrail: 1", "add `rules:`"),
+    (
+        "W210",
+        "a regulated matter that goes on unanswered",
+        "on_timeout: {verdict: continue}",
+        "write `callback` or `deny`",
+    ),
+    ("W211", "a very short time", "when: elapsed_ms > 90", "write the unit, as in `90s`"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong at one place. `hint` is the next step for this very place; the table's stands in for None."""
+
+    code: str
+    span: Span
+    message: str
+    source_line: str
+    hint: str | None = None
+
+    @property
+    def severity(self) -> Severity:
+        """Return whether the files load all the same."""
+        return PROBLEMS[self.code].severity
+
+    @property
+    def next_step(self) -> str:
+        """Return what the author can do about it."""
+        return self.hint or PROBLEMS[self.code].next_step
+
+
+class RuleFileInvalid(Exception):
+    """The rule files cannot be used; `problems` holds everything found, warnings included."""
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        self.problems = problems
+        super().__init__("\n".join(render(problem) for problem in problems))
+
+
+def render(problem: Problem) -> str:
+    """Return the problem as a person reads it: place, code, fact; the source line; a caret and the next step."""
+    span = problem.span
+    fact = f"{_plain(span.file)}:{span.line}:{span.column}: {problem.code}: {_plain(problem.message)}"
+    shown, before = _excerpt(problem.source_line, span.column)
+    caret = " " * _width(before) + "^ " + _plain(problem.next_step)
+    if not shown:
+        return f"{fact}\n{_INDENT}{caret}"
+    return f"{fact}\n{_INDENT}{shown}\n{_INDENT}{caret}"
+
+
+def _excerpt(line: str, column: int) -> tuple[str, str]:
+    """Return the source line without its indentation, cut when long, and the part of it before the column."""
+    lead = len(line) - len(line.lstrip())
+    text, at = _plain(line.strip()), max(0, column - 1 - lead)
+    if len(text) > SOURCE_WIDTH_MAX:
+        first = max(0, min(at - SOURCE_WIDTH_MAX // 2, len(text) - SOURCE_WIDTH_MAX))
+        rest = len(text) - first - SOURCE_WIDTH_MAX
+        text = ("…" if first else "") + text[first : first + SOURCE_WIDTH_MAX] + ("…" if rest > 0 else "")
+        at = at - first + (1 if first else 0)
+    return text, text[:at].ljust(at)
+
+
+def _plain(text: str) -> str:
+    """Return the text with every character that would move or hide others replaced by `�`, one for one."""
+    return "".join(character if character.isprintable() else "�" for character in text.replace("\t", " "))
+
+
+def _width(text: str) -> int:
+    """Return how many columns of a terminal the text takes, so that the caret stands under its character."""
+    return sum(
+        0 if unicodedata.combining(character) else 2 if unicodedata.east_asian_width(character) in "WF" else 1
+        for character in text
+    )
