@@ -91,11 +91,21 @@ class Resolution:
 
 
 @dataclass(frozen=True, slots=True)
+class Reroute:
+    """Where a handoff moves when nobody came: fixed when it was opened, so that a rule change never breaks a promise."""
+
+    queue: str
+    answer_within_ms: int
+    on_timeout: OnTimeout
+
+
+@dataclass(frozen=True, slots=True)
 class Handoff:
     """One conversation's wait for, or time with, a person. At most one is open in a conversation.
 
     `score_ms` is the virtual deadline that orders the queue: lower goes first. `version` rises with every move, so a
-    token issued for an earlier one is known to be stale. `on_timeout` is what the waiting agent was promised.
+    token issued for an earlier one is known to be stale. `on_timeout` is what the waiting agent was promised. Only
+    `reserved_for` may claim it until `reserved_until_at_ms`; after that anyone may.
     """
 
     handoff_id: str
@@ -116,7 +126,9 @@ class Handoff:
     lease_expires_at_ms: int | None = None
     claimed_at_ms: int | None = None
     reserved_for: str | None = None
+    reserved_until_at_ms: int | None = None
     hold_reason: str | None = None
+    reroute: Reroute | None = None
     rerouted: bool = False
     replies: tuple[Reply, ...] = ()
     resolution: Resolution | None = None

@@ -1,0 +1,98 @@
+"""Where a handoff waits and how urgent it is: opened, joined, rerouted as values. Nothing is stored or awaited here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from rules.handoff import KINDS, Handoff, Kind, Reason, Reroute
+from rules.model import PRIORITIES, OnTimeout, Priority, Queue, Rule
+from rules.turn import Turn
+
+# How much longer than an urgent one a handoff may be passed over. The score is fixed when the handoff opens, so every
+# handoff ages by itself: after an hour even a low one goes before an urgent one that has just come in.
+PRIORITY_ALLOWANCE_MS: dict[Priority, int] = {
+    "low": 60 * 60_000,
+    "normal": 15 * 60_000,
+    "high": 5 * 60_000,
+    "urgent": 0,
+}
+# Reasons kept with one handoff. Fifty is more than an operator reads; a longer conversation only repeats them.
+REASONS_MAX = 50
+
+
+def score_ms(opened_at_ms: int, priority: Priority) -> int:
+    """Return the virtual deadline that orders a queue: the lowest is claimed first."""
+    return opened_at_ms + PRIORITY_ALLOWANCE_MS[priority]
+
+
+def open_handoff(
+    handoff_id: str, tenant: str, turn: Turn, reason: Reason, top: Rule, queues: Mapping[str, Queue]
+) -> Handoff:
+    """Return the handoff that `top`, the first of the rules that fired, asks for. `reason.at_ms` is its opening."""
+    queue, answer_within_ms, on_timeout = _promise(top, queues)
+    return Handoff(
+        handoff_id=handoff_id,
+        tenant=tenant,
+        conversation_id=turn.conversation_id,
+        kind=kind_of(top),
+        state="waiting",
+        queue=queue.name,
+        priority=top.then.priority,
+        opened_at_ms=reason.at_ms,
+        expires_at_ms=reason.at_ms + answer_within_ms,
+        score_ms=score_ms(reason.at_ms, top.then.priority),
+        on_timeout=on_timeout,
+        reasons=(reason,),
+        locale=turn.locale,
+        reroute=_reroute(on_timeout, queues),
+    )
+
+
+def join(handoff: Handoff, reason: Reason, top: Rule, queues: Mapping[str, Queue]) -> Handoff:
+    """Return the open handoff with one more reason: its kind and priority only ever rise.
+
+    A stronger kind brings the queue, the deadline and the time-out of its own rule; a person who already has the
+    handoff keeps it. The version is left to the store, which raises it with the write.
+    """
+    priority = max(handoff.priority, top.then.priority, key=PRIORITIES.index)
+    joined = replace(
+        handoff,
+        priority=priority,
+        score_ms=min(handoff.score_ms, score_ms(handoff.opened_at_ms, priority)),
+        reasons=handoff.reasons if len(handoff.reasons) >= REASONS_MAX else (*handoff.reasons, reason),
+    )
+    if KINDS.index(kind_of(top)) <= KINDS.index(handoff.kind):
+        return joined
+    queue, answer_within_ms, on_timeout = _promise(top, queues)
+    return replace(
+        joined,
+        kind=kind_of(top),
+        queue=queue.name,
+        expires_at_ms=reason.at_ms + answer_within_ms,
+        on_timeout=on_timeout,
+        reroute=None if handoff.rerouted else _reroute(on_timeout, queues),
+    )
+
+
+def kind_of(rule: Rule) -> Kind:
+    """Return the kind of handoff a rule asks for; a rule that asks for none has no business here."""
+    verdict = rule.then.verdict
+    if verdict == "review" or verdict == "hold" or verdict == "escalate":  # noqa: PLR1714  # so that the type narrows
+        return verdict
+    raise ValueError(f"rule `{rule.id}` opens no handoff")
+
+
+def _promise(rule: Rule, queues: Mapping[str, Queue]) -> tuple[Queue, int, OnTimeout]:
+    """Return the queue, the answer time and the time-out of a rule; what it leaves out is its queue's."""
+    queue = queues[rule.then.queue or ""]
+    within_ms = queue.answer_within_ms if rule.then.answer_within_ms is None else rule.then.answer_within_ms
+    return queue, within_ms, rule.then.on_timeout or queue.on_timeout
+
+
+def _reroute(on_timeout: OnTimeout, queues: Mapping[str, Queue]) -> Reroute | None:
+    """Return where a missed deadline leads, fixed now: the queue's promise may have changed by then."""
+    if on_timeout.verdict != "escalate" or on_timeout.queue is None:
+        return None
+    queue = queues[on_timeout.queue]
+    return Reroute(queue.name, queue.answer_within_ms, queue.on_timeout)

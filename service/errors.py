@@ -1,0 +1,197 @@
+"""What the service refuses and why, as facts. Exceptions only: no HTTP number, and nothing a customer said.
+
+Every refusal has a stable `code`, a sentence (`str(error)`) and a `hint` that says what to do next. Only names, states
+and numbers that the service made itself stand in them: a caller's own input is never told back.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class Refusal(Exception):
+    """Something a caller asked for that cannot be; the subclasses are named after the fact."""
+
+    code: ClassVar[str] = "refused"
+    hint: str = ""
+
+    def __init__(self, detail: str, hint: str = "") -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.hint = hint or self.hint
+
+
+class StoreAway(Refusal):
+    """The store cannot be reached or cannot answer now; whether a write arrived is unknown."""
+
+    code = "store_away"
+    hint = "send the same request again in a moment: whatever was written is answered again, never done twice"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the store is away: {reason}")
+        self.reason = reason
+
+
+class StoreBusy(StoreAway):
+    """More calls are on their way to the store than `limit`."""
+
+    code = "too_busy"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"{limit} calls are in flight already")
+        self.limit = limit
+
+
+class NotDurable(StoreAway):
+    """The write was done, but not confirmed on disk (or on the replicas) within the time allowed."""
+
+    code = "not_durable"
+
+    def __init__(self, waited_ms: int) -> None:
+        super().__init__(f"the write was not confirmed durable within {waited_ms} ms")
+        self.waited_ms = waited_ms
+
+
+class ServerUnfit(Refusal):
+    """The server at the given address cannot hold Handrail's data as asked."""
+
+    code = "server_unfit"
+
+
+class PartitionsDiffer(ServerUnfit):
+    """The store was made with another number of partitions; opening it with this one would lose sight of its keys."""
+
+    code = "partitions_differ"
+
+    def __init__(self, recorded: int, asked: int) -> None:
+        super().__init__(
+            f"the store was made with {recorded} partitions, not {asked}",
+            f"set HANDRAIL_PARTITIONS={recorded}, or point HANDRAIL_REDIS_URL at an empty server",
+        )
+        self.recorded = recorded
+        self.asked = asked
+
+
+class ConversationBusy(Refusal):
+    """Other turns of the same conversation kept being decided while this one was."""
+
+    code = "conversation_busy"
+    hint = "send the turn again; it is decided once, whichever try arrives"
+
+    def __init__(self, tries: int) -> None:
+        super().__init__(f"the conversation changed during each of {tries} tries")
+        self.tries = tries
+
+
+class TurnStale(Refusal):
+    """A person had the conversation after this turn; what it would say is out of date."""
+
+    code = "turn_stale"
+    hint = "drop its reply"
+
+    def __init__(self, turn_index: int, decided_index: int) -> None:
+        super().__init__(f"turn_index {turn_index} lies before a handoff that ended at turn_index {decided_index}")
+        self.turn_index = turn_index
+        self.decided_index = decided_index
+
+
+class DecisionUnknown(Refusal):
+    """No decision with that id is kept here."""
+
+    code = "decision_unknown"
+    hint = "check the id; decisions are kept for the retention time only"
+
+    def __init__(self) -> None:
+        super().__init__("no such decision")
+
+
+class HandoffUnknown(Refusal):
+    """No handoff with that id is kept here."""
+
+    code = "handoff_unknown"
+    hint = "check the id; ended handoffs are kept for the retention time only"
+
+    def __init__(self) -> None:
+        super().__init__("no such handoff")
+
+
+class QueueUnknown(Refusal):
+    """The active rule files declare no queue of that name."""
+
+    code = "queue_unknown"
+
+    def __init__(self, known: tuple[str, ...]) -> None:
+        super().__init__("no such queue", f"the active rule files declare {', '.join(known) or 'no queue'}")
+        self.known = known
+
+
+class MoveIllegal(Refusal):
+    """The handoff is in a state from which this verb may not start; `legal` are the verbs that may."""
+
+    code = "move_illegal"
+
+    def __init__(self, verb: str, state: str, legal: tuple[str, ...] = ()) -> None:
+        hint = f"from `{state}` it may {', '.join(legal)}" if legal else "a handoff that ended stays ended"
+        super().__init__(f"cannot {verb} a handoff that is `{state}`", hint)
+        self.verb = verb
+        self.state = state
+        self.legal = legal
+
+
+class AlreadyClaimed(Refusal):
+    """Somebody else holds the handoff, or it is reserved for somebody else, until the given moment."""
+
+    code = "already_claimed"
+
+    def __init__(self, handoff_id: str, holder: str, until_at_ms: int, reserved: bool = False) -> None:
+        how = "is reserved for" if reserved else "is held by"
+        super().__init__(f"{handoff_id} {how} {holder}", f"ask {holder}, or claim another")
+        self.handoff_id = handoff_id
+        self.holder = holder
+        self.until_at_ms = until_at_ms
+        self.reserved = reserved
+
+
+class LeaseLost(Refusal):
+    """The token is not, or no longer, the one that holds the handoff."""
+
+    code = "lease_lost"
+
+    def __init__(self, handoff_id: str, holder: str | None, ended_ms_ago: int | None) -> None:
+        when = f" {ended_ms_ago} ms ago" if ended_ms_ago is not None else ""
+        hint = f"claim it again or ask {holder}, who holds it now" if holder else "claim it again; nobody holds it now"
+        super().__init__(f"lease on {handoff_id} ended{when}", hint)
+        self.handoff_id = handoff_id
+        self.holder = holder
+        self.ended_ms_ago = ended_ms_ago
+
+
+class LimitReached(Refusal):
+    """A list with a named limit is full."""
+
+    code = "limit_reached"
+
+    def __init__(self, what: str, limit: int, hint: str = "") -> None:
+        super().__init__(f"{what}: the limit is {limit}", hint)
+        self.what = what
+        self.limit = limit
+
+
+class KeyUnknown(Refusal):
+    """The tenant has no API key with that id."""
+
+    code = "key_id_unknown"
+    hint = "list the keys to see their ids"
+
+    def __init__(self) -> None:
+        super().__init__("no such API key")
+
+
+class CursorInvalid(Refusal):
+    """The cursor of a list is not one that the service gave out."""
+
+    code = "cursor_invalid"
+    hint = "start again without `cursor`"
+
+    def __init__(self) -> None:
+        super().__init__("the cursor is not one of ours")

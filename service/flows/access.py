@@ -1,0 +1,6 @@
+"""The store as edges and workers get it: opened, handed on to the flows, closed. What is in it only flows know."""
+
+from __future__ import annotations
+
+from service.store.store import Store as Store
+from service.store.store import open_store as open_store

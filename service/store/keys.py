@@ -1,0 +1,139 @@
+"""The name of every key in Redis, with its why. Names only: nothing is read or written here.
+
+All keys of one conversation, its handoffs and the queues they wait in carry the hash tag `{tenant:partition}`, so that
+a cluster keeps them on one shard and one script may touch them all. What concerns the whole store (API keys, tenants,
+the number of partitions) carries the tag `{control}`.
+"""
+
+from __future__ import annotations
+
+import re
+from binascii import crc_hqx
+from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import blake2b
+
+PREFIX = "hr:"
+SCHEMA = 1  # raised when a key changes its shape; a server with a higher one is refused
+
+# One channel for all handoffs: a process subscribes once, however many agents wait on it, and a message is 60 bytes.
+MOVED_CHANNEL = "hr:moved"
+CONSUMERS = "handrail"  # the one group that reads the outbox
+
+STORE = "hr:{control}:store"  # HASH schema, partitions: what this server was made with
+TENANTS = "hr:{control}:tenants"  # SET of tenants: workers have no other way to know whose partitions to sweep
+
+DECISION_ID = re.compile(r"dec_([0-9a-f]{1,4})_[0-9a-f]{20}")
+HANDOFF_ID = re.compile(r"hof_([0-9a-f]{1,4})_[0-9a-f]{16}")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One partition of one tenant: everything that a single script may touch together."""
+
+    tenant: str
+    partition: int
+    tag: str
+
+    def conversation(self, conversation_id: str) -> str:
+        """HASH version, counts, the open handoff, where history was cut. Every commit checks its version."""
+        return f"{self.tag}conversation:{conversation_id}"
+
+    def turns(self, conversation_id: str) -> str:
+        """ZSET turn record -> order: what aggregates read. Removed when a handoff ends, so nothing counts twice."""
+        return f"{self.tag}turns:{conversation_id}"
+
+    def transcript(self, conversation_id: str) -> str:
+        """ZSET turn's texts -> order: what an operator reads. It outlives a hand-back, unlike `turns`."""
+        return f"{self.tag}transcript:{conversation_id}"
+
+    def outcomes(self, conversation_id: str) -> str:
+        """LIST of what became known later. One a conversation: a handoff's outcomes are read with its conversation."""
+        return f"{self.tag}outcomes:{conversation_id}"
+
+    def decision(self, decision_id: str) -> str:
+        """STRING the stored answer of one turn. A key of its own, so that a retry costs one GET and it can expire."""
+        return f"{self.tag}decision:{decision_id}"
+
+    def handoff(self, handoff_id: str) -> str:
+        """HASH one handoff. Open ones never expire; ended ones do."""
+        return f"{self.tag}handoff:{handoff_id}"
+
+    def alias(self, handoff_id: str) -> str:
+        """STRING the handoff that one opened while the store was away has joined: its id was already told."""
+        return f"{self.tag}alias:{handoff_id}"
+
+    def packet(self, handoff_id: str) -> str:
+        """STRING the packet built ahead, with the version it was built from. Lost or stale, it is built again."""
+        return f"{self.tag}packet:{handoff_id}"
+
+    def waiting(self, queue: str) -> str:
+        """ZSET handoff_id -> score_ms: what a claim takes the lowest of."""
+        return f"{self.tag}waiting:{queue}"
+
+    def open(self, queue: str) -> str:
+        """ZSET handoff_id -> score_ms of all open ones, waiting or taken: lists and counts read it."""
+        return f"{self.tag}open:{queue}"
+
+    def request(self, request_id: str) -> str:
+        """STRING what a request was answered. A retry whose first answer got lost must not run twice."""
+        return f"{self.tag}request:{request_id}"
+
+    @property
+    def queues(self) -> str:
+        """SET of queues that ever held a handoff here: a queue dropped from the rule files may still hold some."""
+        return f"{self.tag}queues"
+
+    @property
+    def leases(self) -> str:
+        """ZSET handoff_id -> when its lease ends. Its own ZSET, as RQ's timers come up to a second late."""
+        return f"{self.tag}leases"
+
+    @property
+    def deadlines(self) -> str:
+        """ZSET handoff_id -> when the promise to the customer ends; only those that wait are in it."""
+        return f"{self.tag}deadlines"
+
+    @property
+    def outbox(self) -> str:
+        """STREAM of what is to be told. Written by the same script as the change, so nothing is done and not told."""
+        return f"{self.tag}outbox"
+
+
+@lru_cache(maxsize=65_536)  # tenants times partitions of a large installation; a Place is 200 bytes
+def place(tenant: str, partition: int) -> Place:
+    """Return the keys of one partition of a tenant."""
+    return Place(tenant, partition, f"{PREFIX}{{{tenant}:{partition:x}}}:")
+
+
+def partition_of(conversation_id: str, partitions: int) -> int:
+    """Return where a conversation lives. CRC16 as Redis Cluster counts it; the number of partitions is fixed for ever."""
+    return crc_hqx(conversation_id.encode(), 0) % partitions
+
+
+def decision_id(tenant: str, partition: int, conversation_id: str, turn_id: str) -> str:
+    """Return the id of the one decision of a turn: derived, so that a retry finds it without an index."""
+    digest = blake2b(f"{tenant}\0{conversation_id}\0{turn_id}".encode(), digest_size=10).hexdigest()
+    return f"dec_{partition:x}_{digest}"
+
+
+def handoff_id(partition: int, random_hex: str) -> str:
+    """Return the id of a new handoff: `random_hex` are 16 digits; the partition in it saves an index."""
+    return f"hof_{partition:x}_{random_hex}"
+
+
+def partition_in(pattern: re.Pattern[str], identity: str, partitions: int) -> int | None:
+    """Return the partition that an id names, None when it is no id of this store."""
+    match = pattern.fullmatch(identity)
+    partition = int(match[1], 16) if match else partitions
+    return partition if partition < partitions else None
+
+
+def api_key(key_id: str) -> str:
+    """HASH one API key. Its id is the head of the secret's hash, so one read finds it and the secret is not stored."""
+    return f"hr:{{control}}:key:{key_id}"
+
+
+def api_keys(tenant: str) -> str:
+    """ZSET key_id -> created_at_ms: the listing of a tenant."""
+    return f"hr:{{control}}:keys:{tenant}"
