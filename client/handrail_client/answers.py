@@ -1,0 +1,173 @@
+"""What Handrail answers, typed. New fields and new words of a newer service are kept, never refused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool
+
+# A newer service may say a word that is not listed here; `must_stop` still tells an agent what to do.
+Verdict: TypeAlias = Literal["continue", "review", "hold", "escalate", "held_by_human"] | str
+State: TypeAlias = Literal["waiting", "leased", "held", "resolved", "handed_back", "expired"] | str
+Action: TypeAlias = Literal["approve", "edit", "reject", "answer", "take_over", "hand_back", "timeout"] | str
+Words: TypeAlias = str | Mapping[str, str]
+
+
+def _listed(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
+
+
+def _timeout(value: object) -> object:
+    return {"verdict": value} if isinstance(value, str) else value
+
+
+class _Answered(BaseModel):
+    model_config = ConfigDict(extra="allow", frozen=True, hide_input_in_errors=True, populate_by_name=True)
+
+
+class OnTimeout(_Answered):
+    """What is promised when nobody comes by the deadline: `continue`, `deny`, `callback` or `escalate`."""
+
+    verdict: str
+    say: Words | None = None
+    queue: str | None = None
+
+
+Timeout = Annotated[OnTimeout, BeforeValidator(_timeout)]
+
+
+class Wait(_Answered):
+    """How long the wait will probably be, in ms: half of the handoffs end it within p50, nine of ten within p90."""
+
+    p50: float | None = None
+    p90: float | None = None
+
+
+class FiredRule(_Answered):
+    """A rule that fired, and the checks behind it as sentences."""
+
+    id: str
+    why: str = ""
+    because: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
+
+
+class Waiting(_Answered):
+    """The handoff a decision opened or joined: where it waits, until when, and what happens then."""
+
+    id: str = Field(validation_alias=AliasChoices("id", "handoff_id"))
+    queue: str | None = None
+    position: int | None = None
+    wait_ms: Wait | None = None
+    expires_at_ms: int | None = None
+    on_timeout: Timeout | None = None
+
+
+class Decision(_Answered):
+    """The answer to one turn.
+
+    `must_stop`: keep the reply back and do not run the proposed tool calls. `say`: what to tell the customer meanwhile.
+    `reachable` is false when the service gave no usable answer and this is the answer you declared with
+    `on_unreachable`; `because` then says what went wrong. `tries` counts the requests it took.
+    """
+
+    verdict: Verdict
+    must_stop: StrictBool
+    conversation_id: str
+    turn_id: str
+    decision_id: str | None = None
+    rules: tuple[FiredRule, ...] = ()
+    say: str | None = None
+    ruleset: str | None = None
+    degraded: bool = False
+    handoff: Waiting | None = None
+    reachable: bool = True
+    because: str | None = None
+    tries: int = 1
+
+
+class Reply(_Answered):
+    """What an operator said to the customer; `number` counts from 1 within the handoff."""
+
+    number: int | None = None
+    text: str
+    by: str | None = None
+    at_ms: int | None = None
+
+
+class Resolution(_Answered):
+    """How a handoff ended.
+
+    `approve`: send the draft, run the tools. `edit`: use `edited` instead. `reject`: drop them. `answer`: send `text`.
+    `take_over`: a person ended the matter with the customer. `hand_back`: go on, with `facts`; `may_retry` tells
+    whether the held action may be tried again. `timeout`: nobody came; `verdict` and `say` are the promised ones.
+    """
+
+    action: Action
+    by: str | None = None
+    at_ms: int | None = None
+    outcome: str | None = None
+    text: str | None = None
+    edited: Mapping[str, Any] | None = None
+    root_cause: str | None = None
+    flags: tuple[str, ...] = ()
+    facts: Mapping[str, Any] | None = None
+    may_retry: bool | None = None
+    verdict: str | None = None
+    say: Words | None = None
+
+
+class Handoff(_Answered):
+    """One conversation's wait for, or time with, a person. `resolution` is there once it has ended."""
+
+    id: str = Field(validation_alias=AliasChoices("id", "handoff_id"))
+    state: State
+    conversation_id: str | None = None
+    kind: str | None = None
+    queue: str | None = None
+    priority: str | None = None
+    opened_at_ms: int | None = None
+    expires_at_ms: int | None = None
+    holder: str | None = None
+    lease_expires_at_ms: int | None = None
+    version: int | None = None
+    on_timeout: Timeout | None = None
+    replies: tuple[Reply, ...] = ()
+    resolution: Resolution | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Return whether nobody is waited for any more."""
+        return self.resolution is not None or self.state in ("resolved", "handed_back", "expired")
+
+
+class HandoffPage(_Answered):
+    """Some handoffs; ask again with `cursor` for the next ones, None when these were the last."""
+
+    handoffs: tuple[Handoff, ...] = Field(validation_alias=AliasChoices("handoffs", "items"))
+    cursor: str | None = Field(default=None, validation_alias=AliasChoices("cursor", "next_cursor", "next"))
+
+
+class QueueView(_Answered):
+    """A queue: how many handoffs wait in it, how many are with an operator, and since when the oldest waits."""
+
+    name: str = Field(validation_alias=AliasChoices("name", "queue"))
+    title: str | None = None
+    waiting: int = 0
+    leased: int = 0
+    oldest_opened_at_ms: int | None = None
+
+
+class Lease(_Answered):
+    """The right to work on a handoff, until `expires_at_ms`. `token` goes with every move; it is left out of repr."""
+
+    token: str = Field(repr=False)
+    expires_at_ms: int | None = None
+
+
+class Claimed(_Answered):
+    """A handoff that is now yours, with all that is needed to take it on (`packet`)."""
+
+    handoff: Handoff
+    lease: Lease
+    packet: Mapping[str, Any] = Field(default_factory=dict)

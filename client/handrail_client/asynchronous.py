@@ -1,0 +1,208 @@
+"""The asynchronous client: it sends and sleeps; what to send and what answers mean is decided in `exchange`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Literal, Self, TypeVar, Unpack
+
+import httpx
+
+from handrail_client import calls, exchange
+from handrail_client.answers import Claimed, Decision, Handoff, HandoffPage, QueueView, Resolution
+from handrail_client.calls import Answer
+from handrail_client.exchange import Failure, OnUnreachable, Pause, Send, Steps
+from handrail_client.turn import Turn, TurnFields
+from handrail_client.wire import (
+    BUDGET_MS,
+    TRY_MS,
+    URL,
+    Body,
+    Deadline,
+    Options,
+    checked_url,
+    failure_of,
+    headers_of,
+    request_of,
+    through_proxy,
+    turn_of,
+)
+
+T = TypeVar("T")
+
+
+class AsyncHandrail:
+    """Handrail, for agents and operators. Use one for many conversations, within one event loop.
+
+    `on_unreachable` declares what `should_escalate` answers when the service gives no usable answer in `budget_ms`:
+    `stop` (the reply is kept back and `unreachable_say` is what to say), `continue`, or `raise`.
+    """
+
+    def __init__(
+        self,
+        url: str = URL,
+        key: str | None = None,
+        *,
+        on_unreachable: OnUnreachable = "stop",
+        unreachable_say: str | None = None,
+        budget_ms: float = BUDGET_MS,
+        try_ms: float = TRY_MS,
+    ) -> None:
+        self._options = Options(checked_url(url), budget_ms, try_ms, on_unreachable, unreachable_say)
+        self._http = httpx.AsyncClient(headers=headers_of(key), trust_env=through_proxy(url))
+
+    def __repr__(self) -> str:
+        return f"AsyncHandrail({self._options.url!r})"
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def should_escalate(
+        self,
+        turn: Turn | None = None,
+        *,
+        on_unreachable: OnUnreachable | None = None,
+        budget_ms: float | None = None,
+        **fields: Unpack[TurnFields],
+    ) -> Decision:
+        """Return whether this turn may go out; give a Turn, or its fields as keyword arguments.
+
+        Raises HandrailProblem when the service refuses the turn itself (a wrong key, a stale turn), ValueError when
+        a field is wrong.
+        """
+        declared = on_unreachable or self._options.on_unreachable
+        budget = self._options.budget(budget_ms)
+        return await self._run(exchange.decide(turn_of(turn, fields), budget, declared, self._options.unreachable_say))
+
+    async def wait_for(self, handoff_id: str, timeout_ms: float) -> Resolution | None:
+        """Wait until the handoff has ended and return how; None when it has not within `timeout_ms`."""
+        return await self._run(exchange.wait_for(handoff_id, timeout_ms, self._options.operator_budget()))
+
+    async def handoff(self, handoff_id: str) -> Handoff:
+        """Return the handoff as it stands."""
+        return await self._run(self._fetch(calls.handoff(handoff_id)))
+
+    async def decision(self, decision_id: str) -> dict[str, Any]:
+        """Return a stored decision with everything behind it."""
+        return await self._run(self._fetch(calls.decision(decision_id)))
+
+    async def queues(self) -> tuple[QueueView, ...]:
+        """Return the queues and what waits in each."""
+        return await self._run(self._fetch(calls.queues()))
+
+    async def handoffs(
+        self, queue: str | None = None, state: str | None = None, cursor: str | None = None, limit: int | None = None
+    ) -> HandoffPage:
+        """Return a page of handoffs."""
+        return await self._run(self._fetch(calls.handoffs(queue, state, cursor, limit)))
+
+    async def claim(self, queue: str) -> Claimed | None:
+        """Claim what is most urgent in the queue; None when nothing waits."""
+        return await self._run(self._fetch(calls.claim_next(queue)))
+
+    async def claim_handoff(self, handoff_id: str) -> Claimed:
+        """Claim this handoff."""
+        return await self._run(self._fetch(calls.claim_one(handoff_id)))
+
+    async def renew(self, handoff_id: str, token: str) -> Handoff:
+        """Keep the lease for its full length from now."""
+        return await self._run(self._move(handoff_id, "renew", token))
+
+    async def hold(self, handoff_id: str, token: str, *, reason: str, until_at_ms: int | None = None) -> Handoff:
+        """Keep the handoff without heartbeat until a moment (Unix ms), saying why."""
+        return await self._run(self._move(handoff_id, "hold", token, reason=reason, until_at_ms=until_at_ms))
+
+    async def release(self, handoff_id: str, token: str) -> Handoff:
+        """Put the handoff back into its queue, as urgent as it was."""
+        return await self._run(self._move(handoff_id, "release", token))
+
+    async def transfer(
+        self, handoff_id: str, token: str, *, queue: str | None = None, to: str | None = None, reason: str | None = None
+    ) -> Handoff:
+        """Give the handoff to another queue, or to an operator by name."""
+        return await self._run(self._move(handoff_id, "transfer", token, queue=queue, to=to, reason=reason))
+
+    async def reply(self, handoff_id: str, token: str, text: str) -> Handoff:
+        """Say something to the customer."""
+        return await self._run(self._move(handoff_id, "reply", token, text=text))
+
+    async def resolve(  # noqa: PLR0913  (one keyword a field of the contract)
+        self,
+        handoff_id: str,
+        token: str,
+        *,
+        action: Literal["approve", "edit", "reject", "answer", "take_over"],
+        outcome: Literal["needed", "not_needed", "too_late", "unclear"],
+        text: str | None = None,
+        edited: Mapping[str, Any] | None = None,
+        root_cause: str | None = None,
+        flags: tuple[str, ...] = (),
+    ) -> Handoff:
+        """End the handoff with an answer for the waiting agent, and say whether a person was needed."""
+        fields = {"action": action, "outcome": outcome, "text": text, "edited": edited, "root_cause": root_cause}
+        return await self._run(self._move(handoff_id, "resolve", token, **fields, flags=flags))
+
+    async def hand_back(
+        self,
+        handoff_id: str,
+        token: str,
+        *,
+        facts: Mapping[str, Any] | None = None,
+        may_retry: bool | None = None,
+        text: str | None = None,
+        outcome: Literal["needed", "not_needed", "too_late", "unclear"] | None = None,
+    ) -> Handoff:
+        """Give the conversation back to the agent, with what was learned."""
+        fields = {"facts": facts, "may_retry": may_retry, "text": text, "outcome": outcome}
+        return await self._run(self._move(handoff_id, "hand-back", token, **fields))
+
+    async def record_outcome(self, **fields: Any) -> dict[str, Any]:
+        """Report what became known later (`POST /outcomes`): reopened, CSAT, a complaint, resolved without a person."""
+        return await self._run(self._fetch(calls.outcome(fields)))
+
+    def _fetch(self, call: calls.Call[T]) -> Steps[T]:
+        return exchange.fetch(call, self._options.operator_budget())
+
+    def _move(self, handoff_id: str, verb: str, token: str, **fields: object) -> Steps[Handoff]:
+        return self._fetch(calls.move(handoff_id, verb, token, fields))
+
+    async def _run(self, steps: Steps[T]) -> T:
+        came: Answer | Failure | None = None
+        try:
+            while True:
+                step = steps.send(came)
+                came = None
+                if isinstance(step, Pause):
+                    await asyncio.sleep(step.ms / 1000)
+                else:
+                    came = await self._send(step)
+        except StopIteration as done:
+            value: T = done.value
+            return value
+
+    async def _send(self, step: Send) -> Answer | Failure:
+        deadline = Deadline(step.timeout_ms)
+        body = Body(deadline)
+        try:
+            async with asyncio.timeout(step.timeout_ms / 1000):
+                request = request_of(self._http, self._options.url, step.call, deadline)
+                response = await self._http.send(request, stream=True)
+                try:
+                    async for part in response.aiter_bytes():
+                        if failure := body.add(part):
+                            return failure
+                finally:
+                    await response.aclose()
+        except (httpx.HTTPError, TimeoutError) as error:
+            return failure_of(error)
+        return body.answer(response)

@@ -1,0 +1,138 @@
+"""What both clients need to speak HTTP: options, headers, time-outs, names of failures. Nothing is sent here."""
+
+from __future__ import annotations
+
+import random
+import string
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import httpx
+
+from handrail_client.calls import ANSWER_BYTES_MAX, Answer, Call
+from handrail_client.exchange import Budget, Failure, OnUnreachable
+from handrail_client.turn import Turn, TurnFields
+
+URL = "http://127.0.0.1:8321"  # where `make run` listens
+BUDGET_MS = 2_000  # a person who chats notices more than two seconds
+TRY_MS = 1_000  # leaves room for a second try
+OPERATOR_BUDGET_MS = 10_000  # a person who works a queue would rather wait than press the button again
+KEY_CHARACTERS = frozenset(string.ascii_letters + string.digits + string.punctuation)
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a client was told when it was made; the key is kept by the HTTP client alone."""
+
+    url: str
+    budget_ms: float
+    try_ms: float
+    on_unreachable: OnUnreachable
+    unreachable_say: str | None
+
+    def budget(self, total_ms: float | None) -> Budget:
+        """Return the budget of one question, with this call's own total if it has one."""
+        return Budget(total_ms or self.budget_ms, self.try_ms, chance=random.random)
+
+    def operator_budget(self) -> Budget:
+        """Return the budget of one move, which may use all of it in one try."""
+        return Budget(OPERATOR_BUDGET_MS, OPERATOR_BUDGET_MS, chance=random.random)
+
+
+def checked_url(url: str) -> str:
+    """Return the address without a closing slash; ValueError when it is none, or carries a password into logs."""
+    parsed = httpx.URL(url)
+    if parsed.scheme not in ("http", "https") or not parsed.host:
+        raise ValueError("the address must start with http:// or https:// and name a host")
+    if parsed.userinfo:
+        raise ValueError("the address must not carry a name or password: give the key as `key`")
+    return str(parsed).rstrip("/")
+
+
+def headers_of(key: str | None) -> dict[str, str]:
+    """Return the headers of every request. A key that HTTP cannot carry is refused without being named."""
+    headers = {"content-type": "application/json", "accept": "application/json", "user-agent": "handrail-client"}
+    if key is not None:
+        if not key or not KEY_CHARACTERS.issuperset(key):
+            raise ValueError("the key is empty or holds characters that no key has (a space, a line end)")
+        headers["authorization"] = f"Bearer {key}"
+    return headers
+
+
+def through_proxy(url: str) -> bool:
+    """Return whether the proxies of the environment may be used: never for the machine itself."""
+    return httpx.URL(url).host not in LOOPBACK
+
+
+def turn_of(turn: Turn | None, fields: TurnFields) -> Turn:
+    """Return the turn that was given whole or in keyword arguments."""
+    if turn is None:
+        return Turn.model_validate(fields)
+    if fields:
+        raise TypeError("give a Turn or its fields, not both: " + ", ".join(sorted(fields)))
+    return turn
+
+
+class Deadline(dict[str, float]):
+    """Time-outs of one try for httpx: each phase (connect, write, read) may take what is left, not the whole again."""
+
+    def __init__(self, timeout_ms: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._ends_at = clock() + timeout_ms / 1000
+        self._clock = clock
+        super().__init__(dict.fromkeys(("connect", "read", "write", "pool"), timeout_ms / 1000))
+
+    def left_s(self) -> float:
+        """Return the seconds that are left, never quite zero, which sockets would take for `do not wait`."""
+        return max(0.001, self._ends_at - self._clock())
+
+    def passed(self) -> bool:
+        """Return whether the time is up."""
+        return self._clock() >= self._ends_at
+
+    def get(self, key: str, default: object = None) -> float:
+        """Return the seconds that are left, whatever the phase."""
+        return self.left_s()
+
+
+class Body:
+    """An answer's content as it comes in: stops at a size that Handrail never sends and at the deadline."""
+
+    def __init__(self, deadline: Deadline) -> None:
+        self._deadline = deadline
+        self._parts: list[bytes] = []
+        self._size = 0
+
+    def add(self, part: bytes) -> Failure | None:
+        """Take a part in; return why reading must stop, or None."""
+        self._parts.append(part)
+        self._size += len(part)
+        if self._size > ANSWER_BYTES_MAX:
+            return Failure("the answer is too long")
+        return Failure("time-out") if self._deadline.passed() else None
+
+    def answer(self, response: httpx.Response) -> Answer:
+        """Return the whole answer."""
+        return Answer(response.status_code, {k.lower(): v for k, v in response.headers.items()}, b"".join(self._parts))
+
+
+def request_of(
+    http: httpx.Client | httpx.AsyncClient, url: str, call: Call[object], deadline: Deadline
+) -> httpx.Request:
+    """Return the request for a call, ready to be sent."""
+    return http.build_request(
+        call.method,
+        url + call.path,
+        content=call.body,
+        params=dict(call.params) or None,
+        headers=dict(call.headers),
+        extensions={"timeout": deadline},
+    )
+
+
+def failure_of(error: Exception) -> Failure:
+    """Return what went wrong by its kind alone: httpx's own words may name addresses."""
+    if isinstance(error, (httpx.TimeoutException, TimeoutError)):
+        return Failure("time-out")
+    return Failure(type(error).__name__)
