@@ -54,11 +54,13 @@ _NOT_PERSONAL = re.compile(
 _CONTEXT_CHARS = 40  # how far before a number the words that explain it are looked for
 _PHONE_CONTEXT = re.compile(
     r"(?:phone|telephone|mobile|cell|call\s{1,2}me|reach\s{1,2}me|text\s{1,2}me|whatsapp|tel|ll[aá]m[ea]\w{0,4}|"
-    r"tel[eé]fono|m[oó]vil|celular)\b[^\d\n]{0,25}$",
+    r"tel[eé]fono|m[oó]vil|celular)(?:_?number)?\b[^\d\n]{0,25}$",
     re.IGNORECASE,
 )
-_CARD_CONTEXT = re.compile(r"\b(?:card|visa|mastercard|amex|debit|tarjeta)\b(?! reader)[^\d\n]{0,20}$", re.IGNORECASE)
-_SSN_CONTEXT = re.compile(r"(?:\bssn\b|social\s{1,2}security|\bsocial\b)[^\d\n]{0,25}$", re.IGNORECASE)
+_CARD_CONTEXT = re.compile(
+    r"\b(?:(?:credit|debit)?_?card(?:_?number)?|visa|mastercard|amex|debit|tarjeta)\b[^\d\n]{0,20}$", re.IGNORECASE
+)
+_SSN_CONTEXT = re.compile(r"(?:\bssn\b|social[\s_]{1,2}security|\bsocial\b)[^\d\n]{0,25}$", re.IGNORECASE)
 
 _EMAIL = re.compile(r"(?<![\w.%+-])[\w.%+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,5}")
 _DIGITS = re.compile(r"(?<![\w.,-])\+?\(?\d(?:[ .()/-]{0,2}\d){6,18}(?![\w-])")
@@ -70,9 +72,9 @@ _IPV4 = re.compile(r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?![\w.]*\d)")
 _IPV6 = re.compile(r"(?<![\w:])[0-9A-Fa-f:]{2,39}(?![\w:])")
 _VERSION = re.compile(r"(?:version|release|build|firmware|update|\bv)[\s:.]{0,3}$", re.IGNORECASE)
 _DNI = re.compile(r"(?<![\w-])[XYZxyz]?\d{7,8}-?[A-Za-z](?![\w-])")
-_CODE = r"(?:\s{0,2}(?:number|no|nr|num|#|n[uú]mero)\.?)?(?:\s{0,2}(?:is|es|:|=|#)){0,2}\s{0,3}"
+_CODE = r"(?:[\s_]{0,2}(?:number|no|nr|num|#|n[uú]mero)\.?)?[\"']?(?:\s{0,2}(?:is|es|:|=|#)){0,2}\s{0,3}[\"']?"
 _PASSPORT = re.compile(
-    r"\b(?:passport|pasaporte|driver'?s?\s{1,2}licen[cs]e|driving\s{1,2}licen[cs]e|national\s{1,2}insurance|nino)"
+    r"\b(?:passport|pasaporte|driver'?s?[\s_]{1,2}licen[cs]e|driving[\s_]{1,2}licen[cs]e|national[\s_]{1,2}insurance|nino)"
     + _CODE
     + r"((?=[A-Za-z]{0,10}\d)[A-Za-z0-9]{6,15})\b",
     re.IGNORECASE,
@@ -81,14 +83,16 @@ _ACCOUNT = re.compile(
     r"\b(?:account|acct|routing|sort\s{1,2}code|cuenta)" + _CODE + r"(\d(?:[ -]?\d){5,16})\b", re.IGNORECASE
 )
 _SECRET = re.compile(
-    r"\b(?:password|passcode|pass\s?phrase|pin|cvv2?|cvc2?|security\s{1,2}code|one[- ]time\s{1,2}(?:code|password)|otp|"
-    r"verification\s{1,2}code|contrase[nñ]a|clave)(?:\s{0,2}(?:code|number))?(?:\s{0,2}(?:is|es|:|=|was)){1,2}\s{0,3}"
-    r"[\"'`]?((?=[^\s\d]{0,32}\d)[^\s\"'`]{3,64}?)(?=[\"'`.,;]?(?:\s|$))",
+    r"\b(?:password|passcode|pass\s?phrase|pin|cvv2?|cvc2?|security[\s_]{1,2}code|otp|contrase[nñ]a|clave|"
+    r"one[- _]time[\s_]{1,2}(?:code|password)|verification[\s_]{1,2}code)(?:[\s_]{0,2}(?:code|number))?"
+    r"[\"']?(?:\s{0,2}(?:is|es|:|=|was)){1,2}\s{0,3}[\"'`]?"
+    r"((?=[^\s\d]{0,32}\d)[^\s\"'`]{3,64}?)(?=[\"'`.,;}\]]{0,3}(?:\s|$))",
     re.IGNORECASE,
 )
 _MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|ene|abr|ago|dic)[a-zñ]{0,9}"  # English and Spanish
 _BIRTH = re.compile(
-    r"\b(?:born|d\.?o\.?b|date\s{1,2}of\s{1,2}birth|birth\s?date|birthday|nacid[oa]|nac[ií]|nacimiento)\b[^\d\n]{0,20}?"
+    r"\b(?:born|d\.?o\.?b|date[\s_]{1,2}of[\s_]{1,2}birth|birth[\s_]?date|birthday|nacid[oa]|nac[ií]|"
+    r"nacimiento)\b[^\d\n]{0,20}?"
     r"(\d{1,2}[/. -]\d{1,2}[/. -]\d{2,4}|\d{4}[/.-]\d{1,2}[/.-]\d{1,2}|"
     + _MONTH
     + r"\s{1,2}\d{1,2}(?:st|nd|rd|th)?,?\s{1,2}\d{4}|\d{1,2}(?:st|nd|rd|th)?\s{1,2}(?:de\s{1,2}|of\s{1,2})?"
