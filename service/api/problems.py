@@ -6,9 +6,11 @@ Facts that the flows raise are translated here and nowhere else; what they say i
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import orjson
+
+from service.errors import Refusal
 
 MEDIA_TYPE = "application/problem+json"
 # A client that waits this long after a store's failure neither hammers it nor keeps a customer waiting.
@@ -24,14 +26,17 @@ class ProblemSpec:
     hint: str
 
 
-@dataclass(frozen=True, slots=True)
 class Refused(Exception):
     """A request that cannot be answered as asked; `detail` is one sentence, `hint` replaces the table's when given."""
 
-    code: str
-    detail: str
-    hint: str | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
+    def __init__(
+        self, code: str, detail: str, hint: str | None = None, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(f"{code}: {detail}")
+        self.code = code
+        self.detail = detail
+        self.hint = hint
+        self.headers: Mapping[str, str] = headers or {}
 
 
 PROBLEMS: dict[str, ProblemSpec] = {
@@ -45,7 +50,6 @@ PROBLEMS: dict[str, ProblemSpec] = {
     "body_encoded": ProblemSpec(415, "compressed bodies are not read", "send the body without `Content-Encoding`"),
     "body_type": ProblemSpec(415, "the body is not of a type that is read", "send `Content-Type: application/json`"),
     "query_invalid": ProblemSpec(422, "the query does not fit", "mend the parameters named in `detail`"),
-    "cursor_invalid": ProblemSpec(422, "the cursor is not one of ours", "start again without `cursor`"),
     "route_unknown": ProblemSpec(404, "no such address", "see /docs for the addresses there are"),
     "method_not_allowed": ProblemSpec(405, "not with this method", "use a method that the `Allow` header names"),
     # Who asks
@@ -56,24 +60,36 @@ PROBLEMS: dict[str, ProblemSpec] = {
         401, "the API key is not known", "check the key, or make a new one with `handrail keys create`"
     ),
     "role_missing": ProblemSpec(403, "the API key may not do this", "use a key with a role that `detail` names"),
-    # What is there
+    # What is there; from here to the end of the table the codes are those of `service.errors`, which words them too
     "decision_unknown": ProblemSpec(404, "no such decision", "check the id; decisions are kept for a limited time"),
     "handoff_unknown": ProblemSpec(404, "no such handoff", "check the id, or list the open ones with GET /handoffs"),
     "queue_unknown": ProblemSpec(404, "no such queue", "GET /queues lists the queues of the active rules"),
     "key_id_unknown": ProblemSpec(404, "no such API key", "GET /keys lists the keys of this tenant"),
-    "conversation_unknown": ProblemSpec(404, "no such conversation", "check the id, and that a turn of it was decided"),
+    "cursor_invalid": ProblemSpec(422, "the cursor is not one of ours", "start again without `cursor`"),
     # What is possible now
     "lease_lost": ProblemSpec(409, "the lease is lost", "claim the handoff again, or ask its holder"),
     "already_claimed": ProblemSpec(409, "somebody else has it", "claim the next one, or ask its holder"),
     "move_illegal": ProblemSpec(409, "not in this state", "read the handoff again to see what is possible now"),
     "turn_stale": ProblemSpec(409, "the turn is stale", "drop its reply: a person has had the conversation since"),
+    "conversation_busy": ProblemSpec(409, "the conversation is busy", "send the turn again"),
+    "limit_reached": ProblemSpec(409, "a limit is reached", "make room first"),
+    "refused": ProblemSpec(409, "not possible", "read `detail`"),
     # What is wrong with us
     "internal": ProblemSpec(
         500, "something went wrong here", "try again; the log has the reason under this request id"
     ),
-    "store_away": ProblemSpec(503, "the store is away", "try again after `Retry-After` seconds with the same body"),
-    "too_busy": ProblemSpec(503, "too many requests at once", "try again after `Retry-After` seconds"),
+    "store_away": ProblemSpec(503, "the store is away", "send the same request again after `Retry-After` seconds"),
+    "too_busy": ProblemSpec(503, "too much at once", "send the same request again after `Retry-After` seconds"),
+    "not_durable": ProblemSpec(503, "not confirmed on disk", "send the same request again: nothing is done twice"),
+    "server_unfit": ProblemSpec(503, "the store does not fit", "ask who runs this service"),
+    "partitions_differ": ProblemSpec(503, "the store does not fit", "ask who runs this service"),
 }
+
+
+def of_refusal(refusal: Refusal) -> Refused:
+    """Return the problem that states what a flow refused; a code without a row of its own reads as `refused`."""
+    code = refusal.code if refusal.code in PROBLEMS else "refused"
+    return Refused(code, refusal.detail, refusal.hint or None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,71 @@
+"""A body's bytes to a JSON value, or Refused: strict UTF-8, no NaN, no lone surrogate, no key twice, bounded depth."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NoReturn
+
+import orjson
+
+from service.api.problems import Refused
+
+# A turn needs 4 levels and the arguments of a tool call a few more; whatever is deeper is an attack or a mistake.
+DEPTH_MAX = 16
+# Keys and items together: a turn at the limit of each of its lists has fewer.
+VALUES_MAX = 20_000
+
+
+def parse(raw: bytes) -> object:
+    """Return the JSON value of a body. Raises Refused and never says what the body held."""
+    try:
+        value = orjson.loads(raw)
+    except orjson.JSONDecodeError as broken:
+        _not_json(broken)
+    # Every key and every text is written between two quotes. Fewer of them in the value than in the bytes means that
+    # an escaped quote was there, or that a key came twice and one was dropped; only then is it worth finding out.
+    if isinstance(value, (dict, list)) and _quotes(value, DEPTH_MAX, [VALUES_MAX]) != raw.count(b'"'):
+        _refuse_duplicates(raw)
+    return value
+
+
+def _not_json(broken: json.JSONDecodeError) -> NoReturn:
+    place = f"line {broken.lineno}, column {broken.colno}" if broken.doc else "its very start"
+    raise Refused("body_not_json", f"reading stopped at {place}") from None
+
+
+def _quotes(value: dict[str, Any] | list[Any], depth_left: int, values_left: list[int]) -> int:
+    """Return how many quotes the keys and texts of a value are written with; raises Refused past the limits."""
+    if not depth_left:
+        raise Refused("body_invalid", f"the body is nested deeper than {DEPTH_MAX} levels")
+    values_left[0] -= len(value)
+    if values_left[0] < 0:
+        raise Refused("body_invalid", f"the body has more than {VALUES_MAX} values")
+    count, items = (2 * len(value), list(value.values())) if isinstance(value, dict) else (0, value)
+    for item in items:
+        kind = type(item)
+        if kind is str:
+            count += 2
+        elif kind is dict or kind is list:
+            count += _quotes(item, depth_left - 1, values_left)
+    return count
+
+
+class _Twice(Exception):
+    pass
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise _Twice
+    return found
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_once)
+
+
+def _refuse_duplicates(raw: bytes) -> None:
+    try:
+        _DECODER.decode(raw.decode())
+    except _Twice:
+        raise Refused("body_not_json", "an object has the same key twice", "send each key once") from None
