@@ -1,0 +1,247 @@
+"""YAML text to a tree of nodes that know their place. What the keys mean is not known here."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeAlias
+
+import yaml
+
+# Counted as if every alias were written out, so a few lines of aliases cannot stand for millions of nodes.
+NODES_MAX = 500_000
+# A rule file needs about twenty levels; the YAML library's own recursion ends the process at about twenty thousand.
+DEPTH_MAX = 64
+
+# A list inside a comparison, `channel in [chat, voice]`: its brackets and commas would end a YAML flow list around it.
+_LIST_OPERAND = re.compile(r"""\bin +\[(?:[^\[\]{}\n"'#]|"[^"\n]*"|'[^'\n]*')*\]""")
+_QUOTED_OR_MARK = re.compile(r""""[^"\n]*"|'[^'\n]*'|[\[\],]""")
+_PRIVATE_USE = range(0xE000, 0xF8FF)
+
+
+class TextNode(NamedTuple):
+    """A text, number or word. `start` and `end` are offsets into the file, quotes included; `style` is the quote."""
+
+    value: str
+    style: str | None
+    start: int
+    end: int
+    line: int
+    column: int
+
+
+class ListNode(NamedTuple):
+    """A list of nodes, `- a` below each other or `[a, b]`."""
+
+    items: list[Node]
+    start: int
+    line: int
+    column: int
+
+
+class MapNode(NamedTuple):
+    """Keys and their values, in the order of the file; keys are always text."""
+
+    pairs: list[tuple[TextNode, Node]]
+    start: int
+    line: int
+    column: int
+
+    def get(self, name: str) -> Node | None:
+        """Return the value of that key, None when the key is not there."""
+        for key, value in self.pairs:
+            if key.value == name:
+                return value
+        return None
+
+
+Node: TypeAlias = TextNode | ListNode | MapNode
+
+
+class Finding(NamedTuple):
+    """Something that the nodes cannot carry: the problem's code, the offset into the text, the fact, the next step."""
+
+    code: str
+    offset: int
+    message: str
+    hint: str | None = None
+
+
+class TreeTooLarge(Exception):
+    """The text goes past a limit at `offset`; nothing after it was read."""
+
+    def __init__(self, offset: int, message: str) -> None:
+        self.offset = offset
+        super().__init__(message)
+
+
+@dataclass(slots=True)
+class _Open:
+    """A list or map whose end has not come yet, with the key that waits for its value."""
+
+    node: ListNode | MapNode
+    anchor: str | None
+    nodes_before: int
+    key: TextNode | None = None
+    key_expected: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """The root, None for an empty text, and what was found on the way."""
+
+    root: Node | None
+    findings: tuple[Finding, ...]
+
+
+def read_nodes(text: str) -> Tree:
+    """Return the tree of one YAML document.
+
+    Raises yaml.MarkedYAMLError where the text is not YAML and TreeTooLarge past a limit. The library's events are
+    taken one by one, because its own composer recurses without a limit and its C stack ends the process.
+    """
+    builder = _Builder(*_mask_lists(text))
+    for event in yaml.parse(builder.text, Loader=yaml.CSafeLoader):
+        builder.take(event)
+        if builder.finished:
+            break
+    return Tree(builder.root, tuple(builder.findings))
+
+
+def _mask_lists(text: str) -> tuple[str, dict[int, str] | None]:
+    """Return the text with the marks of lists inside comparisons replaced, and the table that brings them back.
+
+    One character for one, so every place stays right; every text of the tree is translated back, so a replacement
+    that was not needed (in a comment, in a quoted text) does no harm.
+    """
+    if not _LIST_OPERAND.search(text):
+        return text, None
+    free = [chr(code) for code in _PRIVATE_USE if chr(code) not in text][:3] if not text.isascii() else _FIRST_FREE
+    if len(free) < 3:
+        return text, None
+    masks = dict(zip("[,]", free, strict=True))
+
+    def mask(operand: re.Match[str]) -> str:
+        return _QUOTED_OR_MARK.sub(lambda mark: masks.get(mark[0], mark[0]), operand[0])
+
+    return _LIST_OPERAND.sub(mask, text), {ord(masked): mark for mark, masked in masks.items()}
+
+
+_FIRST_FREE = [chr(code) for code in _PRIVATE_USE[:3]]
+
+
+# The stubs call every mark of an event optional; the events of a parsed text always carry theirs.
+_Event: TypeAlias = Any
+
+
+class _Builder:
+    """Takes the events of one document in order and hangs nodes into each other."""
+
+    def __init__(self, text: str, unmask: dict[int, str] | None) -> None:
+        self.text = text
+        self.root: Node | None = None
+        self.findings: list[Finding] = []
+        self.finished = False
+        self._unmask = unmask
+        self._open: list[_Open] = []
+        self._anchors: dict[str, tuple[Node, int]] = {}
+        self._nodes = 0
+        self._documents = 0
+
+    def take(self, event: _Event) -> None:
+        """Take the next event."""
+        kind = type(event)
+        if kind is yaml.ScalarEvent:
+            self._take_text(event)
+        elif kind is yaml.MappingStartEvent:
+            mark = event.start_mark
+            self._begin(MapNode([], mark.index, mark.line + 1, mark.column + 1), event)
+        elif kind is yaml.SequenceStartEvent:
+            mark = event.start_mark
+            self._begin(ListNode([], mark.index, mark.line + 1, mark.column + 1), event)
+        elif kind in (yaml.MappingEndEvent, yaml.SequenceEndEvent):
+            self._end()
+        elif kind is yaml.AliasEvent:
+            self._take_alias(event)
+        elif kind is yaml.DocumentStartEvent:
+            self._documents += 1
+            if self._documents > 1:
+                self._find("R114", event, "a second document begins here", "put it into a file of its own")
+                self.finished = True
+
+    def _take_text(self, event: _Event) -> None:
+        start, end = event.start_mark, event.end_mark
+        value: str = event.value
+        if self._unmask is not None and not value.isascii():
+            value = value.translate(self._unmask)
+        # A plain text has no style; libyaml says "" where nothing is written at all.
+        style = event.style if event.style in ("'", '"', "|", ">") else None
+        node = TextNode(value, style, start.index, end.index, start.line + 1, start.column + 1)
+        self._count(event)
+        if event.tag is not None:
+            self._find("R114", event, f"the tag `{event.tag}` is not used in rule files")
+        if event.anchor is not None:
+            self._anchors[event.anchor] = (node, 1)
+        self._hang(node)
+
+    def _begin(self, node: ListNode | MapNode, event: _Event) -> None:
+        self._count(event)
+        if len(self._open) >= DEPTH_MAX:
+            raise TreeTooLarge(node.start, f"nested more than {DEPTH_MAX} deep")
+        if event.tag is not None:
+            self._find("R114", event, f"the tag `{event.tag}` is not used in rule files")
+        self._open.append(_Open(node, event.anchor, self._nodes - 1))
+
+    def _end(self) -> None:
+        ended = self._open.pop()
+        if isinstance(ended.node, MapNode):
+            self._find_repeated_keys(ended.node)
+        if ended.anchor is not None:
+            self._anchors[ended.anchor] = (ended.node, self._nodes - ended.nodes_before)
+        self._hang(ended.node)
+
+    def _take_alias(self, event: _Event) -> None:
+        node, size = self._anchors.get(event.anchor, (None, 0))
+        self._nodes += size
+        self._count(event)
+        if node is None:
+            self._find("R114", event, f"`*{event.anchor}` names nothing above it", f"write `&{event.anchor}` before it")
+            mark = event.start_mark
+            node = TextNode("", None, mark.index, mark.index, mark.line + 1, mark.column + 1)
+        self._hang(node)
+
+    def _hang(self, node: Node) -> None:
+        """Put a finished node where it belongs."""
+        if not self._open:
+            self.root = node
+            return
+        parent = self._open[-1]
+        if isinstance(parent.node, ListNode):
+            parent.node.items.append(node)
+        elif parent.key_expected:
+            if not isinstance(node, TextNode):
+                self.findings.append(Finding("R114", node.start, "a key is a list or a map", "write a key of text"))
+                node = TextNode("", None, node.start, node.start, node.line, node.column)
+            parent.key, parent.key_expected = node, False
+        else:
+            assert parent.key is not None  # noqa: S101 - a value follows its key in every event stream
+            parent.node.pairs.append((parent.key, node))
+            parent.key_expected = True
+
+    def _find_repeated_keys(self, node: MapNode) -> None:
+        first_lines: dict[str, int] = {}
+        if len({key.value for key, _ in node.pairs}) == len(node.pairs):
+            return
+        for key, _ in node.pairs:
+            if key.value in first_lines:
+                message = f"the key `{key.value}` is written twice, first in line {first_lines[key.value]}"
+                self.findings.append(Finding("R107", key.start, message, "keep one of the two"))
+            first_lines.setdefault(key.value, key.line)
+
+    def _count(self, event: _Event) -> None:
+        self._nodes += 1
+        if self._nodes > NODES_MAX:
+            raise TreeTooLarge(event.start_mark.index, f"more than {NODES_MAX} values, aliases written out")
+
+    def _find(self, code: str, event: _Event, message: str, hint: str | None = None) -> None:
+        self.findings.append(Finding(code, event.start_mark.index, message, hint))
