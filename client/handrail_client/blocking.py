@@ -127,10 +127,10 @@ class Handrail:
         return self._run(self._move(handoff_id, "release", token))
 
     def transfer(
-        self, handoff_id: str, token: str, *, queue: str | None = None, to: str | None = None, reason: str | None = None
+        self, handoff_id: str, token: str, *, queue: str | None = None, operator: str | None = None
     ) -> Handoff:
         """Give the handoff to another queue, or to an operator by name."""
-        return self._run(self._move(handoff_id, "transfer", token, queue=queue, to=to, reason=reason))
+        return self._run(self._move(handoff_id, "transfer", token, queue=queue, operator=operator))
 
     def reply(self, handoff_id: str, token: str, text: str) -> Handoff:
         """Say something to the customer."""
@@ -166,9 +166,18 @@ class Handrail:
         fields = {"facts": facts, "may_retry": may_retry, "text": text, "outcome": outcome}
         return self._run(self._move(handoff_id, "hand-back", token, **fields))
 
-    def record_outcome(self, **fields: Any) -> dict[str, Any]:
-        """Report what became known later (`POST /outcomes`): reopened, CSAT, a complaint, resolved without a person."""
-        return self._run(self._fetch(calls.outcome(fields)))
+    def record_outcome(
+        self,
+        kind: Literal["reopened", "csat", "complaint", "resolved_without_person"],
+        *,
+        conversation_id: str | None = None,
+        handoff_id: str | None = None,
+        score: float | None = None,
+        at_ms: int | None = None,
+    ) -> dict[str, Any]:
+        """Report what became known later of a conversation or a handoff; `score` is what a CSAT question gave."""
+        about = {"conversation_id": conversation_id, "handoff_id": handoff_id}
+        return self._run(self._fetch(calls.outcome({"kind": kind, **about, "score": score, "at_ms": at_ms})))
 
     def _fetch(self, call: calls.Call[T]) -> Steps[T]:
         return exchange.fetch(call, self._options.operator_budget())

@@ -117,7 +117,9 @@ class TurnFields(TypedDict, total=False):
 
 def body_of(turn: Turn) -> bytes:
     """Return the turn as JSON, without the fields nobody knew."""
-    return encode(turn.model_dump(exclude_none=True, exclude_defaults=False))
+    told = turn.model_dump(exclude_none=True)
+    # An empty list of sources says that there were none; of the others it says nothing.
+    return encode({name: value for name, value in told.items() if name == "sources" or value not in ((), {})})
 
 
 def encode(value: object) -> bytes:
