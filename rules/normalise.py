@@ -91,12 +91,9 @@ def original_spans(text: str, folded: str, spans: Sequence[tuple[int, int]]) -> 
 
     Half of what one character became (the first `f` of a ligature) is that whole character.
     """
-    if _plain().fullmatch(text):
-        if len(text) == len(folded):
-            return list(spans)
-        sources = [(place, place + 1) for place in _kept_places(text)]
-    else:
-        sources = _sources(text)
+    if len(text) == len(folded) and (text.isascii() or _plain().fullmatch(text)):
+        return list(spans)
+    sources = _sources(text)
     return [(sources[start][0], sources[end - 1][1]) for start, end in spans]
 
 
@@ -113,30 +110,32 @@ def _is_plain(character: str) -> bool:
     return len(_fold(character)) == 1 and _opens(character) and not character.isspace()
 
 
-def _kept_places(text: str) -> list[int]:
-    """Return, for every character of the folded text, its place in a plain text."""
-    places: list[int] = []
-    for word in re.finditer(r"\S+", text):
-        if places:
-            places.append(word.start() - 1)
-        places.extend(range(word.start(), word.end()))
-    return places
-
-
 def _sources(text: str) -> list[tuple[int, int]]:
-    """Return, for every character of the folded text, the place it came from in any text."""
+    """Return, for every character of the folded text, the stretch of the text it came from."""
     sources: list[tuple[int, int]] = []
-    waiting: tuple[int, int] | None = None
-    for start, end in _pieces(text):
-        for character in _fold(text[start:end]):
-            if character.isspace():
-                waiting = waiting or (start, end)
-                continue
-            if waiting and sources:
-                sources.append(waiting)
-            waiting = None
-            sources.append((start, end))
+    gap: tuple[int, int] | None = None
+    for character, start, end in _folded_stretches(text):
+        if character.isspace():
+            gap = gap or (start, end)
+            continue
+        if gap and sources:
+            sources.append(gap)
+        gap = None
+        sources.append((start, end))
     return sources
+
+
+def _folded_stretches(text: str) -> Iterator[tuple[str, int, int]]:
+    """Yield every character of the folded text, white space not yet folded, with the stretch it came from."""
+    plain = _plain()
+    for word in re.finditer(r"\S+|\s+", text):
+        first, last = word.span()
+        if plain.fullmatch(word[0]):
+            yield from zip(word[0], range(first, last), range(first + 1, last + 1), strict=True)
+            continue
+        for start, end in _pieces(word[0]):
+            for character in _fold(word[0][start:end]):
+                yield character, first + start, first + end
 
 
 def _pieces(text: str) -> Iterator[tuple[int, int]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
@@ -33,6 +33,10 @@ Engine: TypeAlias = Literal["hyperscan", "re2"]
 
 # A pattern a person can still read; the longest of the shipped library has 300 characters.
 PATTERN_LENGTH_MAX = 1_000
+# The longest counted repetition: at 1,000 a single pattern took Hyperscan 4 s to compile, at 200 a tenth of a second.
+REPEAT_MAX = 200
+# Repetitions counted exactly already when looking for candidates; longer ones are left to the second look.
+COPIES_MAX = 4
 # Memory of one compiled pattern, automaton included: enough for 20,000 steps, little enough for hundreds of patterns.
 PATTERN_BYTES_MAX = 1 << 20
 # Memory of the one automaton of all patterns; it empties its cache when full. 64 MB was no faster on fresh texts.
@@ -52,6 +56,7 @@ _TOKEN = re.compile(
       | [^\\\[(){|.*+?^$]+|\{  # letters as they are""",
     re.VERBOSE | re.DOTALL,
 )
+_COUNTED = re.compile(r"\{(\d+)(?:,(\d*))?\}")
 _REFUSED = (
     (
         re.compile(r"\(\?<?[=!]"),
@@ -78,6 +83,14 @@ class Pattern:
     core: str
     word_start: bool
     word_end: bool
+
+    @cached_property
+    def sieve(self) -> str:
+        """Return a pattern that the engines compile fast and that finds at least every text this one is found in.
+
+        A long counted repetition is copied out by the engines, step by step: `.{0,40}` becomes `.*` here.
+        """
+        return "".join(_loosened(token) for token in _tokens(self.core))
 
     @cached_property
     def ascii(self) -> Any:
@@ -121,6 +134,9 @@ def pattern_problem(pattern: str) -> str | None:
         for refused, reason in _REFUSED:
             if not token.startswith("[") and refused.match(token):
                 return reason.format(token)
+        counts = _COUNTED.fullmatch(token)
+        if counts and max(int(count or 0) for count in counts.groups()) > REPEAT_MAX:
+            return f"repeats `{token}`, the limit is {REPEAT_MAX}; use a shorter distance"
     try:
         return next(filter(None, map(_alternative_problem, alternatives(pattern))), None)
     except re2.error as error:
@@ -190,6 +206,16 @@ def _folded_letters(text: str) -> str:
     return f"{before}{folded}{after}" if folded else text
 
 
+def _loosened(token: str) -> str:
+    counts = _COUNTED.fullmatch(token)
+    if not counts:
+        return token
+    least, most = int(counts[1]), counts[2]
+    if most is None or (most and int(most) <= COPIES_MAX):
+        return token if least <= COPIES_MAX else "+"
+    return "+" if least else "*"
+
+
 def _options(bytes_max: int) -> Any:
     options = re2.Options()
     options.max_mem = bytes_max
@@ -201,11 +227,15 @@ class HyperscanSearch:
     """All patterns in one Hyperscan database; those it refuses are left to RE2, with the same hits."""
 
     def __init__(self, patterns: Sequence[Pattern]) -> None:
-        taken = [number for number, pattern in enumerate(patterns) if _hyperscan_takes(pattern)]
-        rest = sorted(set(range(len(patterns))) - set(taken))
-        self._rest = Re2Search([patterns[number] for number in rest]) if rest else None
-        self._rest_numbers = rest
-        self._database = _hyperscan_database([patterns[number].core for number in taken], taken) if taken else None
+        sieves = {number: pattern.sieve for number, pattern in enumerate(patterns)}
+        self._database = _hyperscan_database(sieves)
+        refused: list[int] = []
+        if self._database is None:
+            refused = [number for number, sieve in sieves.items() if _hyperscan_database({number: sieve}) is None]
+            taken = {number: sieve for number, sieve in sieves.items() if number not in refused}
+            self._database = _hyperscan_database(taken) if taken else None
+        self._rest = Re2Search([patterns[number] for number in refused]) if refused else None
+        self._rest_numbers = refused
         self._scratch = threading.local()
 
     def candidates(self, data: bytes) -> list[int]:
@@ -229,20 +259,16 @@ def _note(number: int, _start: int, _end: int, _flags: int, found: list[int]) ->
     found.append(number)
 
 
-def _hyperscan_database(cores: Sequence[str], numbers: Sequence[int]) -> Any:
+def _hyperscan_database(sieves: Mapping[int, str]) -> Any:
+    """Return the database of numbered patterns, or None when Hyperscan refuses one of them."""
     database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
     flags = hyperscan.HS_FLAG_UTF8 | hyperscan.HS_FLAG_SINGLEMATCH | hyperscan.HS_FLAG_DOTALL
-    expressions = [core.encode() for core in cores]
-    database.compile(expressions=expressions, ids=list(numbers), elements=len(expressions), flags=flags)
-    return database
-
-
-def _hyperscan_takes(pattern: Pattern) -> bool:
+    expressions = [sieve.encode() for sieve in sieves.values()]
     try:
-        _hyperscan_database([pattern.core], [0])
+        database.compile(expressions=expressions, ids=list(sieves), elements=len(expressions), flags=flags)
     except hyperscan.error:
-        return False
-    return True
+        return None
+    return database
 
 
 class Re2Search:
@@ -258,7 +284,7 @@ class Re2Search:
         options.never_capture = True
         built = re2.Set.SearchSet(options)
         for pattern in self._patterns:
-            built.Add(pattern.core)
+            built.Add(pattern.sieve)
         built.Compile()
         return built
 

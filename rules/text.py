@@ -65,6 +65,8 @@ class Matcher:
         if not hits:
             return ()
         kept = _kept(hits)
+        if not kept:
+            return ()
         spans = original_spans(text, folded, [(hit.start, hit.end) for hit in kept])
         return tuple(
             Evidence(hit.topic, inside, start, end, hit.source or "")
@@ -96,6 +98,9 @@ class _Search:
         self._patterns = tuple(patterns.items())
         self._search = ENGINES[engine](tuple(patterns)) if patterns else None
         self.anything = bool(phrases or patterns)
+        for pattern in patterns:
+            # Compiled now, not at the first hit; for texts beyond ASCII at the first hit, since it takes 2 ms.
+            _ = pattern.ascii
 
     def hits(self, folded: str) -> list[_Hit]:
         """Return every phrase and pattern that stands in the folded text at the edges of words."""
@@ -128,6 +133,8 @@ def _characters(data: bytes, folded: str, places: Iterable[tuple[int, int]]) -> 
 
 def _kept(hits: list[_Hit]) -> list[_Hit]:
     """Take back what an `unless` overlaps, and of overlapping hits of a topic keep the leftmost, then the longest."""
+    if len(hits) == 1:
+        return hits if hits[0].source is not None else []
     kept: list[_Hit] = []
     by_topic = itemgetter(0)
     for _, group in groupby(sorted(hits, key=by_topic), key=by_topic):
