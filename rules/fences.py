@@ -21,6 +21,7 @@ _HIDDEN = (
     *range(0x00, 0x09),
     *range(0x0B, 0x20),
     *range(0x7F, 0xA0),
+    *range(0xD800, 0xE000),  # halves of characters, which no UTF-8 can carry
     *range(0x2028, 0x202F),  # line and paragraph separators, and the old marks that reorder text
     *range(0x2066, 0x206A),  # the newer marks that reorder text
     *range(0xE0000, 0xE0080),  # tag characters: a whole alphabet that no screen shows
