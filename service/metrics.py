@@ -1,0 +1,144 @@
+"""What this process counts, and how /metrics shows it. Plain numbers on the way of a turn; families only at a scrape.
+
+prometheus-client's own counters take a lock each; one event loop needs none, and a turn touches five of them.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+# Seconds. The goal is a decision within a few milliseconds; the last ones show a store in trouble.
+BUCKETS_S = (0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+# Rules come and go with edits of the files; a process counts for this many of them, and the rest together.
+RULE_LABELS_MAX = 2_000
+OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class QueueDepth:
+    """How many handoffs of a queue wait and how many are with an operator, at the moment of the scrape."""
+
+    tenant: str
+    queue: str
+    waiting: int
+    leased: int
+    oldest_wait_ms: int
+
+
+@dataclass(slots=True)
+class Metrics:
+    """The counts of one process since it started."""
+
+    decisions: Counter[str] = field(default_factory=Counter)
+    repeated: int = 0
+    degraded: int = 0
+    rules_fired: Counter[str] = field(default_factory=Counter)
+    moves: Counter[tuple[str, str]] = field(default_factory=Counter)
+    answers: Counter[tuple[str, int]] = field(default_factory=Counter)
+    problems: Counter[str] = field(default_factory=Counter)
+    store_errors: int = 0
+    rules_refused: int = 0
+    rules_loaded: int = 0
+    waits_open: int = 0
+    _latency: list[int] = field(default_factory=lambda: [0] * (len(BUCKETS_S) + 1))
+    _latency_sum_s: float = 0.0
+
+    def decided(self, verdict: str, rule_ids: Iterable[str], repeated: bool, degraded: bool, took_s: float) -> None:
+        """Count one answered turn; a repeated one is not a second decision."""
+        self._latency[bisect_left(BUCKETS_S, took_s)] += 1
+        self._latency_sum_s += took_s
+        if repeated:
+            self.repeated += 1
+            return
+        self.decisions[verdict] += 1
+        if degraded:
+            self.degraded += 1
+        for rule_id in rule_ids:
+            known = rule_id in self.rules_fired or len(self.rules_fired) < RULE_LABELS_MAX
+            self.rules_fired[rule_id if known else OTHER] += 1
+
+    def exposition(self, depths: Sequence[QueueDepth], store_up: bool) -> bytes:
+        """Return everything in the text format of Prometheus."""
+        registry = CollectorRegistry(auto_describe=False)
+        ProcessCollector(registry=registry)
+        registry.register(_Families(self, depths, store_up))
+        return generate_latest(registry)
+
+
+class _Families:
+    """One scrape's view of the counts, in the shape that prometheus-client collects."""
+
+    def __init__(self, metrics: Metrics, depths: Sequence[QueueDepth], store_up: bool) -> None:
+        self._metrics = metrics
+        self._depths = depths
+        self._store_up = store_up
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield every family."""
+        counts = self._metrics
+        yield _counter(
+            "decisions", "Turns decided, by verdict.", ("verdict",), {(k,): v for k, v in counts.decisions.items()}
+        )
+        yield _counter(
+            "rule_fires", "Live rules that fired.", ("rule_id",), {(k,): v for k, v in counts.rules_fired.items()}
+        )
+        yield _counter("decisions_repeated", "Turns answered with their stored decision.", (), {(): counts.repeated})
+        yield _counter("decisions_degraded", "Turns decided without the store.", (), {(): counts.degraded})
+        yield self._histogram()
+        yield _counter(
+            "handoff_moves", "Moves of operators, by verb and result.", ("verb", "result"), dict(counts.moves)
+        )
+        yield _counter(
+            "http_answers", "Answers by route and status.", ("route", "status"),
+            {(route, str(status)): number for (route, status), number in counts.answers.items()},
+        )  # fmt: skip
+        yield _counter(
+            "problems", "Problems answered, by code.", ("code",), {(k,): v for k, v in counts.problems.items()}
+        )
+        yield _counter("store_errors", "Calls that found the store away.", (), {(): counts.store_errors})
+        yield _counter("rules_loaded", "Times that rule files took effect.", (), {(): counts.rules_loaded})
+        yield _counter("rules_refused", "Edits of rule files that were refused.", (), {(): counts.rules_refused})
+        yield _gauge("waits_open", "Long polls of agents that are open.", (), {(): counts.waits_open})
+        yield _gauge("store_up", "1 when the store answered this scrape.", (), {(): int(self._store_up)})
+        labels = ("tenant", "queue")
+        yield _gauge("queue_waiting", "Handoffs that wait.", labels, {_of(d): d.waiting for d in self._depths})
+        yield _gauge("queue_leased", "Handoffs with an operator.", labels, {_of(d): d.leased for d in self._depths})
+        yield _gauge(
+            "queue_oldest_wait_seconds", "Age of the oldest handoff that waits.", labels,
+            {_of(d): d.oldest_wait_ms / 1000 for d in self._depths},
+        )  # fmt: skip
+
+    def _histogram(self) -> HistogramMetricFamily:
+        below = 0
+        buckets: list[tuple[str, float]] = []
+        for bound, count in zip((*map(str, BUCKETS_S), "+Inf"), self._metrics._latency, strict=True):
+            below += count
+            buckets.append((bound, below))
+        family = HistogramMetricFamily("handrail_decision_seconds", "From the request's arrival to its answer.")
+        family.add_metric((), buckets, self._metrics._latency_sum_s)
+        return family
+
+
+def _of(depth: QueueDepth) -> tuple[str, str]:
+    return depth.tenant, depth.queue
+
+
+def _counter(name: str, about: str, labels: Sequence[str], values: dict[tuple[str, ...], int]) -> CounterMetricFamily:
+    family = CounterMetricFamily(f"handrail_{name}", about, labels=labels)
+    for label, value in sorted(values.items()):
+        family.add_metric(label, value)
+    return family
+
+
+def _gauge(name: str, about: str, labels: Sequence[str], values: dict[tuple[str, ...], float]) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(f"handrail_{name}", about, labels=labels)
+    for label, value in sorted(values.items()):
+        family.add_metric(label, value)
+    return family
