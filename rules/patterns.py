@@ -1,35 +1,16 @@
-"""Patterns of rule files: which are refused and why, and two engines that find those that occur in a text.
-
-Both engines only name the patterns that may occur; where they occur is asked of RE2 pattern by pattern, so both give
-the same hits. Every step is linear in the text, whatever the pattern.
-"""
+"""One pattern of a rule file: why it is refused, or where it stands in a text. All are searched together in engines."""
 
 from __future__ import annotations
 
 import re
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from importlib import import_module
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import re2
 
-from rules.normalise import normalise
-
-
-def _hyperscan_or_none() -> Any:
-    """Return the module where a wheel for this machine exists; RE2 does the same without it, slower."""
-    try:
-        return import_module("hyperscan")
-    except ImportError:
-        return None
-
-
-hyperscan = _hyperscan_or_none()
-
-Engine: TypeAlias = Literal["hyperscan", "re2"]
+from rules.normalise import is_word, normalise
 
 # A pattern a person can still read; the longest of the shipped library has 300 characters.
 PATTERN_LENGTH_MAX = 1_000
@@ -37,12 +18,10 @@ PATTERN_LENGTH_MAX = 1_000
 REPEAT_MAX = 200
 # Repetitions counted exactly already when looking for candidates; longer ones are left to the second look.
 COPIES_MAX = 4
-# Memory of one compiled pattern, automaton included: enough for 20,000 steps, little enough for hundreds of patterns.
-PATTERN_BYTES_MAX = 1 << 20
-# Memory of the one automaton of all patterns; it empties its cache when full. 64 MB was no faster on fresh texts.
-SET_BYTES_MAX = 16 << 20
-# RE2 gives a set's automaton no way to say that it ran out: so it is built anew long before its memory could break up.
-SET_TEXTS_MAX = 50_000
+# Memory of one compiled pattern, its automaton included, which fills up as it meets new texts. Most fit the first:
+# at 256 kB each, 200 patterns grew by 26 MB over 300,000 texts. A pattern that does not fit the second is refused.
+PATTERN_BYTES = 1 << 15
+PATTERN_BYTES_MAX = 1 << 18
 # Places of one pattern that are looked at in one text; a customer who writes it more often says nothing new.
 PLACES_MAX = 64
 
@@ -93,32 +72,60 @@ class Pattern:
         return "".join(_loosened(token) for token in _tokens(self.core))
 
     @cached_property
-    def ascii(self) -> Any:
-        """Return the compiled pattern for texts of ASCII alone: small, so hundreds fit."""
-        return self._compile("[^a-z0-9]")
+    def loose(self) -> Any:
+        """Return the compiled pattern that takes all beyond ASCII for an edge of a word: small, so hundreds fit."""
+        try:
+            return self._compile("[^a-z0-9]", PATTERN_BYTES)
+        except re2.error:
+            return self._compile("[^a-z0-9]", PATTERN_BYTES_MAX)
 
     @cached_property
-    def unicode(self) -> Any:
-        """Return the compiled pattern for every other text."""
-        return self._compile(_EDGE)
+    def exact(self) -> Any:
+        """Return the compiled pattern that knows every script's words: 20 times larger, seldom needed."""
+        return self._compile(_EDGE, PATTERN_BYTES_MAX)
 
-    def _compile(self, edge: str) -> Any:
+    def _compile(self, edge: str, bytes_max: int) -> Any:
         start = f"(?:^|{edge})" if self.word_start else ""
         end = f"(?:$|{edge})" if self.word_end else ""
-        return re2.compile(f"{start}({self.core}){end}".encode(), _options(PATTERN_BYTES_MAX))
+        return re2.compile(f"{start}({self.core}){end}".encode(), re2_options(bytes_max))
 
-    def places(self, data: bytes) -> Iterator[tuple[int, int]]:
-        """Yield where the pattern stands in folded text as UTF-8, in bytes; at most PLACES_MAX, none empty."""
-        compiled = self.ascii if data.isascii() else self.unicode
-        place = 0
-        for _ in range(PLACES_MAX):
-            found = compiled.search(data, place)
-            if found is None:
-                return
-            start, end = found.span(1)
-            if end > start:
-                yield start, end
-            place = max(end, place + 1)
+    def places(self, folded: str, data: bytes) -> list[tuple[int, int]]:
+        """Return where the pattern stands in a folded text, `data` being its UTF-8; at most PLACES_MAX, none empty."""
+        found = _searched(self.loose, data)
+        if len(data) == len(folded):
+            return found
+        places = _in_characters(found, data)
+        # What both find is the same: the loose pattern takes more edges, and prefers among matches as the exact does.
+        if all(self._stands(folded, start, end) for start, end in places):
+            return places
+        return _in_characters(_searched(self.exact, data), data)
+
+    def _stands(self, folded: str, start: int, end: int) -> bool:
+        before = self.word_start and start > 0 and is_word(folded[start - 1])
+        return not before and not (self.word_end and end < len(folded) and is_word(folded[end]))
+
+
+def _searched(compiled: Any, data: bytes) -> list[tuple[int, int]]:
+    """Return where a compiled pattern's first group stands, in bytes, in order and apart from each other."""
+    places: list[tuple[int, int]] = []
+    place = 0
+    while len(places) < PLACES_MAX and (found := compiled.search(data, place)):
+        start, end = found.span(1)
+        if end > start:
+            places.append((start, end))
+        place = max(end, place + 1)
+    return places
+
+
+def _in_characters(places: Sequence[tuple[int, int]], data: bytes) -> list[tuple[int, int]]:
+    """Turn places in UTF-8 bytes into places in characters; they come in order."""
+    turned: list[tuple[int, int]] = []
+    byte = character = 0
+    for start, end in places:
+        character += len(data[byte:start].decode())
+        turned.append((character, character + len(data[start:end].decode())))
+        byte, character = end, turned[-1][1]
+    return turned
 
 
 def pattern_problem(pattern: str) -> str | None:
@@ -150,8 +157,8 @@ def _alternative_problem(pattern: Pattern) -> str | None:
         return (
             "`\\b` inside a pattern knows ASCII letters only; beside other letters write a space, or split the pattern"
         )
-    pattern.unicode  # noqa: B018 - compiled here, so that what is too large is refused here
-    bare = re2.compile(pattern.core.encode(), _options(PATTERN_BYTES_MAX))
+    _ = pattern.exact  # the larger of the two: what is too large is refused here
+    bare = re2.compile(pattern.core.encode(), re2_options(PATTERN_BYTES_MAX))
     empty = (found for text in (b"", b"a", b"a a") if (found := bare.search(text)) and not found.group())
     if next(empty, None):
         return "matches the empty text, so it would be found everywhere; ask for at least one character"
@@ -216,92 +223,9 @@ def _loosened(token: str) -> str:
     return "+" if least else "*"
 
 
-def _options(bytes_max: int) -> Any:
+def re2_options(bytes_max: int) -> Any:
+    """Return options for a compiled pattern that may take so many bytes, its automaton included."""
     options = re2.Options()
     options.max_mem = bytes_max
     options.log_errors = False
     return options
-
-
-class HyperscanSearch:
-    """All patterns in one Hyperscan database; those it refuses are left to RE2, with the same hits."""
-
-    def __init__(self, patterns: Sequence[Pattern]) -> None:
-        sieves = {number: pattern.sieve for number, pattern in enumerate(patterns)}
-        self._database = _hyperscan_database(sieves)
-        refused: list[int] = []
-        if self._database is None:
-            refused = [number for number, sieve in sieves.items() if _hyperscan_database({number: sieve}) is None]
-            taken = {number: sieve for number, sieve in sieves.items() if number not in refused}
-            self._database = _hyperscan_database(taken) if taken else None
-        self._rest = Re2Search([patterns[number] for number in refused]) if refused else None
-        self._rest_numbers = refused
-        self._scratch = threading.local()
-
-    def candidates(self, data: bytes) -> list[int]:
-        """Return the numbers of the patterns that may occur in folded text as UTF-8."""
-        found: list[int] = []
-        if self._database is not None:
-            self._database.scan(data, _note, context=found, scratch=self._own_scratch())
-        if self._rest is not None:
-            found.extend(self._rest_numbers[number] for number in self._rest.candidates(data))
-        return found
-
-    def _own_scratch(self) -> Any:
-        """Return this thread's scratch space: Hyperscan forbids sharing one."""
-        scratch = getattr(self._scratch, "space", None)
-        if scratch is None:
-            scratch = self._scratch.space = hyperscan.Scratch(self._database)
-        return scratch
-
-
-def _note(number: int, _start: int, _end: int, _flags: int, found: list[int]) -> None:
-    found.append(number)
-
-
-def _hyperscan_database(sieves: Mapping[int, str]) -> Any:
-    """Return the database of numbered patterns, or None when Hyperscan refuses one of them."""
-    database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
-    flags = hyperscan.HS_FLAG_UTF8 | hyperscan.HS_FLAG_SINGLEMATCH | hyperscan.HS_FLAG_DOTALL
-    expressions = [sieve.encode() for sieve in sieves.values()]
-    try:
-        database.compile(expressions=expressions, ids=list(sieves), elements=len(expressions), flags=flags)
-    except hyperscan.error:
-        return None
-    return database
-
-
-class Re2Search:
-    """All patterns in one RE2 set, for machines without Hyperscan."""
-
-    def __init__(self, patterns: Sequence[Pattern]) -> None:
-        self._patterns = tuple(patterns)
-        self._set = self._build()
-        self._texts = 0
-
-    def _build(self) -> Any:
-        options = _options(SET_BYTES_MAX)
-        options.never_capture = True
-        built = re2.Set.SearchSet(options)
-        for pattern in self._patterns:
-            built.Add(pattern.sieve)
-        built.Compile()
-        return built
-
-    def candidates(self, data: bytes) -> list[int]:
-        """Return the numbers of the patterns that may occur in folded text as UTF-8."""
-        self._texts += 1
-        if self._texts > SET_TEXTS_MAX:
-            self._texts, self._set = 0, self._build()
-        return list(self._set.Match(data) or ())
-
-
-ENGINES: dict[Engine, Callable[[Sequence[Pattern]], HyperscanSearch | Re2Search]] = {
-    "hyperscan": HyperscanSearch,
-    "re2": Re2Search,
-}
-
-
-def best_engine() -> Engine:
-    """Return the faster engine that this machine has."""
-    return "hyperscan" if hyperscan is not None else "re2"

@@ -11,9 +11,10 @@ from typing import Literal, NamedTuple, TypeAlias
 from ahocorasick_rs import AhoCorasick, MatchKind
 
 from rules.decision import Evidence
+from rules.engines import ENGINES, Engine, best_engine
 from rules.model import Topic
 from rules.normalise import normalise, original_spans, stands_alone
-from rules.patterns import ENGINES, Engine, Pattern, alternatives, best_engine, pattern_problem
+from rules.patterns import Pattern, alternatives, pattern_problem
 
 __all__ = ["EVIDENCE_MAX", "PHRASE_LENGTH_MAX", "Matcher", "normalise", "pattern_problem", "phrase_problem"]
 
@@ -99,8 +100,8 @@ class _Search:
         self._search = ENGINES[engine](tuple(patterns)) if patterns else None
         self.anything = bool(phrases or patterns)
         for pattern in patterns:
-            # Compiled now, not at the first hit; for texts beyond ASCII at the first hit, since it takes 2 ms.
-            _ = pattern.ascii
+            # Compiled now, not at the first hit.
+            _ = pattern.loose
 
     def hits(self, folded: str) -> list[_Hit]:
         """Return every phrase and pattern that stands in the folded text at the edges of words."""
@@ -113,22 +114,9 @@ class _Search:
             data = folded.encode()
             for number in self._search.candidates(data):
                 pattern, topics = self._patterns[number]
-                for start, end in _characters(data, folded, pattern.places(data)):
+                for start, end in pattern.places(folded, data):
                     hits.extend(_Hit(topic, start, end, pattern.source) for topic in topics)
         return hits
-
-
-def _characters(data: bytes, folded: str, places: Iterable[tuple[int, int]]) -> Iterable[tuple[int, int]]:
-    """Turn places in UTF-8 bytes into places in characters; they come in order."""
-    if len(data) == len(folded):
-        yield from places
-        return
-    byte = character = 0
-    for start, end in places:
-        character += len(data[byte:start].decode())
-        width = len(data[start:end].decode())
-        yield character, character + width
-        byte, character = end, character + width
 
 
 def _kept(hits: list[_Hit]) -> list[_Hit]:
