@@ -1,0 +1,191 @@
+"""All rules at once: a turn's values to the numbers of the rules that fire, by one lookup and one AND a signal.
+
+Every rule is a few clauses, every clause one bit of an int. Each signal's table gives the clauses that its value leaves
+possible; what is left after all of them is certain, or needs an aggregate or a tool call that is asked for only then.
+The first rule has the highest bit, so the answer's top rule is its bit length. Measured in bench/kernel.py.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from rules.clauses import CALL_NAMES, Clause, Literal, Node, OneOf, clauses_of, implied
+from rules.comparisons import NUMBER_MAX, Key, kind_of
+from rules.facts import Facts, Probe, Probes
+from rules.tables import Demand, Table, mask_of, table_of
+from rules.turn import Value
+
+Possible: TypeAlias = Callable[[Mapping[str, Value], frozenset[str]], int]
+
+# Up to this many clauses the bits of an answer are taken off the whole int, which is fastest (0.09 µs each); beyond it
+# the int is first cut into pieces of this size, so that each step copies few bytes.
+PIECE_BITS = 1_200
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """The clauses of all rules behind one generated function.
+
+    `possible` gives the bits of the clauses that a turn's values leave possible. `rule_of` tells the rule of a bit;
+    `unsure` has the bits that need more than that, and `needs` what: probes that must all hold.
+    """
+
+    possible: Possible
+    rule_of: tuple[int, ...]
+    unsure: int
+    needs: Mapping[int, tuple[Probe, ...]]
+    powers: tuple[int, ...]
+    source: str
+
+    def fired(self, facts: Facts) -> list[int]:
+        """Return the numbers of the rules that fire, the first rules first."""
+        bits = self.possible(facts.values, facts.call_names)
+        unsure = bits & self.unsure
+        if unsure:
+            bits = self._settled(bits ^ unsure, unsure, facts)
+        return self._rules(bits)
+
+    def _settled(self, sure: int, unsure: int, facts: Facts) -> int:
+        """Return the bits that hold, once what is unsure has been asked for; not asked for a rule that fires anyway."""
+        firing = set(self._rules(sure)) if sure else set()
+        for bit in self._bits(unsure):
+            rule = self.rule_of[bit]
+            if rule not in firing and all([probe(facts) for probe in self.needs[bit]]):
+                firing.add(rule)
+                sure |= 1 << bit
+        return sure
+
+    def _rules(self, bits: int) -> list[int]:
+        rule_of = self.rule_of
+        # A rule's clauses stand side by side, and a dict keeps the order in which its keys came.
+        return list(dict.fromkeys([rule_of[bit] for bit in self._bits(bits)]))
+
+    def _bits(self, bits: int) -> list[int]:
+        """Return the set bits, the highest first."""
+        powers = self.powers
+        found: list[int] = []
+        while bits:
+            base = (bits.bit_length() - 1) // PIECE_BITS * PIECE_BITS
+            piece = bits >> base if base else bits
+            bits ^= piece << base
+            while piece:
+                bit = piece.bit_length() - 1
+                piece ^= powers[bit]
+                found.append(bit + base)
+        return found
+
+
+def index_of(conditions: Sequence[Node], probes: Probes) -> Index:
+    """Return the index of these conditions; the number of a rule is its place among them."""
+    numbered = [(number, clause, exact) for number, node in enumerate(conditions) for clause, exact in _clauses(node)]
+    width = len(numbered)
+    needs: dict[int, list[Probe]] = defaultdict(list)
+    asked: dict[str, dict[frozenset[Key], tuple[list[OneOf], list[int]]]] = defaultdict(dict)
+    for place, (number, clause, exact) in enumerate(numbered):
+        bit = width - 1 - place
+        cheap, dear = _parted(clause)
+        needs[bit] += [probes.holds(literal) for literal in dear]
+        if not exact:
+            needs[bit].append(probes.holds(conditions[number]))
+        for signal, literals in cheap.items():
+            key = frozenset(literal.key for literal in literals)
+            asked[signal].setdefault(key, (literals, []))[1].append(bit)
+    tables: list[Table] = []
+    for signal, by_key in asked.items():
+        demands = [Demand(literals, mask_of(bits, width)) for literals, bits in by_key.values()]
+        table, loose = table_of(signal, demands, width)
+        tables.append(table)
+        # What a call's names imply is never asked for: the call itself is.
+        for mask, literal in loose if signal != CALL_NAMES else ():
+            for bit in _each_bit(mask):
+                needs[bit].append(probes.holds(literal))
+    possible, source = _generated(tables, width)
+    kept = {bit: tuple(asked_of) for bit, asked_of in needs.items() if asked_of}
+    rule_of = tuple(number for number, _, _ in reversed(numbered))
+    powers = tuple(1 << bit for bit in range(min(width, PIECE_BITS)))
+    return Index(possible, rule_of, mask_of(kept, width), kept, powers, source)
+
+
+def _clauses(node: Node) -> Iterable[tuple[Clause, bool]]:
+    clauses, exact = clauses_of(node)
+    return ((clause, exact) for clause in clauses)
+
+
+def _parted(clause: Clause) -> tuple[dict[str, list[OneOf]], list[Literal]]:
+    """Return the clause's literals by signal, those implied by dear ones included, and the dear ones."""
+    cheap: dict[str, dict[Key, OneOf]] = defaultdict(dict)
+    dear: list[Literal] = []
+    for literal in clause.values():
+        if isinstance(literal, OneOf) and isinstance(literal.left, str):
+            cheap[literal.left][literal.key] = literal
+            continue
+        dear.append(literal)
+        for one in implied(literal):
+            cheap[str(one.left)][one.key] = one
+    return {signal: list(literals.values()) for signal, literals in cheap.items()}, dear
+
+
+def _each_bit(mask: int) -> Iterable[int]:
+    return (bit for bit, digit in enumerate(reversed(bin(mask)[2:])) if digit == "1")
+
+
+def _generated(tables: Sequence[Table], width: int) -> tuple[Possible, str]:
+    """Return the function of Index.possible, and its text.
+
+    The text is made of fixed pieces and numbers only; every name and operand of a rule file is a constant beside it.
+    """
+    names: dict[str, object] = {"bisect": bisect_right, "kind_of": kind_of, "LOW": -NUMBER_MAX, "HIGH": NUMBER_MAX}
+    names["ALL"] = (1 << width) - 1
+    lines = ["def possible(values, call_names):", "    bits = ALL"]
+    # Sets take the longest: first whatever rules them out.
+    for number, table in enumerate(sorted(tables, key=lambda table: "set" in table.kinds)):
+        names |= {f"{name}{number}": constant for name, constant in _constants(table).items()}
+        lines += [f"    {line.replace('#', str(number))}" for line in _lines(table)]
+    source = "\n".join([*lines, "    return bits", ""])
+    exec(compile(source, "<index>", "exec"), names)  # noqa: S102  # the text holds no word of a rule file
+    return names["possible"], source  # type: ignore[return-value]
+
+
+def _constants(table: Table) -> dict[str, object]:
+    return {
+        "NAME": table.signal,
+        "UNKNOWN": table.unknown,
+        "KNOWN": table.known,
+        "CUTS": table.cuts,
+        "NUMBERS": table.numbers,
+        "TEXTS": table.texts,
+        "TEXT": table.text_other,
+        "TRUE": table.true,
+        "FALSE": table.false,
+        "MEMBERS": table.members,
+        "HAS": table.has,
+        "LACKS": table.lacks,
+    }
+
+
+def _lines(table: Table) -> list[str]:
+    read = "value = call_names" if table.signal == CALL_NAMES else "value = values[NAME#]"
+    plain = "UNKNOWN# if value is None else "
+    plain += "".join(_PIECES[kind] for kind in ("bool", "text", "number") if kind in table.kinds)
+    plain += "UNKNOWN# if kind_of(value) is None else KNOWN#"
+    if "set" not in table.kinds:
+        return [read, f"bits &= {plain}"]
+    lines = [read, "if type(value) is frozenset:", "    some = MEMBERS#"]
+    lines += ["    for member in value:", "        some |= HAS#.get(member, 0)"] if table.has else []
+    lines += ["    bits &= some"]
+    lines += ["    for member in value:", "        bits &= ~LACKS#.get(member, 0)"] if table.lacks else []
+    return [*lines, "else:", f"    bits &= {plain}"]
+
+
+# How a value of each kind finds its mask, as the head of a conditional expression.
+_PIECES = {
+    "bool": "TRUE# if value is True else FALSE# if value is False else ",
+    "text": "TEXTS#.get(value, TEXT#) if type(value) is str else ",
+    "number": (
+        "NUMBERS#[bisect(CUTS#, value)] if (type(value) is float or type(value) is int) and LOW <= value <= HIGH else "
+    ),
+}
