@@ -6,7 +6,7 @@ from datetime import date
 
 from rules.comparisons import kind_of
 from rules.model import Aggregate, Compare
-from rules.signals import SIGNALS, Unit
+from rules.signals import CALL_SIGNALS, SIGNALS, Unit
 from rules.turn import Scalar, Value
 
 # The largest unit first: a span is written in the fewest parts.
@@ -80,5 +80,6 @@ def aggregate_text(aggregate: Aggregate) -> str:
 def unit_of(left: str | Aggregate) -> Unit | None:
     """Return the unit in which a comparison's left side counts; None for names that the table does not hold."""
     if isinstance(left, str):
-        return SIGNALS[left].unit if left in SIGNALS else None
+        spec = SIGNALS.get(left) or CALL_SIGNALS.get(left)
+        return spec.unit if spec else None
     return None if isinstance(left.of, Compare) else unit_of(left.of)

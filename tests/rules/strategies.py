@@ -238,7 +238,7 @@ def tool_calls(draw: st.DrawFn) -> ToolCall:
         {name: list(value) if isinstance(value, frozenset) else value for name, value in args.items()},
         draw(st.sampled_from((True, False, None))),
         draw(st.none() | numbers),
-        draw(st.sampled_from(("proposed", "ok", "error"))),  # type: ignore[arg-type]
+        draw(st.sampled_from(("proposed", "ok", "error"))),
     )
 
 
@@ -291,6 +291,6 @@ def conversations(draw: st.DrawFn) -> Conversation:
 
 
 def odd_values() -> st.SearchStrategy[dict[str, Value]]:
-    """Draw the value of each signal without regard for its type: what evaluation must bear though `read` prevents it."""
+    """Draw the value of each signal without regard for its type: evaluation must bear it, though `read` prevents it."""
     names = NUMBER_SIGNALS + TEXT_SIGNALS + BOOL_SIGNALS + SET_SIGNALS
     return st.fixed_dictionaries({name: anything for name in names})
