@@ -107,7 +107,7 @@ def place(tenant: str, partition: int) -> Place:
 
 
 def partition_of(conversation_id: str, partitions: int) -> int:
-    """Return where a conversation lives. CRC16 as Redis Cluster counts it; the number of partitions is fixed for ever."""
+    """Return where a conversation lives: CRC16 as Redis Cluster counts it. `partitions` is fixed for ever."""
     return crc_hqx(conversation_id.encode(), 0) % partitions
 
 

@@ -1,0 +1,195 @@
+"""Values to what Redis keeps, and back: JSON for values, flat fields for a handoff. Nothing is read or written here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+import orjson
+
+from rules.decision import Check, Decision, Evidence, FiredRule
+from rules.handoff import Handoff, Kind, Reason, Reply, Reroute, Resolution, State
+from rules.model import OnTimeout, Priority
+from rules.packet import TranscriptTurn
+from rules.turn import Scalar, ToolCall, Turn, TurnRecord, Value
+
+Json = dict[str, Any]
+
+
+def dumps(value: object) -> bytes:
+    """Return compact JSON: dataclasses as objects, sets as sorted lists."""
+    return orjson.dumps(value, default=_plain)
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, frozenset | set):
+        return sorted(value)
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(type(value).__name__)
+
+
+def text(value: bytes | None) -> str | None:
+    """Return a field as text, None when it is empty or not there: in Redis an absent value is an empty one."""
+    return value.decode() if value else None
+
+
+def number(value: bytes | None) -> int | None:
+    """Return a field as a whole number, None when it is empty or not there."""
+    return int(value) if value else None
+
+
+def record_out(record: TurnRecord) -> bytes:
+    """Return a record as one JSON list: fifty are read at every turn, so the names of the fields are left out."""
+    return dumps([record.turn_id, record.at_ms, record.turn_index, record.values])
+
+
+def records_in(raw: list[bytes]) -> tuple[TurnRecord, ...]:
+    """Return the records in the order in which they are kept. All are read in one parse."""
+    if not raw:
+        return ()
+    return tuple(
+        TurnRecord(turn_id, at_ms, {name: _value_in(value) for name, value in values.items()}, turn_index)
+        for turn_id, at_ms, turn_index, values in orjson.loads(b"[" + b",".join(raw) + b"]")
+    )
+
+
+def _value_in(value: Any) -> Value:
+    # A set is the only value that JSON writes as a list.
+    return frozenset(value) if isinstance(value, list) else cast(Value, value)
+
+
+def said_out(turn: Turn, decision: Decision) -> bytes:
+    """Return what an operator may need to read of a turn."""
+    return dumps(
+        TranscriptTurn(
+            turn_id=turn.turn_id,
+            at_ms=decision.decided_at_ms,
+            message=turn.message,
+            reply=turn.reply,
+            tool_calls=turn.tool_calls,
+            verdict=decision.verdict,
+        )
+    )
+
+
+def said_in(raw: bytes) -> TranscriptTurn:
+    """Return a kept turn as a packet takes it."""
+    said = orjson.loads(raw)
+    said["tool_calls"] = tuple(ToolCall(**call) for call in said["tool_calls"])
+    return TranscriptTurn(**said)
+
+
+def decision_out(decision: Decision) -> bytes:
+    """Return a Decision; its position is added by the script that knows it."""
+    return dumps(decision)
+
+
+def decision_in(raw: bytes) -> Decision:
+    """Return the Decision of a stored answer: its position, a line end, and JSON."""
+    position, _, body = raw.partition(b"\n")
+    fields = orjson.loads(body)
+    fields["rules"] = tuple(_fired_in(rule) for rule in fields["rules"])
+    fields["on_timeout"] = _on_timeout_in(fields["on_timeout"])
+    fields["position"] = number(position)
+    return Decision(**fields)
+
+
+def _fired_in(rule: Json) -> FiredRule:
+    rule["checks"] = tuple(_check_in(check) for check in rule["checks"])
+    return FiredRule(**rule)
+
+
+def _check_in(check: Json) -> Check:
+    operand = check["operand"]
+    check["operand"] = cast(tuple[Scalar, ...], tuple(operand)) if isinstance(operand, list) else operand
+    check["actual"] = _value_in(check["actual"])
+    check["evidence"] = tuple(Evidence(**evidence) for evidence in check["evidence"])
+    return Check(**check)
+
+
+def _on_timeout_in(value: Json | None) -> OnTimeout | None:
+    return OnTimeout(**value) if value is not None else None
+
+
+def handoff_out(handoff: Handoff) -> list[str | bytes]:
+    """Return what rules decide of a handoff, as names and values in a row; the rest belongs to the scripts."""
+    fields: dict[str, str | bytes] = {
+        "handoff_id": handoff.handoff_id,
+        "tenant": handoff.tenant,
+        "conversation_id": handoff.conversation_id,
+        "kind": handoff.kind,
+        "queue": handoff.queue,
+        "priority": handoff.priority,
+        "opened_at_ms": str(handoff.opened_at_ms),
+        "expires_at_ms": str(handoff.expires_at_ms),
+        "score_ms": str(handoff.score_ms),
+        "on_timeout": dumps(handoff.on_timeout),
+        "reasons": dumps(handoff.reasons),
+        "locale": handoff.locale or "",
+        "reroute": dumps(handoff.reroute) if handoff.reroute else "",
+        "rerouted": "1" if handoff.rerouted else "0",
+    }
+    return [word for pair in fields.items() for word in pair]
+
+
+def handoff_in(flat: list[bytes]) -> Handoff | None:
+    """Return the handoff of HGETALL's flat answer, None when there is none."""
+    if not flat:
+        return None
+    fields: Mapping[str, bytes] = {
+        name.decode(): value for name, value in zip(flat[::2], flat[1::2], strict=True) if value != b""
+    }
+    get = fields.get
+    return Handoff(
+        handoff_id=fields["handoff_id"].decode(),
+        tenant=fields["tenant"].decode(),
+        conversation_id=fields["conversation_id"].decode(),
+        kind=cast(Kind, fields["kind"].decode()),
+        state=cast(State, fields["state"].decode()),
+        queue=fields["queue"].decode(),
+        priority=cast(Priority, fields["priority"].decode()),
+        opened_at_ms=int(fields["opened_at_ms"]),
+        expires_at_ms=int(fields["expires_at_ms"]),
+        score_ms=int(fields["score_ms"]),
+        on_timeout=OnTimeout(**orjson.loads(fields["on_timeout"])),
+        reasons=tuple(_reason_in(reason) for reason in orjson.loads(fields["reasons"])),
+        version=int(fields["version"]),
+        locale=text(get("locale")),
+        holder=text(get("holder")),
+        lease_expires_at_ms=number(get("lease_expires_at_ms")),
+        claimed_at_ms=number(get("claimed_at_ms")),
+        reserved_for=text(get("reserved_for")),
+        reserved_until_at_ms=number(get("reserved_until_at_ms")),
+        hold_reason=text(get("hold_reason")),
+        reroute=_reroute_in(get("reroute")),
+        rerouted=get("rerouted") == b"1",
+        replies=_replies_in(get("replies")),
+        resolution=_resolution_in(get("resolution")),
+        ended_at_ms=number(get("ended_at_ms")),
+    )
+
+
+def _reason_in(reason: Json) -> Reason:
+    reason["rule_ids"] = tuple(reason["rule_ids"])
+    return Reason(**reason)
+
+
+def _reroute_in(raw: bytes | None) -> Reroute | None:
+    if raw is None:
+        return None
+    fields = orjson.loads(raw)
+    return Reroute(fields["queue"], fields["answer_within_ms"], OnTimeout(**fields["on_timeout"]))
+
+
+def _replies_in(raw: bytes | None) -> tuple[Reply, ...]:
+    replies = orjson.loads(raw) if raw is not None else []
+    return tuple(Reply(place, **reply) for place, reply in enumerate(replies, 1))
+
+
+def _resolution_in(raw: bytes | None) -> Resolution | None:
+    if raw is None:
+        return None
+    fields = orjson.loads(raw)
+    fields["flags"] = tuple(fields["flags"])
+    return Resolution(**fields)

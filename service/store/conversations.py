@@ -1,0 +1,56 @@
+"""Conversations in Redis: what a turn is judged by, and what an operator reads. Nothing is judged here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rules.decision import Decision
+from rules.packet import TranscriptTurn
+from rules.turn import Conversation
+from service.store import codec
+from service.store.keys import Place
+from service.store.store import Store
+
+# Turns whose texts are kept: what a packet shows, and as much again for an operator who scrolls back.
+TRANSCRIPT_TURNS_MAX = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A conversation as it stood at one moment; a commit is refused when `version` has risen since.
+
+    `cut_order` is the place of the last turn before the last handoff ended, None when none did.
+    """
+
+    conversation: Conversation
+    version: int
+    open_handoff_id: str | None
+    cut_order: int | None
+
+
+async def load(store: Store, place: Place, conversation_id: str, decision_id: str) -> Loaded | Decision:
+    """Return the conversation, or the stored Decision when the turn was decided before: one round trip."""
+    word, *rest = await store.scripts.read(
+        "load_conversation",
+        conversation=place.conversation(conversation_id),
+        turns=place.turns(conversation_id),
+        decision=place.decision(decision_id),
+    )
+    if word == b"decided":
+        return codec.decision_in(rest[0])
+    (version, started, turns, handoffs, last_handoff, open_handoff, cut_order), records = rest
+    conversation = Conversation(
+        conversation_id=conversation_id,
+        started_at_ms=codec.number(started),
+        turns_count=codec.number(turns) or 0,
+        handoffs_count=codec.number(handoffs) or 0,
+        last_handoff_at_ms=codec.number(last_handoff),
+        past=codec.records_in(records),
+    )
+    return Loaded(conversation, codec.number(version) or 0, codec.text(open_handoff), codec.number(cut_order))
+
+
+async def transcript(store: Store, place: Place, conversation_id: str) -> tuple[TranscriptTurn, ...]:
+    """Return the kept turns, oldest first; they reach back before the last handoff."""
+    kept = await store.link.call("ZRANGE", place.transcript(conversation_id), 0, -1)
+    return tuple(codec.said_in(raw) for raw in kept)

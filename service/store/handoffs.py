@@ -1,0 +1,154 @@
+"""Handoffs in Redis: read, and moved by one script a verb. Which move to make is decided in the flows."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from rules.handoff import Handoff
+from rules.packet import ContextPacket
+from rules.packet import dumps as packet_dumps
+from rules.packet import loads as packet_loads
+from service.errors import HandoffUnknown
+from service.store import codec, keys
+from service.store.keys import Place
+from service.store.multiplexed import Reply
+from service.store.scripts import Argument
+from service.store.store import ANSWER_KEPT_MS, Store
+
+REPLIES_MAX = 200  # longer talks than this belong in the channel itself; the hash stays under a megabyte
+PACKET_KEPT_MS = 3_600_000  # a handoff that waits longer has its packet built when it is claimed
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A claim as it was answered: `repeated` when the same request had been answered before."""
+
+    handoff_id: str
+    token: str
+    lease_expires_at_ms: int
+    repeated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Why a claim failed, as the handoff stood at that moment; `state` is None when there is none."""
+
+    state: str | None
+    holder: str | None
+    lease_expires_at_ms: int | None
+    reserved_for: str | None
+    reserved_until_at_ms: int | None
+    expires_at_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a claim asks for."""
+
+    queue: str
+    operator: str
+    random: str
+    lease_expires_at_ms: int
+    request_id: str
+
+
+def place_of(store: Store, tenant: str, handoff_id: str) -> Place:
+    """Return the partition that the id names; raises HandoffUnknown."""
+    partition = keys.partition_in(keys.HANDOFF_ID, handoff_id, store.partitions)
+    if partition is None:
+        raise HandoffUnknown
+    return keys.place(tenant, partition)
+
+
+async def get(store: Store, tenant: str, handoff_id: str) -> Handoff:
+    """Return a handoff, or the one that it has joined; raises HandoffUnknown."""
+    place = place_of(store, tenant, handoff_id)
+    handoff = await find(store, place, handoff_id)
+    if handoff is None:
+        joined = await store.link.call("GET", place.alias(handoff_id))
+        handoff = await find(store, place, joined.decode()) if joined is not None else None
+    if handoff is None:
+        raise HandoffUnknown
+    return handoff
+
+
+async def find(store: Store, place: Place, handoff_id: str) -> Handoff | None:
+    """Return a handoff of this partition, None when it is not kept."""
+    return codec.handoff_in(await store.link.call("HGETALL", place.handoff(handoff_id)))
+
+
+async def many(store: Store, found: list[tuple[Place, str]]) -> list[Handoff]:
+    """Return those of the handoffs that are kept, in the order asked for: one round trip."""
+    handoffs = await asyncio.gather(*(find(store, place, handoff_id) for place, handoff_id in found))
+    return [handoff for handoff in handoffs if handoff is not None]
+
+
+async def point(store: Store, place: Place, handoff_id: str, joined_id: str) -> None:
+    """Let an id that was told, but never opened, lead to the handoff it joined."""
+    await store.link.call("SET", place.alias(handoff_id), joined_id, "PX", store.kept_ms, durable=True)
+
+
+async def move(store: Store, verb: str, **values: Argument) -> tuple[str, list[Reply]]:
+    """Run the script of a verb and return its word and what comes with it."""
+    word, *rest = await store.scripts.run(verb, **values)
+    return word.decode(), rest
+
+
+async def claim(store: Store, place: Place, handoff_ids: list[str], asked: Claim, now_ms: int) -> Taken | Refused:
+    """Take the first of the handoffs that may be taken, or say why the last of them may not."""
+    word, rest = await move(
+        store,
+        "claim",
+        waiting=place.waiting(asked.queue),
+        deadlines=place.deadlines,
+        leases=place.leases,
+        request=place.request(asked.request_id),
+        outbox=place.outbox,
+        handoffs=[place.handoff(handoff_id) for handoff_id in handoff_ids],
+        operator=asked.operator,
+        random=asked.random,
+        now_ms=now_ms,
+        lease_expires_at_ms=asked.lease_expires_at_ms,
+        answer_kept_ms=ANSWER_KEPT_MS,
+    )
+    if word == "claimed":
+        handoff = codec.handoff_in(rest[1])
+        if handoff is None:
+            raise HandoffUnknown
+        return Taken(handoff.handoff_id, rest[0].decode(), asked.lease_expires_at_ms, repeated=False)
+    if word == "repeated":
+        return taken_before(rest[0])
+    state, holder, lease, reserved_for, reserved_until, expires = rest
+    return Refused(
+        codec.text(state),
+        codec.text(holder),
+        codec.number(lease),
+        codec.text(reserved_for),
+        codec.number(reserved_until),
+        codec.number(expires),
+    )
+
+
+def taken_before(answer: bytes) -> Taken:
+    """Return a claim from its stored answer: the token is the one issued then."""
+    handoff_id, token, lease = answer.decode().split(" ")
+    return Taken(handoff_id, token, int(lease), repeated=True)
+
+
+async def kept_packet(store: Store, place: Place, handoff: Handoff) -> ContextPacket | None:
+    """Return the packet built ahead, None when there is none for the reasons that the handoff has now."""
+    stored = await store.link.call("GET", place.packet(handoff.handoff_id))
+    stamp, _, body = (stored or b"").partition(b"\n")
+    return packet_loads(body) if stamp == _stamp(handoff) else None
+
+
+async def keep_packet(store: Store, place: Place, handoff: Handoff, packet: ContextPacket) -> None:
+    """Keep a packet for the claim to come. Losing it costs a millisecond, so it waits for no disk."""
+    body = _stamp(handoff) + b"\n" + packet_dumps(packet)
+    await store.link.call("SET", place.packet(handoff.handoff_id), body, "PX", PACKET_KEPT_MS)
+
+
+def _stamp(handoff: Handoff) -> bytes:
+    """Return what a packet depends on and may change: the reasons, and where and until when the handoff waits."""
+    return f"{len(handoff.reasons)} {handoff.kind} {handoff.queue} {handoff.priority} {handoff.expires_at_ms}".encode()

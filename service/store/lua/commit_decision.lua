@@ -1,0 +1,82 @@
+-- Everything that one decided turn changes: answer, history, transcript, and the handoff it opens or joins.
+-- KEYS[1] conversation  HASH
+-- KEYS[2] turns  ZSET of records
+-- KEYS[3] transcript  ZSET of texts
+-- KEYS[4] decision  STRING
+-- KEYS[5] handoff  HASH of the open handoff, or of the one to open; not there when the turn needs none
+-- KEYS[6] waiting  ZSET of the queue it is in from now on
+-- KEYS[7] waiting_before  ZSET of the queue it was in
+-- KEYS[8] open  ZSET of the queue it is in from now on
+-- KEYS[9] open_before  ZSET of the queue it was in
+-- KEYS[10] deadlines  ZSET
+-- KEYS[11] queues  SET
+-- KEYS[12] outbox  STREAM
+-- ARGV[1] version  of the conversation that was thought with, 0 for a new one
+-- ARGV[2] handoff_version  of the open handoff that was thought with, empty for none
+-- ARGV[3] order  place of the turn among the others, empty for the order of arrival
+-- ARGV[4] record  JSON: what later turns count
+-- ARGV[5] said  JSON: what an operator reads
+-- ARGV[6] answer  JSON: the Decision without its position
+-- ARGV[7] now_ms
+-- ARGV[8] turns_max
+-- ARGV[9] transcript_max
+-- ARGV[10] kept_ms  how long an answer and a quiet conversation are kept
+-- ARGV[11] event  handoff.opened, handoff.joined, or empty
+-- ARGV[12] handoff_id  empty when the answer refers to none
+-- ARGV[13] queue  name of the queue it is in from now on
+-- ARGV[14] ahead  how many more urgent ones wait in other partitions
+-- ARGV[15] actor
+-- ARGV[16..] fields  of the handoff: name, value, name, value
+-- RETURN decided | moved | stored
+--   decided: the stored answer; moved: think again; stored: position, empty when nothing waits
+-- USES tell
+-- AGAIN safe: the second time it finds its own answer
+-- WHY A SCRIPT: the answer, the history it rests on and the handoff it promises must never be seen one without another.
+local stored = redis.call('GET', KEYS[4])
+if stored then return {'decided', stored} end
+local seen = redis.call('HMGET', KEYS[1], 'version', 'last_order', 'open_handoff')
+if (seen[1] or '0') ~= ARGV[1] then return {'moved'} end
+local event, handoff_id = ARGV[11], ARGV[12]
+if ARGV[2] ~= '' and redis.call('HGET', KEYS[5], 'version') ~= ARGV[2] then return {'moved'} end
+
+if event ~= '' then
+  redis.call('HSET', KEYS[5], unpack(ARGV, 16))
+  redis.call('HINCRBY', KEYS[5], 'version', 1)
+  local of = redis.call('HMGET', KEYS[5], 'state', 'score_ms', 'expires_at_ms')
+  redis.call('ZREM', KEYS[9], handoff_id)
+  redis.call('ZADD', KEYS[8], of[2], handoff_id)
+  redis.call('SADD', KEYS[11], ARGV[13])
+  if of[1] == 'waiting' then
+    redis.call('ZREM', KEYS[7], handoff_id)
+    redis.call('ZADD', KEYS[6], of[2], handoff_id)
+    redis.call('ZADD', KEYS[10], of[3], handoff_id)
+  end
+  tell(KEYS[12], KEYS[5], event, ARGV[15], ARGV[7])
+end
+local position = ''
+if handoff_id ~= '' then
+  local rank = redis.call('ZRANK', KEYS[6], handoff_id)
+  if rank then position = string.format('%d', rank + 1 + tonumber(ARGV[14])) end
+end
+
+local last = tonumber(seen[2]) or -1
+local order = tonumber(ARGV[3]) or (last + 1)
+redis.call('ZADD', KEYS[2], order, ARGV[4])
+redis.call('ZREMRANGEBYRANK', KEYS[2], 0, -1 - tonumber(ARGV[8]))
+redis.call('PEXPIRE', KEYS[2], ARGV[10])
+redis.call('ZADD', KEYS[3], order, ARGV[5])
+redis.call('ZREMRANGEBYRANK', KEYS[3], 0, -1 - tonumber(ARGV[9]))
+redis.call('PEXPIRE', KEYS[3], ARGV[10])
+redis.call('HSET', KEYS[1], 'version', string.format('%d', tonumber(ARGV[1]) + 1),
+  'last_order', string.format('%d', math.max(last, order)))
+redis.call('HINCRBY', KEYS[1], 'turns_count', 1)
+if ARGV[1] == '0' then redis.call('HSET', KEYS[1], 'started_at_ms', ARGV[7]) end
+if event == 'handoff.opened' then redis.call('HSET', KEYS[1], 'open_handoff', handoff_id) end
+-- While a person has the conversation the fence must stand, however long the customer is silent.
+if event == 'handoff.opened' or (seen[3] and seen[3] ~= '') then
+  redis.call('PERSIST', KEYS[1])
+else
+  redis.call('PEXPIRE', KEYS[1], ARGV[10])
+end
+redis.call('SET', KEYS[4], position .. '\n' .. ARGV[6], 'PX', ARGV[10])
+return {'stored', position}

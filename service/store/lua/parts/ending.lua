@@ -1,0 +1,16 @@
+-- End a handoff: its state, the fence down, and the history before this moment cut, so that nothing fires on it again.
+local function finish(handoff, conversation, turns, open, state, resolution, at_ms, kept_ms)
+  local handoff_id = redis.call('HGET', handoff, 'handoff_id')
+  redis.call('HSET', handoff, 'state', state, 'resolution', resolution, 'ended_at_ms', at_ms, 'holder', '',
+    'token', '', 'lease_expires_at_ms', '', 'hold_reason', '', 'reserved_for', '', 'reserved_until_at_ms', '',
+    'lease_ended_at_ms', at_ms)
+  redis.call('HINCRBY', handoff, 'version', 1)
+  redis.call('PEXPIRE', handoff, kept_ms)
+  redis.call('ZREM', open, handoff_id)
+  local last_order = redis.call('HGET', conversation, 'last_order') or ''
+  redis.call('HSET', conversation, 'open_handoff', '', 'last_handoff_at_ms', at_ms, 'cut_order', last_order)
+  redis.call('HINCRBY', conversation, 'handoffs_count', 1)
+  redis.call('HINCRBY', conversation, 'version', 1)
+  redis.call('PEXPIRE', conversation, kept_ms)
+  redis.call('DEL', turns)
+end

@@ -1,0 +1,25 @@
+-- Put a handoff back where it waited.
+-- KEYS[1] handoff  HASH
+-- KEYS[2] waiting  ZSET of its queue
+-- KEYS[3] leases  ZSET
+-- KEYS[4] deadlines  ZSET
+-- KEYS[5] request  STRING
+-- KEYS[6] outbox  STREAM
+-- ARGV[1] token
+-- ARGV[2] now_ms
+-- ARGV[3] queue  that `waiting` belongs to
+-- ARGV[4] answer_kept_ms
+-- RETURN done | unknown | illegal | lost | moved
+--   done: the handoff's fields; illegal: state; lost: holder, when the lease ended; moved: it is in another queue now
+-- USES token, wait_again, tell
+-- AGAIN safe: the request is remembered
+-- WHY A SCRIPT: a handoff must at every moment be either held or waiting, never neither.
+if redis.call('EXISTS', KEYS[5]) == 1 then return {'done', redis.call('HGETALL', KEYS[1])} end
+local refused = refusal(KEYS[1], ARGV[1], ARGV[2])
+if refused then return refused end
+local of = redis.call('HMGET', KEYS[1], 'queue', 'holder')
+if of[1] ~= ARGV[3] then return {'moved'} end
+wait_again(KEYS[1], KEYS[2], KEYS[3], KEYS[4], ARGV[2])
+tell(KEYS[6], KEYS[1], 'handoff.released', of[2], ARGV[2])
+redis.call('SET', KEYS[5], 'release', 'PX', ARGV[4])
+return {'done', redis.call('HGETALL', KEYS[1])}

@@ -1,0 +1,16 @@
+-- Extend a lease; one that was held counts again.
+-- KEYS[1] handoff  HASH
+-- KEYS[2] leases  ZSET
+-- ARGV[1] token
+-- ARGV[2] now_ms
+-- ARGV[3] lease_expires_at_ms
+-- RETURN done | unknown | illegal | lost
+--   done: the handoff's fields; illegal: state; lost: holder, when the lease ended
+-- USES token, keep
+-- AGAIN safe: a lease extended twice to the same moment is extended once
+-- WHY A SCRIPT: whether the token still holds must be known in the step that relies on it.
+-- The version stays: nothing has changed for the agent that waits, and a heartbeat must not wake it.
+local refused = refusal(KEYS[1], ARGV[1], ARGV[2])
+if refused then return refused end
+keep(KEYS[1], KEYS[2], 'leased', ARGV[3], '')
+return {'done', redis.call('HGETALL', KEYS[1])}

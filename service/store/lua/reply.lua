@@ -1,0 +1,30 @@
+-- Keep what an operator said to the customer, and extend the lease.
+-- KEYS[1] handoff  HASH
+-- KEYS[2] leases  ZSET
+-- KEYS[3] request  STRING
+-- KEYS[4] outbox  STREAM
+-- ARGV[1] token
+-- ARGV[2] now_ms
+-- ARGV[3] lease_expires_at_ms
+-- ARGV[4] reply  JSON
+-- ARGV[5] replies_max
+-- ARGV[6] answer_kept_ms
+-- RETURN done | unknown | illegal | lost | full
+--   done: the handoff's fields; illegal: state; lost: holder, when the lease ended
+-- USES token, keep, tell
+-- AGAIN safe: the request is remembered
+-- WHY A SCRIPT: two replies at once must get two places, and a reply sent twice one.
+if redis.call('EXISTS', KEYS[3]) == 1 then return {'done', redis.call('HGETALL', KEYS[1])} end
+local refused = refusal(KEYS[1], ARGV[1], ARGV[2])
+if refused then return refused end
+local of = redis.call('HMGET', KEYS[1], 'replies', 'replies_count', 'holder')
+if (tonumber(of[2]) or 0) >= tonumber(ARGV[5]) then return {'full'} end
+local replies = '[' .. ARGV[4] .. ']'
+if of[1] and of[1] ~= '' then replies = string.sub(of[1], 1, -2) .. ',' .. ARGV[4] .. ']' end
+redis.call('HSET', KEYS[1], 'replies', replies)
+redis.call('HINCRBY', KEYS[1], 'replies_count', 1)
+redis.call('HINCRBY', KEYS[1], 'version', 1)
+keep(KEYS[1], KEYS[2], 'leased', ARGV[3], '')
+tell(KEYS[4], KEYS[1], 'handoff.replied', of[3], ARGV[2])
+redis.call('SET', KEYS[3], 'reply', 'PX', ARGV[6])
+return {'done', redis.call('HGETALL', KEYS[1])}

@@ -1,0 +1,329 @@
+"""One connection that every caller shares: calls leave together, answers come back in order. No key is known here.
+
+A call on a shared connection costs a fraction of one on a pooled connection, because what many requests send in the
+same tick of the loop leaves in one write and their answers arrive in one read. Redis answers a connection strictly in
+order, so the oldest waiting call always belongs to the next answer; whatever breaks that order ends the connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections import deque
+from dataclasses import dataclass
+from typing import Any, TypeAlias, cast
+
+import hiredis
+
+from service.errors import NotDurable, ServerUnfit, StoreAway, StoreBusy
+
+Word: TypeAlias = str | bytes | int | float
+Reply: TypeAlias = Any  # bytes, int, None or a list of these: what RESP2 carries
+
+CONNECT_MS_MAX = 1_000  # a server on the same network answers in a millisecond; a longer wait only delays the fallback
+CALL_MS_MAX = 3_000  # no script runs longer than milliseconds; past this the connection is taken for dead
+IN_FLIGHT_MAX = 4_096  # at 100,000 answers a second these are 40 ms of waiting; more would only wait longer
+BACKOFF_MS_MIN, BACKOFF_MS_MAX = 20, 2_000  # pauses between tries to connect; each is drawn from half to the whole
+# A server that restarts is back within this time, so a call waits for it; afterwards calls fail at once, and turns
+# are answered from the rules alone instead of piling up.
+PATIENCE_MS = 500
+DURABLE_MS_MAX = 2_000  # `appendfsync everysec` flushes once a second; twice that is a disk in trouble
+
+# What a healthy connection says of a server that cannot do its work now.
+AWAY_WORDS = frozenset(
+    {"LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "NOREPLICAS", "MISCONF", "OOM", "BUSY"}
+)
+REFUSED_WORDS = frozenset({"NOAUTH", "WRONGPASS", "NOPERM"})
+_NOT_YET = object()
+
+
+class ServerError(Exception):
+    """What the server answered instead of a result; `word` is the first of its line, such as NOSCRIPT."""
+
+    def __init__(self, line: str) -> None:
+        super().__init__(line)
+        self.word = line.split(" ", 1)[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a server listens: the path of a socket, or a host and a port."""
+
+    path: str | None = None
+    host: str = "127.0.0.1"
+    port: int = 6379
+    username: str | None = None
+    password: str | None = None
+    db: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Barrier:
+    """The command that waits until all writes before it are safe, and how many copies its answer must count."""
+
+    words: tuple[Word, ...]
+    copies: int
+
+
+@dataclass(slots=True)
+class _Waiting:
+    future: asyncio.Future[Reply]
+    due_at_s: float
+    durable: bool = False
+    barrier: Barrier | None = None
+
+
+def packed_words(words: tuple[Word, ...]) -> bytes:
+    """Return a command as it goes over the wire."""
+    packed: bytes = hiredis.pack_command(words)  # type: ignore[arg-type]  # its stub knows tuples of one word only
+    return packed
+
+
+def fact(error: Exception) -> Exception:
+    """Return what an error line of the server means to a caller."""
+    line = str(error)
+    word = line.split(" ", 1)[0]
+    if word in AWAY_WORDS:
+        return StoreAway(f"the server says {word}")
+    if word in REFUSED_WORDS:
+        return ServerUnfit(f"the server says {word}", "check the user and the password in the address")
+    return ServerError(line)
+
+
+class Wire(asyncio.Protocol):
+    """One connection, from made to lost. Never used again after it broke."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, barrier: Barrier | None) -> None:
+        self._loop = loop
+        self._barrier = barrier
+        self._reader = hiredis.Reader(notEnoughData=_NOT_YET)
+        self._transport: asyncio.Transport | None = None
+        self._waiting: deque[_Waiting] = deque()
+        self._outgoing: list[tuple[bytes, _Waiting]] = []
+        self._held: list[tuple[asyncio.Future[Reply], Reply]] = []
+        self._flush_planned = False
+        self._barrier_out = False
+        self._watch: asyncio.TimerHandle | None = None
+        self.lost: StoreAway | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport; asyncio calls this."""
+        self._transport = cast(asyncio.Transport, transport)
+
+    def send(self, packed: bytes, durable: bool = False) -> asyncio.Future[Reply]:
+        """Queue a packed command for the end of this tick, and return its answer to come."""
+        if self.lost is not None:
+            raise StoreAway(self.lost.reason)
+        if len(self._waiting) + len(self._outgoing) >= IN_FLIGHT_MAX:
+            raise StoreBusy(IN_FLIGHT_MAX)
+        future: asyncio.Future[Reply] = self._loop.create_future()
+        self._outgoing.append((packed, _Waiting(future, 0.0, durable and self._barrier is not None)))
+        if not self._flush_planned and not self._barrier_out:
+            self._flush_planned = True
+            self._loop.call_soon(self._flush)
+        return future
+
+    def _flush(self) -> None:
+        self._flush_planned = False
+        if self.lost is not None or self._transport is None or not self._outgoing:
+            return
+        due_at_s = self._loop.time() + CALL_MS_MAX / 1000
+        parts = []
+        for packed, waiting in self._outgoing:
+            waiting.due_at_s = due_at_s
+            self._waiting.append(waiting)
+            parts.append(packed)
+        if self._barrier is not None and any(waiting.durable for _, waiting in self._outgoing):
+            # One wait for the disk covers all writes of this tick; until it is answered nothing more is sent, because
+            # the server would keep it back all the same and its time-out would already run.
+            parts.append(packed_words(self._barrier.words))
+            self._waiting.append(_Waiting(self._loop.create_future(), due_at_s, barrier=self._barrier))
+            self._barrier_out = True
+        self._outgoing.clear()
+        self._transport.write(b"".join(parts))
+        if self._watch is None:
+            self._watch = self._loop.call_at(due_at_s, self._look)
+
+    def _look(self) -> None:
+        """End the connection when the oldest call has waited too long; else look again when it would have."""
+        self._watch = None
+        if not self._waiting:
+            return
+        if self._waiting[0].due_at_s <= self._loop.time():
+            self.abort(StoreAway(f"no answer within {CALL_MS_MAX} ms"))
+        else:
+            self._watch = self._loop.call_at(self._waiting[0].due_at_s, self._look)
+
+    def data_received(self, data: bytes) -> None:
+        """Give every complete answer to the oldest waiting call; asyncio calls this."""
+        try:
+            self._reader.feed(data)
+            while (reply := self._reader.gets()) is not _NOT_YET:
+                self._answer(reply)
+        except (hiredis.ProtocolError, IndexError):
+            # An answer that nobody waits for, or bytes that are none: whose answer comes next is not known any more.
+            self.abort(StoreAway("the server's answers cannot be read"))
+
+    def _answer(self, reply: Reply) -> None:
+        waiting = self._waiting.popleft()
+        future = waiting.future
+        if waiting.barrier is not None:
+            self._release(reply, waiting.barrier.copies)
+        elif future.done():
+            return  # the caller has gone; its answer is taken off the wire all the same
+        elif isinstance(reply, hiredis.ReplyError):
+            future.set_exception(fact(reply))
+        elif waiting.durable:
+            self._held.append((future, reply))
+        else:
+            future.set_result(reply)
+
+    def _release(self, reply: Reply, copies: int) -> None:
+        """Let go the answers that waited for the disk."""
+        counted = reply[0] if isinstance(reply, list) else reply
+        safe = isinstance(counted, int) and counted >= copies
+        for future, answer in self._held:
+            if future.done():
+                continue
+            if safe:
+                future.set_result(answer)
+            else:
+                future.set_exception(NotDurable(DURABLE_MS_MAX))
+        self._held.clear()
+        self._barrier_out = False
+        if self._outgoing:
+            self._flush()
+
+    def abort(self, why: StoreAway) -> None:
+        """Break the connection now and tell every waiting call why."""
+        self._lose(why)
+        if self._transport is not None:
+            self._transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell every waiting call; asyncio calls this."""
+        self._lose(StoreAway("the connection broke"))
+
+    def _lose(self, why: StoreAway) -> None:
+        if self.lost is not None:
+            return
+        self.lost = why
+        if self._watch is not None:
+            self._watch.cancel()
+        waiting = [w.future for w in self._waiting if w.barrier is None] + [w.future for _, w in self._outgoing]
+        waiting += [future for future, _ in self._held]
+        self._waiting.clear()
+        self._outgoing.clear()
+        self._held.clear()
+        for future in waiting:
+            if not future.done():
+                # One exception each: a shared one would gather the tracebacks of all who raise it.
+                future.set_exception(StoreAway(why.reason))
+
+
+class Multiplexed:
+    """A server behind one connection that is made again when it breaks."""
+
+    def __init__(self, address: Address, barrier: Barrier | None = None) -> None:
+        self._address = address
+        self._barrier = barrier
+        self._wire: Wire | None = None
+        self._connecting: asyncio.Task[Wire] | None = None
+        self._failures = 0
+        self._next_try_at_s = 0.0
+        self._patient_until_s = 0.0
+        self._closed = False
+
+    async def call(self, *words: Word, durable: bool = False) -> Reply:
+        """Send one command and return its answer; raise StoreAway, StoreBusy, NotDurable or ServerError."""
+        wire = self._wire
+        if wire is None or wire.lost is not None:
+            wire = await self._connected()
+        return await wire.send(packed_words(words), durable)
+
+    async def close(self) -> None:
+        """Break the connection and refuse every further call."""
+        self._closed = True
+        if self._connecting is not None:
+            self._connecting.cancel()
+            with contextlib.suppress(asyncio.CancelledError, StoreAway, ServerUnfit):
+                await self._connecting
+        if self._wire is not None:
+            self._wire.abort(StoreAway("closed"))
+
+    async def _connected(self) -> Wire:
+        loop = asyncio.get_running_loop()
+        if self._wire is not None:
+            self._wire = None
+            self._patient_until_s = loop.time() + PATIENCE_MS / 1000
+        while True:
+            if self._closed:
+                raise StoreAway("closed")
+            pause_s = self._next_try_at_s - loop.time()
+            if self._connecting is None and pause_s > 0:
+                if self._next_try_at_s > self._patient_until_s:
+                    raise StoreAway("the last try to connect failed")
+                await asyncio.sleep(pause_s)
+                continue
+            try:
+                return await self._one_try(loop)
+            except StoreAway:
+                if loop.time() >= self._patient_until_s:
+                    raise
+
+    async def _one_try(self, loop: asyncio.AbstractEventLoop) -> Wire:
+        """Join the try that is under way, or begin one: a thousand callers make one connection."""
+        if self._wire is not None and self._wire.lost is None:
+            return self._wire
+        if self._connecting is None:
+            self._connecting = loop.create_task(self._connect(loop))
+            self._connecting.add_done_callback(self._tried)
+        # A caller that gives up must not take the connection from those who still wait for it.
+        return await asyncio.shield(self._connecting)
+
+    def _tried(self, task: asyncio.Task[Wire]) -> None:
+        self._connecting = None
+        if task.cancelled():
+            return
+        if task.exception() is None:
+            self._wire = task.result()
+            self._failures = 0
+            return
+        self._failures += 1
+        pause_ms = min(BACKOFF_MS_MIN * 2 ** min(self._failures, 10), BACKOFF_MS_MAX)
+        self._next_try_at_s = task.get_loop().time() + pause_ms * random.uniform(0.5, 1.0) / 1000
+
+    async def _connect(self, loop: asyncio.AbstractEventLoop) -> Wire:
+        where = self._address
+
+        def wire() -> Wire:
+            return Wire(loop, self._barrier)
+
+        made: Wire | None = None
+        try:
+            async with asyncio.timeout(CONNECT_MS_MAX / 1000):
+                if where.path is not None:
+                    _, made = await loop.create_unix_connection(wire, where.path)
+                else:
+                    _, made = await loop.create_connection(wire, where.host, where.port)
+                await self._greet(made)
+        except (OSError, TimeoutError) as error:
+            if made is not None:
+                made.abort(StoreAway("no greeting"))
+            raise StoreAway("the server does not take connections") from error
+        except BaseException:
+            if made is not None:
+                made.abort(StoreAway("the greeting failed"))
+            raise
+        return made
+
+    async def _greet(self, wire: Wire) -> None:
+        greetings: list[tuple[Word, ...]] = []
+        if self._address.password is not None:
+            user = (self._address.username,) if self._address.username else ()
+            greetings.append(("AUTH", *user, self._address.password))
+        if self._address.db:
+            greetings.append(("SELECT", self._address.db))
+        greetings += [("CLIENT", "SETNAME", "handrail"), ("PING",)]
+        await asyncio.gather(*(wire.send(packed_words(words)) for words in greetings))

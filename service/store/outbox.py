@@ -1,0 +1,84 @@
+"""What is to be told, in the order it happened: read by workers, kept until it was told. Nothing is sent here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import blake2b
+
+from service.store import keys
+from service.store.keys import Place
+from service.store.multiplexed import Reply, ServerError
+from service.store.store import Store
+
+# An entry that a worker took and did not acknowledge is given to the next one after this: longer than a delivery with
+# its time-out, shorter than anybody's patience.
+RECLAIM_MS = 60_000
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One change that is to be told. `event_id` is the same every time it is read, so a receiver can tell repeats."""
+
+    entry_id: str
+    event_id: str
+    type: str
+    tenant: str
+    handoff_id: str | None
+    conversation_id: str
+    actor: str
+    at_ms: int
+
+
+async def read(store: Store, place: Place, consumer: str, limit: int) -> list[Event]:
+    """Return events that nobody else is telling: those that were left lying first, then new ones."""
+    try:
+        return await _read(store, place, consumer, limit)
+    except ServerError as error:
+        if error.word != "NOGROUP":
+            raise
+    try:
+        await store.link.call("XGROUP", "CREATE", place.outbox, keys.CONSUMERS, "0", "MKSTREAM", durable=True)
+    except ServerError as error:
+        if error.word != "BUSYGROUP":
+            raise
+    return await _read(store, place, consumer, limit)
+
+
+async def _read(store: Store, place: Place, consumer: str, limit: int) -> list[Event]:
+    reclaimed = await store.link.call(
+        "XAUTOCLAIM", place.outbox, keys.CONSUMERS, consumer, RECLAIM_MS, "0-0", "COUNT", limit
+    )
+    entries: list[Reply] = [entry for entry in reclaimed[1] if entry and entry[1]]
+    if len(entries) < limit:
+        fresh = await store.link.call(
+            "XREADGROUP", "GROUP", keys.CONSUMERS, consumer, "COUNT", limit - len(entries), "STREAMS", place.outbox, ">"
+        )
+        entries += fresh[0][1] if fresh else []
+    return [_event(place, entry_id.decode(), fields) for entry_id, fields in entries]
+
+
+async def ack(store: Store, place: Place, entry_ids: list[str]) -> None:
+    """Forget events that were told. Safe to repeat."""
+    if entry_ids:
+        await store.link.call("XACK", place.outbox, keys.CONSUMERS, *entry_ids, durable=True)
+        await store.link.call("XDEL", place.outbox, *entry_ids, durable=True)
+
+
+async def length(store: Store, place: Place) -> int:
+    """Return how many events wait to be told."""
+    return int(await store.link.call("XLEN", place.outbox))
+
+
+def _event(place: Place, entry_id: str, flat: list[bytes]) -> Event:
+    fields = {name.decode(): value.decode() for name, value in zip(flat[::2], flat[1::2], strict=True)}
+    digest = blake2b(f"{place.tag}\0{entry_id}".encode(), digest_size=12).hexdigest()
+    return Event(
+        entry_id=entry_id,
+        event_id=f"evt_{digest}",
+        type=fields["type"],
+        tenant=fields["tenant"],
+        handoff_id=fields["handoff_id"] or None,
+        conversation_id=fields["conversation_id"],
+        actor=fields["actor"],
+        at_ms=int(fields["at_ms"]),
+    )

@@ -1,0 +1,182 @@
+"""The same calls over redis-py: for TLS, Sentinel and Cluster, where its care is worth its price. No key is known here.
+
+A call costs about five times one of `multiplexed`. redis-py's own retries are off outside a cluster; whether a script
+may be sent again is decided in one place, by its header (see `scripts`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from redis import exceptions
+from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster
+from redis.asyncio.cluster import PipelineCommand
+from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import Sentinel
+from redis.backoff import NoBackoff
+
+from service.errors import NotDurable, ServerUnfit, StoreAway
+from service.store.multiplexed import (
+    CALL_MS_MAX,
+    CONNECT_MS_MAX,
+    DURABLE_MS_MAX,
+    Barrier,
+    Reply,
+    ServerError,
+    Word,
+    fact,
+)
+
+CONNECTIONS_MAX = 64  # to each server; the scripts take 20 microseconds there, so more connections only queue there
+MOVES_MAX = 5  # how often one call follows a cluster that is moving its slots
+
+# redis-py drops the first word of these error lines; the callers of a link are told it all the same.
+_WORDS: tuple[tuple[type[Exception], str], ...] = (
+    (exceptions.NoScriptError, "NOSCRIPT"),
+    (exceptions.BusyLoadingError, "LOADING"),
+    (exceptions.ReadOnlyError, "READONLY"),
+    (exceptions.MasterDownError, "MASTERDOWN"),
+    (exceptions.ClusterDownError, "CLUSTERDOWN"),
+    (exceptions.TryAgainError, "TRYAGAIN"),
+    (exceptions.OutOfMemoryError, "OOM"),
+    (exceptions.AuthenticationError, "WRONGPASS"),
+    (exceptions.NoPermissionError, "NOPERM"),
+)
+
+
+class Pooled:
+    """A server, a Sentinel's master or a cluster behind redis-py's connections."""
+
+    def __init__(self, client: Redis | RedisCluster, barrier: Barrier | None = None) -> None:
+        self._client = client
+        self._barrier = barrier
+        self._room = asyncio.Semaphore(CONNECTIONS_MAX)
+        # Answers are wanted as the server sends them, not as redis-py's dicts and booleans.
+        for name in ("HGETALL", "ZRANGE", "ZRANGEBYSCORE", "SMEMBERS", "SET", "XREADGROUP", "XAUTOCLAIM", "CONFIG GET"):
+            client.response_callbacks.pop(name, None)
+
+    async def call(self, *words: Word, durable: bool = False) -> Reply:
+        """Send one command and return its answer; raise StoreAway, NotDurable or ServerError."""
+        try:
+            async with asyncio.timeout(CALL_MS_MAX / 1000), self._room:
+                if durable and self._barrier is not None:
+                    return await _call_durable(self._client, self._barrier, words)
+                return await self._client.execute_command(*words)
+        except (exceptions.ResponseError, exceptions.ConnectionError) as error:
+            raise _said(error) from error
+        except (exceptions.RedisError, OSError, TimeoutError) as error:
+            raise StoreAway(f"the server does not answer ({type(error).__name__})") from error
+
+    async def close(self) -> None:
+        """Let go of every connection."""
+        await self._client.aclose()
+
+
+async def _call_durable(client: Redis | RedisCluster, barrier: Barrier, words: tuple[Word, ...]) -> Reply:
+    """Send the write and the wait for its durability over one connection: the server counts by connection."""
+    if isinstance(client, RedisCluster):
+        answers = await _on_node_of(client, str(words[3]), (words, barrier.words))
+    else:
+        pipe = client.pipeline(transaction=False)
+        for command in (words, barrier.words):
+            pipe.execute_command(*command)
+        answers = await pipe.execute(raise_on_error=False)
+    for answer in answers:
+        if isinstance(answer, Exception):
+            raise answer
+    copies = answers[1][0] if isinstance(answers[1], list) else answers[1]
+    if copies < barrier.copies:
+        raise NotDurable(DURABLE_MS_MAX)
+    return answers[0]
+
+
+async def _on_node_of(cluster: RedisCluster, key: str, commands: tuple[tuple[Word, ...], ...]) -> list[Any]:
+    for _ in range(MOVES_MAX):
+        await cluster.initialize()
+        node = cluster.get_node_from_key(key)
+        if node is None:
+            raise StoreAway("no shard holds that slot")
+        sent = [PipelineCommand(place, *command) for place, command in enumerate(commands)]
+        await node.execute_pipeline(sent)
+        if not isinstance(sent[0].result, exceptions.MovedError | exceptions.AskError):
+            return [command.result for command in sent]
+        await cluster.aclose()  # the next `initialize` asks for the slots anew
+    raise StoreAway("the cluster keeps moving its slots")
+
+
+def _said(error: Exception) -> Exception:
+    for kind, word in _WORDS:
+        if isinstance(error, kind):
+            return fact(ServerError(f"{word} {error}"))
+    if isinstance(error, exceptions.ConnectionError):
+        return StoreAway(f"the server does not answer ({type(error).__name__})")
+    return fact(error)
+
+
+def pooled(url: str, barrier: Barrier | None = None) -> Pooled:
+    """Return a link for an address that `multiplexed` does not speak to. Nothing is connected yet."""
+    return Pooled(client(url), barrier)
+
+
+def client(url: str) -> Redis | RedisCluster:
+    """Return redis-py's client for an address.
+
+    `rediss://` is TLS. `redis+sentinel://host:port,host:port/service/db` asks Sentinels for the master, and
+    `redis+cluster://host:port` (or `?cluster=true`) is a cluster; `rediss+…` are the same over TLS.
+    """
+    parts = urlsplit(url)
+    if "sentinel" in parts.scheme:
+        return _sentinel(url)
+    if is_cluster(url):
+        scheme = "rediss" if parts.scheme.startswith("rediss") else "redis"
+        plain = parts._replace(scheme=scheme, query="", path="").geturl()
+        return RedisCluster.from_url(
+            plain, protocol=2, socket_timeout=CALL_MS_MAX / 1000, socket_connect_timeout=CONNECT_MS_MAX / 1000
+        )
+    pool: BlockingConnectionPool = BlockingConnectionPool.from_url(url, **_options())
+    return Redis(connection_pool=pool)
+
+
+def is_cluster(url: str) -> bool:
+    """Return whether the address names a cluster."""
+    parts = urlsplit(url)
+    return parts.scheme.endswith("+cluster") or parse_qs(parts.query).get("cluster", [""])[-1] in ("true", "1", "yes")
+
+
+def _options() -> Mapping[str, Any]:
+    return {
+        "max_connections": CONNECTIONS_MAX,
+        "timeout": CALL_MS_MAX / 1000,
+        "socket_timeout": CALL_MS_MAX / 1000,
+        "socket_connect_timeout": CONNECT_MS_MAX / 1000,
+        "retry": Retry(NoBackoff(), 0),
+        "protocol": 2,
+    }
+
+
+def _sentinel(url: str) -> Redis:
+    parts = urlsplit(url)
+    hosts = []
+    for place in parts.netloc.rpartition("@")[2].split(","):
+        host, _, port = place.partition(":")
+        hosts.append((host, int(port or 26_379)))
+    names = [unquote(part) for part in parts.path.split("/") if part]
+    if not names:
+        raise ServerUnfit("the address names no service", "write `redis+sentinel://host:port,host:port/service`")
+    options: dict[str, Any] = {
+        **_options(),
+        "username": unquote(parts.username) if parts.username else None,
+        "password": unquote(parts.password) if parts.password else None,
+        "db": int(names[1]) if len(names) > 1 else 0,
+    }
+    del options["timeout"]
+    if parts.scheme.startswith("rediss"):
+        options["ssl"] = True
+    sentinel = Sentinel(  # type: ignore[no-untyped-call]  # untyped in redis-py
+        hosts, sentinel_kwargs={"socket_timeout": CONNECT_MS_MAX / 1000, "protocol": 2}
+    )
+    master: Redis = sentinel.master_for(names[0], **options)
+    return master

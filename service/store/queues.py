@@ -1,0 +1,111 @@
+"""Queues in Redis: who waits, who is held, in what order. Nothing is moved here."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from service.store.handoffs import Taken, taken_before
+from service.store.keys import Place
+from service.store.store import Store
+
+# Candidates that one claim looks at in a partition. All but the first matter only when those before them are reserved
+# for somebody or were taken meanwhile.
+CANDIDATES_MAX = 16
+HEAD_READ_MAX = 20  # the oldest that waits is looked for among the most urgent: with four priorities it is there
+QUEUES_MAX = 1_000  # names kept in one partition; rule files hold dozens
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The most urgent of one partition's waiting handoffs, lowest score first."""
+
+    place: Place
+    candidates: tuple[tuple[str, int], ...]
+
+
+async def heads(store: Store, tenant: str, queue: str, request_id: str, skip: int) -> list[Head] | Taken:
+    """Return the partitions that have work, most urgent first, or what this request was answered before."""
+
+    async def look(place: Place) -> tuple[Head, bytes | None]:
+        waiting, answered = await asyncio.gather(
+            store.link.call("ZRANGE", place.waiting(queue), skip, skip + CANDIDATES_MAX - 1, "WITHSCORES"),
+            store.link.call("GET", place.request(request_id)),
+        )
+        return Head(place, _scored(waiting)), answered
+
+    looked = await asyncio.gather(*(look(place) for place in store.places(tenant)))
+    for _, answered in looked:
+        if answered is not None:
+            return taken_before(answered)
+    with_work = [head for head, _ in looked if head.candidates]
+    return sorted(with_work, key=lambda head: (head.candidates[0][1], head.candidates[0][0]))
+
+
+async def ahead(store: Store, elsewhere: list[Place], queue: str, score_ms: int) -> int:
+    """Return how many more urgent ones wait in the given partitions."""
+    counts = await asyncio.gather(
+        *(store.link.call("ZCOUNT", place.waiting(queue), "-inf", f"({score_ms}") for place in elsewhere)
+    )
+    return sum(counts)
+
+
+async def counts(store: Store, tenant: str, queue: str) -> tuple[int, int, int | None]:
+    """Return how many wait, how many are held, and when the oldest of the most urgent ones was opened."""
+
+    async def look(place: Place) -> tuple[int, int, list[int]]:
+        waiting, opened, head = await asyncio.gather(
+            store.link.call("ZCARD", place.waiting(queue)),
+            store.link.call("ZCARD", place.open(queue)),
+            store.link.call("ZRANGE", place.waiting(queue), 0, HEAD_READ_MAX - 1),
+        )
+        when = await asyncio.gather(
+            *(store.link.call("HGET", place.handoff(handoff_id.decode()), "opened_at_ms") for handoff_id in head)
+        )
+        return waiting, opened, [int(at_ms) for at_ms in when if at_ms]
+
+    looked = await asyncio.gather(*(look(place) for place in store.places(tenant)))
+    waiting = sum(part[0] for part in looked)
+    opened = sum(part[1] for part in looked)
+    moments = [at_ms for part in looked for at_ms in part[2]]
+    # The two are counted a moment apart, so the difference may dip below zero.
+    return waiting, max(opened - waiting, 0), min(moments, default=None)
+
+
+async def names(store: Store, tenant: str) -> tuple[str, ...]:
+    """Return every queue that ever held a handoff."""
+    found = await asyncio.gather(*(store.link.call("SMEMBERS", place.queues) for place in store.places(tenant)))
+    return tuple(sorted({name.decode() for part in found for name in part}))[:QUEUES_MAX]
+
+
+async def open_after(
+    store: Store, tenant: str, queues: tuple[str, ...], after: tuple[int, str] | None, limit: int
+) -> list[tuple[int, str, Place]]:
+    """Return open handoffs of these queues by urgency, those after a given (score, id), at most `limit`."""
+    least = str(after[0]) if after else "-inf"
+
+    async def look(place: Place, queue: str) -> list[tuple[int, str, Place]]:
+        found: list[tuple[int, str, Place]] = []
+        offset = 0
+        # Those with the very score of the cursor are read again and dropped; a page of equal scores needs more reads.
+        while len(found) < limit and offset <= limit * 8:
+            raw = await store.link.call(
+                "ZRANGEBYSCORE", place.open(queue), least, "+inf", "WITHSCORES", "LIMIT", offset, limit
+            )
+            scored = _scored(raw)
+            found += [
+                (score, handoff_id, place)
+                for handoff_id, score in scored
+                if after is None or (score, handoff_id) > after
+            ]
+            offset += limit
+            if len(scored) < limit:
+                break
+        return found
+
+    looked = await asyncio.gather(*(look(place, queue) for place in store.places(tenant) for queue in queues))
+    return sorted((row for part in looked for row in part), key=lambda row: row[:2])[:limit]
+
+
+def _scored(flat: list[bytes]) -> tuple[tuple[str, int], ...]:
+    return tuple((member.decode(), int(float(score))) for member, score in zip(flat[::2], flat[1::2], strict=True))
