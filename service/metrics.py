@@ -93,7 +93,10 @@ class _Families:
         yield _counter("decisions_degraded", "Turns decided without the store.", (), {(): counts.degraded})
         yield self._histogram()
         yield _counter(
-            "handoff_moves", "Moves of operators, by verb and result.", ("verb", "result"), dict(counts.moves)
+            "handoff_moves",
+            "Moves of operators, by verb and result.",
+            ("verb", "result"),
+            {(*label,): number for label, number in counts.moves.items()},
         )
         yield _counter(
             "http_answers", "Answers by route and status.", ("route", "status"),

@@ -18,9 +18,10 @@ from service.api.problems import Refused
 FAULTS_MAX = 8
 # A name longer than this, or with other characters, may be a customer's words and is not repeated.
 FIELD_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,39}\Z")
+OF_LENGTH = frozenset({"too_long", "string_too_long", "string_too_short"})
 UNKNOWN_FIELD = frozenset({"extra_forbidden", "unexpected_keyword_argument"})
 # Where any value may be one of several kinds, pydantic lists what each kind wanted; one sentence says it better.
-MIXED = {
+MIXED: dict[tuple[int | str, ...], str] = {
     ("customer",): "must be a number, a text or true or false",
     ("signals",): "must be a number, a text, true or false, or a list of texts",
 }
@@ -61,24 +62,25 @@ SENTENCES: dict[str, str] = {
 
 def refusal(errors: Sequence[ErrorDetails | Mapping[str, Any]], model: object, code: str = "body_invalid") -> Refused:
     """Return the one problem that names every fault, up to FAULTS_MAX of them, each field once."""
-    found: dict[str, str] = {}
+    found: dict[tuple[int | str, ...], str] = {}
     for error in errors:
-        place = tuple(error["loc"])
-        name, sentence = _fault(place, error["type"], error.get("ctx") or {}, model)
-        found.setdefault(name, sentence)
-    lines = [f"{name} {sentence}" for name, sentence in found.items()]
+        place = _attribute(tuple(error["loc"]))
+        found.setdefault(place, _fault(place, error["type"], error.get("ctx") or {}, model))
+    lines = list(found.values())
     more = f"; and {len(lines) - FAULTS_MAX} more" if len(lines) > FAULTS_MAX else ""
     return Refused(code, "; ".join(lines[:FAULTS_MAX]) + more)
 
 
-def _fault(place: tuple[int | str, ...], kind: str, limits: Mapping[str, Any], model: object) -> tuple[str, str]:
+def _fault(place: tuple[int | str, ...], kind: str, limits: Mapping[str, Any], model: object) -> str:
+    if kind == "value_error":
+        # Raised by a body's own check of how its fields go together: the words are ours and complete.
+        return str(limits["error"])
     if kind in UNKNOWN_FIELD:
-        return _field(place), "is not a field" + _nearest(str(place[-1]), place[:-1], model)
-    for mixed, sentence in MIXED.items():
-        if place[: len(mixed)] == mixed and len(place) > len(mixed) and kind not in ("too_long", "string_too_long"):
-            return _field(_attribute(place)), sentence
+        return f"{_field(place)} is not a field{_nearest(str(place[-1]), place[:-1], model)}"
+    if place[:-1] in MIXED and kind not in OF_LENGTH:
+        return f"{_field(place)} {MIXED[place[:-1]]}"
     sentence = SENTENCES.get(kind, "is not valid")
-    return _field(_attribute(place)), sentence.format_map({name: _plain(value) for name, value in limits.items()})
+    return f"{_field(place)} {sentence.format_map({name: _plain(value) for name, value in limits.items()})}"
 
 
 def _attribute(place: tuple[int | str, ...]) -> tuple[int | str, ...]:

@@ -168,7 +168,7 @@ def read_turn(raw: bytes) -> Turn:
         raise Refused("body_invalid", "one of `message`, `reply` and `tool_calls` is required")
     for call in turn.tool_calls or ():
         if call.args:
-            _check_args(call.args)
+            check_values("tool_calls.args", call.args)
     _fill(turn, raw)
     return turn
 
@@ -190,9 +190,9 @@ def _fill(turn: TurnBody, raw: bytes) -> None:
         put(turn, "tool_calls", ())
 
 
-def _check_args(args: Mapping[str, object]) -> None:
-    """Refuse arguments that are too deep, too many or too long; a body's own bounds are wider than one call's."""
-    left: list[tuple[object, int]] = [(args, 1)]
+def check_values(field: str, given: Mapping[str, object]) -> None:
+    """Refuse free values that are too deep, too many or too long; a body's own bounds are wider than one field's."""
+    left: list[tuple[object, int]] = [(given, 1)]
     values = chars = 0
     while left:
         value, depth = left.pop()
@@ -205,8 +205,8 @@ def _check_args(args: Mapping[str, object]) -> None:
             left += [(item, depth + 1) for item in value]
         values += 1
         if depth > ARGS_DEPTH_MAX + 1:
-            raise Refused("body_invalid", f"`tool_calls.args` are nested deeper than {ARGS_DEPTH_MAX} levels")
+            raise Refused("body_invalid", f"`{field}` is nested deeper than {ARGS_DEPTH_MAX} levels")
         if values > ARGS_VALUES_MAX:
-            raise Refused("body_invalid", f"`tool_calls.args` have more than {ARGS_VALUES_MAX} values")
+            raise Refused("body_invalid", f"`{field}` has more than {ARGS_VALUES_MAX} values")
         if chars > ARGS_CHARS_MAX:
-            raise Refused("body_invalid", f"`tool_calls.args` are longer than {ARGS_CHARS_MAX} characters")
+            raise Refused("body_invalid", f"`{field}` is longer than {ARGS_CHARS_MAX} characters")

@@ -1,0 +1,168 @@
+"""The FastAPI application: its routes, and the plain ASGI that stands in front of them. Its parts come from `main`."""
+
+from __future__ import annotations
+
+from contextlib import AbstractAsyncContextManager
+from importlib.metadata import version
+from time import perf_counter
+from typing import Any, Protocol
+
+from fastapi import APIRouter, FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Message, Receive, Scope, Send
+
+from service.api import decisions, handoffs, health, keys, openapi, operators, outcomes, rulesets
+from service.api.arrival import Gone, Ids, check_type, read_body, request_id, trace_id
+from service.api.escalation import PATH, should_escalate
+from service.api.escalation import router as escalation
+from service.api.faults import refusal
+from service.api.json_text import parse
+from service.api.problems import Refused, answer
+from service.api.refusals import note, problem_of, refuse
+from service.api.running import Running
+from service.errors import Refusal
+from service.logs import failure
+
+ROUTERS: tuple[APIRouter, ...] = (
+    escalation,
+    decisions.router,
+    handoffs.router,
+    operators.router,
+    outcomes.router,
+    rulesets.router,
+    keys.router,
+    openapi.router,
+    health.router,
+)
+WITH_BODY = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+
+
+class Lifespan(Protocol):
+    """Opens what the application needs, puts it into `app.state.running`, and closes it at the end."""
+
+    def __call__(self, app: Handrail) -> AbstractAsyncContextManager[None]:
+        """Return what is entered at start and left at the end."""
+
+
+class Handrail(FastAPI):
+    """FastAPI for every route but the one that every turn takes, which is answered before FastAPI wakes up."""
+
+    def __init__(self, lifespan: Lifespan) -> None:
+        super().__init__(
+            title="Handrail",
+            version=version("handrail"),
+            description=openapi.DESCRIPTION,
+            lifespan=lifespan,
+            openapi_url=None,
+            docs_url=None,
+            redoc_url=None,
+            redirect_slashes=False,
+        )
+        for router in ROUTERS:
+            self.include_router(router)
+        for fact in (Refused, Refusal, RequestValidationError, HTTPException, Exception):
+            self.add_exception_handler(fact, _problem)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or run the lifespan."""
+        if scope["type"] != "http":
+            await super().__call__(scope, receive, send)
+        elif scope["path"] == PATH and scope["method"] == "POST":
+            await should_escalate(self.state.running, scope, receive, send)
+        else:
+            await self._ordinary(scope, receive, send)
+
+    def openapi(self) -> dict[str, Any]:
+        """Return the description of every route, the plain one too."""
+        if self.openapi_schema is None:
+            self.openapi_schema = openapi.describe(self)
+        return self.openapi_schema
+
+    async def _ordinary(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Bound the body, hand the request to FastAPI, and leave a count and a log line behind."""
+        running: Running = self.state.running
+        started_s = perf_counter()
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        ids = request_id(headers), trace_id(headers)
+        status = 0
+
+        async def answer_with_ids(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                sent = MutableHeaders(scope=message)
+                sent["x-request-id"] = ids[0]
+                sent.setdefault("cache-control", "no-store")
+            await send(message)
+
+        try:
+            if scope["method"] in WITH_BODY:
+                receive = await _bounded(headers, receive)
+            await super().__call__(scope, receive, answer_with_ids)
+        except Gone:
+            return
+        except Exception as error:
+            # FastAPI raises again what it has answered as `internal`, so that the server may log it; we log it here.
+            if not status:
+                await refuse(running, error, ids, _route(scope), started_s, send)
+                return
+            running.log.error("failed", request_id=ids[0], **failure(error))
+        _tell(running, scope, ids, status, started_s)
+
+
+async def _bounded(headers: dict[bytes, bytes], receive: Receive) -> Receive:
+    """Return the request's body, read and checked, as a channel that FastAPI can read again."""
+    body = await read_body(headers, receive)
+    if body:
+        check_type(headers)
+        parse(body)
+    waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def again() -> Message:
+        return waiting.pop() if waiting else await receive()
+
+    return again
+
+
+async def _problem(request: Request, error: Exception) -> Response:
+    refused = _invalid(request, error) if isinstance(error, RequestValidationError) else problem_of(error)
+    request.scope["handrail.code"] = refused.code
+    note(request.app.state.running, error, refused)
+    sent = answer(refused)
+    response = Response(sent.body, sent.status)
+    response.raw_headers = list(sent.headers)
+    return response
+
+
+def _invalid(request: Request, invalid: RequestValidationError) -> Refused:
+    """Return what does not fit a route's body, or else its query and path, without the values that were sent."""
+    errors = [{**error, "loc": error["loc"][1:]} for error in invalid.errors() if error["loc"][0] == "body"]
+    if errors:
+        body = getattr(request.scope.get("route"), "body_field", None)
+        return refusal(errors, getattr(getattr(body, "field_info", None), "annotation", None))
+    errors = [{**error, "loc": error["loc"][1:]} for error in invalid.errors()]
+    return refusal(errors, None, "query_invalid")
+
+
+def _route(scope: Scope) -> str:
+    """Return the route's own pattern: addresses hold ids, and unknown ones may hold anything."""
+    return getattr(scope.get("route"), "path", "unknown")
+
+
+def _tell(running: Running, scope: Scope, ids: Ids, status: int, started_s: float) -> None:
+    route = f"{scope['method']} {_route(scope)}" if scope.get("route") else "unknown"
+    running.metrics.answers[route, status] += 1
+    running.log.info(
+        "answered",
+        request_id=ids[0],
+        trace_id=ids[1],
+        route=route,
+        status=status,
+        code=scope.get("handrail.code"),
+        actor=scope.get("handrail.actor"),
+        took_us=round((perf_counter() - started_s) * 1e6),
+    )

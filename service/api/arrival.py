@@ -1,0 +1,96 @@
+"""A request as it arrives, before anybody knows what it asks: its ids, its bounded body. No route stands here."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import re
+import secrets
+from collections.abc import Mapping
+from typing import TypeAlias
+
+from starlette.types import Message, Receive
+
+from service.api.problems import Refused
+
+# A turn at the limit of each of its fields is below; the body is held in memory as often as it is read.
+BODY_BYTES_MAX = 1_048_576
+# A phone on a bad line sends a kilobyte in this time; whoever needs longer holds a connection for nothing.
+BODY_WAIT_MS_MAX = 10_000
+REQUEST_ID = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}\Z")
+# W3C Trace Context, version 00 and what later ones may append
+TRACEPARENT = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?\Z")
+JSON_TYPE = re.compile(rb"application/(?:[a-z0-9.+-]+\+)?json\s*(?:;|\Z)", re.IGNORECASE)
+
+# request id, and trace id when the caller sent one
+Ids: TypeAlias = tuple[str, str | None]
+
+_PROCESS = secrets.token_hex(5)
+_NUMBERS = itertools.count(1)
+
+
+class Gone(Exception):
+    """The caller hung up before its request was complete; nobody waits for an answer."""
+
+
+def request_id(headers: Mapping[bytes, bytes]) -> str:
+    """Return the caller's own request id when it is a harmless one, a new one otherwise."""
+    given = headers.get(b"x-request-id")
+    if given is not None and REQUEST_ID.match(given):
+        return given.decode("ascii")
+    return f"req_{_PROCESS}{next(_NUMBERS):08x}"
+
+
+def trace_id(headers: Mapping[bytes, bytes]) -> str | None:
+    """Return the trace this request belongs to, None when its `traceparent` is missing or not one."""
+    given = headers.get(b"traceparent")
+    found = TRACEPARENT.match(given) if given is not None else None
+    return found.group(1).decode("ascii") if found and found.group(1).strip(b"0") else None
+
+
+async def read_body(headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
+    """Return the whole body. Raises Refused past the limits of size and time, and Gone."""
+    if b"content-encoding" in headers and headers[b"content-encoding"].lower() not in (b"", b"identity"):
+        raise Refused("body_encoded", "the body is compressed")
+    announced = headers.get(b"content-length", b"0")
+    if announced.isdigit() and int(announced[:16]) > BODY_BYTES_MAX:
+        raise _too_large()
+    try:
+        async with asyncio.timeout(BODY_WAIT_MS_MAX / 1000):
+            message = await receive()
+            if message["type"] == "http.request" and not message.get("more_body", False):
+                body: bytes = message.get("body", b"")
+            else:
+                body = await _chunks(message, receive)
+    except TimeoutError:
+        raise Refused("body_slow", f"the body was not complete after {BODY_WAIT_MS_MAX} ms") from None
+    if len(body) > BODY_BYTES_MAX:
+        raise _too_large()
+    return body
+
+
+def check_type(headers: Mapping[bytes, bytes]) -> None:
+    """Raise Refused unless the body says it is JSON."""
+    given = headers.get(b"content-type")
+    if given != b"application/json" and (given is None or not JSON_TYPE.match(given)):
+        raise Refused("body_type", "the `Content-Type` is not `application/json`")
+
+
+async def _chunks(message: Message, receive: Receive) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    while message["type"] == "http.request":
+        part: bytes = message.get("body", b"")
+        size += len(part)
+        if size > BODY_BYTES_MAX:
+            raise _too_large()
+        parts.append(part)
+        if not message.get("more_body", False):
+            return b"".join(parts)
+        message = await receive()
+    raise Gone
+
+
+def _too_large() -> Refused:
+    # The rest of the body is not read, so nothing else can follow on this connection.
+    return Refused("body_too_large", f"the body is larger than {BODY_BYTES_MAX} bytes", headers={"Connection": "close"})

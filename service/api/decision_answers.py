@@ -1,0 +1,192 @@
+"""What an agent is answered about its turns, and the schemas of it. Nothing is decided here."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from rules.decision import Decision, FiredRule
+from rules.model import OnTimeout, Verdict
+from rules.say import words
+from service.flows.decide import Decided, Waiting
+
+
+class Shape(BaseModel):
+    """An answer's shape: made to be shown, not to check what we ourselves built."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class FiredRuleAnswer(Shape):
+    """A rule that fired: `because` holds one sentence a check, with the value it met."""
+
+    id: str
+    why: str
+    because: list[str]
+
+
+class OnTimeoutAnswer(Shape):
+    """What is promised when nobody comes by the deadline; `say` is in the turn's language."""
+
+    verdict: Literal["continue", "deny", "callback", "escalate"]
+    say: str | None
+    queue: str | None
+
+
+class WaitAnswer(Shape):
+    """How long the wait will probably be: half of the handoffs are answered within `p50`, nine of ten within `p90`."""
+
+    p50: float
+    p90: float
+
+
+class WaitingAnswer(Shape):
+    """The conversation's open handoff. `position` counts from 1; `wait_ms` is null as long as nobody measured it."""
+
+    id: str
+    queue: str
+    position: int | None
+    wait_ms: WaitAnswer | None
+    expires_at_ms: int
+    on_timeout: OnTimeoutAnswer
+
+
+class DecisionAnswer(Shape):
+    """The answer to a turn, for ever the same. With `must_stop` neither send the draft nor run the proposed calls."""
+
+    decision_id: str
+    conversation_id: str
+    turn_id: str
+    verdict: Verdict
+    must_stop: bool
+    rules: list[FiredRuleAnswer]
+    say: str | None
+    ruleset: str = Field(description="sha256 of the rule files that decided")
+    degraded: bool = Field(description="true when the store was away: only rules on the turn itself were asked")
+    handoff: WaitingAnswer | None
+
+
+def decision_answer(decided: Decided, locale: str | None) -> dict[str, object]:
+    """Return the answer to a turn; `locale` chooses the language of what is promised."""
+    decision, waiting = decided.decision, decided.waiting
+    return {
+        "decision_id": decision.decision_id,
+        "conversation_id": decision.conversation_id,
+        "turn_id": decision.turn_id,
+        "verdict": decision.verdict,
+        "must_stop": decision.must_stop,
+        "rules": [
+            {"id": rule.rule_id, "why": rule.why, "because": [check.sentence for check in rule.checks]}
+            for rule in decision.rules
+            if rule.live
+        ],
+        "say": decision.say,
+        "ruleset": decision.ruleset,
+        "degraded": decision.degraded,
+        "handoff": None if waiting is None else _waiting(waiting, locale),
+    }
+
+
+def _waiting(waiting: Waiting, locale: str | None) -> dict[str, object]:
+    return {
+        "id": waiting.handoff_id,
+        "queue": waiting.queue,
+        "position": waiting.position,
+        "wait_ms": waiting.wait_ms,
+        "expires_at_ms": waiting.expires_at_ms,
+        "on_timeout": on_timeout_answer(waiting.on_timeout, locale),
+    }
+
+
+def on_timeout_answer(promised: OnTimeout, locale: str | None) -> dict[str, object]:
+    """Return what is promised, in one language."""
+    return {"verdict": promised.verdict, "say": words(promised.say, locale=locale), "queue": promised.queue}
+
+
+class EvidenceAnswer(Shape):
+    """Where a topic was found: offsets into the turn's own text, `end` exclusive; `matched` is from the rule file."""
+
+    topic: str
+    inside: Literal["message", "reply"]
+    start: int
+    end: int
+    matched: str
+
+
+class CheckAnswer(Shape):
+    """One comparison behind a rule, with the value it met; `actual` null is unknown."""
+
+    text: str
+    sentence: str
+    actual: bool | int | float | str | list[str] | None
+    operand: bool | int | float | str | list[Any] | None
+    threshold: str | None
+    evidence: list[EvidenceAnswer]
+
+
+class ExplainedRuleAnswer(Shape):
+    """A rule that fired, with everything behind it. `live` is false for rules in shadow or outside their rollout."""
+
+    id: str
+    why: str
+    verdict: Verdict
+    live: bool
+    checks: list[CheckAnswer]
+
+
+class ExplainedAnswer(Shape):
+    """A stored decision and why it was made."""
+
+    decision_id: str
+    conversation_id: str
+    turn_id: str
+    verdict: Verdict
+    must_stop: bool
+    decided_at_ms: int
+    ruleset: str
+    degraded: bool
+    say: str | None
+    rules: list[ExplainedRuleAnswer]
+    shadow: list[ExplainedRuleAnswer]
+    handoff_id: str | None
+    queue: str | None
+
+
+def explained_answer(decision: Decision) -> dict[str, object]:
+    """Return a decision with its checks; shadow rules stand apart, since they changed nothing."""
+    return {
+        "decision_id": decision.decision_id,
+        "conversation_id": decision.conversation_id,
+        "turn_id": decision.turn_id,
+        "verdict": decision.verdict,
+        "must_stop": decision.must_stop,
+        "decided_at_ms": decision.decided_at_ms,
+        "ruleset": decision.ruleset,
+        "degraded": decision.degraded,
+        "say": decision.say,
+        "rules": [_explained(rule) for rule in decision.rules if rule.live],
+        "shadow": [_explained(rule) for rule in decision.rules if not rule.live],
+        "handoff_id": decision.handoff_id,
+        "queue": decision.queue,
+    }
+
+
+def _explained(rule: FiredRule) -> dict[str, object]:
+    return {
+        "id": rule.rule_id,
+        "why": rule.why,
+        "verdict": rule.verdict,
+        "live": rule.live,
+        "checks": [
+            {
+                "text": check.text,
+                "sentence": check.sentence,
+                "actual": sorted(check.actual) if isinstance(check.actual, frozenset) else check.actual,
+                "operand": check.operand,
+                "threshold": check.threshold,
+                "evidence": check.evidence,
+            }
+            for check in rule.checks
+        ],
+    }

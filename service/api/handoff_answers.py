@@ -1,0 +1,196 @@
+"""What agents and operators are answered about handoffs, queues and leases, and the schemas of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from rules.handoff import Action, Handoff, Kind, OutcomeWord, Reason, Reply, Resolution, State
+from rules.model import Priority, Verdict
+from rules.packet_json import to_json
+from service.api.decision_answers import OnTimeoutAnswer, Shape, on_timeout_answer
+from service.flows.handoffs import Claimed, Page, QueueView
+
+
+class ReasonAnswer(Shape):
+    """One decided turn that asked for the handoff; the first opened it, later ones joined."""
+
+    decision_id: str
+    turn_id: str
+    verdict: Verdict
+    rule_ids: list[str]
+    at_ms: int
+
+
+class ReplyAnswer(Shape):
+    """What an operator says to the customer through the agent; `number` counts from 1."""
+
+    number: int
+    text: str
+    by: str
+    at_ms: int
+
+
+class ResolutionAnswer(Shape):
+    """How the handoff ended.
+
+    `approve`: send the draft, run the calls. `edit`: use `edited` instead. `reject`: drop them. `answer`: send `text`.
+    `take_over`: a person ended the matter with the customer. `hand_back`: go on, with `facts`. `timeout`: nobody came
+    in time, and `verdict` and `say` are what was promised for that.
+    """
+
+    action: Action
+    by: str
+    at_ms: int
+    outcome: OutcomeWord | None
+    text: str | None
+    edited: dict[str, Any] | None
+    root_cause: str | None
+    flags: list[str]
+    facts: dict[str, Any] | None
+    may_retry: bool | None
+    verdict: str | None
+    say: str | None
+
+
+class HandoffAnswer(Shape):
+    """One conversation's wait for, or time with, a person. `version` rises with every move."""
+
+    id: str
+    conversation_id: str
+    kind: Kind
+    state: State
+    queue: str
+    priority: Priority
+    locale: str | None
+    opened_at_ms: int
+    expires_at_ms: int
+    on_timeout: OnTimeoutAnswer
+    reasons: list[ReasonAnswer]
+    version: int
+    holder: str | None
+    claimed_at_ms: int | None
+    lease_expires_at_ms: int | None
+    reserved_for: str | None
+    hold_reason: str | None
+    rerouted: bool
+    replies: list[ReplyAnswer]
+    resolution: ResolutionAnswer | None
+    ended_at_ms: int | None
+
+
+class HandoffPageAnswer(Shape):
+    """Open handoffs, most urgent first; ask again with `cursor` for the next ones, null when these were the last."""
+
+    handoffs: list[HandoffAnswer]
+    cursor: str | None
+
+
+class QueueAnswer(Shape):
+    """A queue. `declared` is false when the active rule files no longer name it."""
+
+    name: str
+    title: str | None
+    waiting: int
+    leased: int
+    oldest_opened_at_ms: int | None
+    declared: bool
+
+
+class QueuesAnswer(Shape):
+    """Every queue that is declared or still holds a handoff."""
+
+    queues: list[QueueAnswer]
+
+
+class LeaseAnswer(Shape):
+    """The right to work on the handoff until `expires_at_ms`; `token` goes with every move."""
+
+    token: str
+    expires_at_ms: int
+
+
+class ClaimedAnswer(Shape):
+    """A handoff that is now the caller's, and all that is needed to take it on."""
+
+    handoff: HandoffAnswer
+    packet: dict[str, Any] = Field(description="the ContextPacket: see docs/packet.md")
+    lease: LeaseAnswer
+
+
+def handoff_answer(handoff: Handoff) -> dict[str, object]:
+    """Return a handoff as agents and operators see it."""
+    return {
+        "id": handoff.handoff_id,
+        "conversation_id": handoff.conversation_id,
+        "kind": handoff.kind,
+        "state": handoff.state,
+        "queue": handoff.queue,
+        "priority": handoff.priority,
+        "locale": handoff.locale,
+        "opened_at_ms": handoff.opened_at_ms,
+        "expires_at_ms": handoff.expires_at_ms,
+        "on_timeout": on_timeout_answer(handoff.on_timeout, handoff.locale),
+        "reasons": [_reason(reason) for reason in handoff.reasons],
+        "version": handoff.version,
+        "holder": handoff.holder,
+        "claimed_at_ms": handoff.claimed_at_ms,
+        "lease_expires_at_ms": handoff.lease_expires_at_ms,
+        "reserved_for": handoff.reserved_for,
+        "hold_reason": handoff.hold_reason,
+        "rerouted": handoff.rerouted,
+        "replies": [_reply(reply) for reply in handoff.replies],
+        "resolution": None if handoff.resolution is None else _resolution(handoff.resolution),
+        "ended_at_ms": handoff.ended_at_ms,
+    }
+
+
+def page_answer(page: Page) -> dict[str, object]:
+    """Return one page of handoffs."""
+    return {"handoffs": [handoff_answer(handoff) for handoff in page.handoffs], "cursor": page.cursor}
+
+
+def queues_answer(queues: list[QueueView]) -> dict[str, object]:
+    """Return the queues with their depths."""
+    return {"queues": queues}
+
+
+def claimed_answer(claimed: Claimed) -> dict[str, object]:
+    """Return what the operator who claimed gets."""
+    return {
+        "handoff": handoff_answer(claimed.handoff),
+        "packet": to_json(claimed.packet),
+        "lease": {"token": claimed.token, "expires_at_ms": claimed.lease_expires_at_ms},
+    }
+
+
+def _reason(reason: Reason) -> dict[str, object]:
+    return {
+        "decision_id": reason.decision_id,
+        "turn_id": reason.turn_id,
+        "verdict": reason.verdict,
+        "rule_ids": reason.rule_ids,
+        "at_ms": reason.at_ms,
+    }
+
+
+def _reply(reply: Reply) -> dict[str, object]:
+    return {"number": reply.number, "text": reply.text, "by": reply.by, "at_ms": reply.at_ms}
+
+
+def _resolution(resolution: Resolution) -> dict[str, object]:
+    return {
+        "action": resolution.action,
+        "by": resolution.by,
+        "at_ms": resolution.at_ms,
+        "outcome": resolution.outcome,
+        "text": resolution.text,
+        "edited": resolution.edited,
+        "root_cause": resolution.root_cause,
+        "flags": resolution.flags,
+        "facts": resolution.facts,
+        "may_retry": resolution.may_retry,
+        "verdict": resolution.verdict,
+        "say": resolution.say,
+    }

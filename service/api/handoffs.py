@@ -1,0 +1,102 @@
+"""What agents and managers read of handoffs: one (with a bounded long poll), a page of them, the queues."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+
+from rules.handoff import Handoff, State
+from service.api.handoff_answers import (
+    HandoffAnswer,
+    HandoffPageAnswer,
+    QueuesAnswer,
+    handoff_answer,
+    page_answer,
+    queues_answer,
+)
+from service.api.routes import NAME_CHARS_MAX, Call, HandoffId, answered, called, problems_documented
+from service.flows import handoffs
+
+# Below the 60 s after which proxies and clients commonly give up on a silent connection.
+WAIT_MS_MAX = 30_000
+# Each open wait is a connection and a task; past this many a wait answers at once, which a caller must expect anyway.
+WAITS_OPEN_MAX = 2_000
+PAGE_MAX = 100
+PAGE_DEFAULT = 25
+CURSOR_CHARS_MAX = 512
+
+router = APIRouter()
+
+
+@router.get(
+    "/handoffs/{handoff_id}",
+    tags=["agents"],
+    summary="A handoff, at once or when it has changed",
+    responses={200: {"model": HandoffAnswer}, **problems_documented("handoff_unknown", "query_invalid")},
+)
+async def read(
+    handoff_id: HandoffId,
+    call: Annotated[Call, called("read")],
+    wait_ms: Annotated[int, Query(ge=0, le=WAIT_MS_MAX, description="how long to wait for a change")] = 0,
+    version: Annotated[
+        int | None, Query(ge=0, description="the version already known; the present one if left out")
+    ] = None,
+) -> Response:
+    """With `wait_ms` the answer comes as soon as the version is another than `version`, at the latest after `wait_ms`;
+    it may always come earlier, so ask again while `resolution` is null. A handoff that has ended never changes."""
+    handoff = await handoffs.get(call.running.store, call.caller.tenant, handoff_id)
+    known = handoff.version if version is None else version
+    if wait_ms and handoff.ended_at_ms is None and handoff.version == known:
+        handoff = await _changed(call, handoff, wait_ms)
+    return answered(handoff_answer(handoff))
+
+
+async def _changed(call: Call, handoff: Handoff, wait_ms: int) -> Handoff:
+    """Return the handoff after its next change, or as it is when the wait ends, the process stops or waits are full."""
+    running = call.running
+    if running.metrics.waits_open >= WAITS_OPEN_MAX:
+        return handoff
+    running.metrics.waits_open += 1
+    changed = asyncio.ensure_future(
+        handoffs.wait(running.store, call.caller.tenant, handoff.handoff_id, wait_ms, handoff.version)
+    )
+    stopping = asyncio.ensure_future(running.stopping.wait())
+    try:
+        await asyncio.wait((changed, stopping), return_when=asyncio.FIRST_COMPLETED)
+        return changed.result() if changed.done() else handoff
+    finally:
+        running.metrics.waits_open -= 1
+        changed.cancel()
+        stopping.cancel()
+
+
+@router.get(
+    "/handoffs",
+    tags=["operators"],
+    summary="Open handoffs, most urgent first",
+    responses={200: {"model": HandoffPageAnswer}, **problems_documented("cursor_invalid", "query_invalid")},
+)
+async def page(
+    call: Annotated[Call, called("list")],
+    queue: Annotated[str | None, Query(max_length=NAME_CHARS_MAX)] = None,
+    state: Annotated[State | None, Query()] = None,
+    cursor: Annotated[str | None, Query(max_length=CURSOR_CHARS_MAX)] = None,
+    limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = PAGE_DEFAULT,
+) -> Response:
+    """Of all queues or one; ask again with `cursor` until it is null."""
+    return answered(
+        page_answer(await handoffs.list_open(call.running.store, call.caller.tenant, queue, state, cursor, limit))
+    )
+
+
+@router.get(
+    "/queues",
+    tags=["operators"],
+    summary="The queues and how many wait in each",
+    responses={200: {"model": QueuesAnswer}, **problems_documented()},
+)
+async def queues(call: Annotated[Call, called("list")]) -> Response:
+    """Every queue that the active rules declare, and every other that still holds a handoff."""
+    return answered(queues_answer(await handoffs.queues(call.running.store, call.running.ruleset, call.caller.tenant)))

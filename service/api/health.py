@@ -1,0 +1,55 @@
+"""Whether this process lives and is ready, open to everybody; and its metrics, for managers."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Request, Response
+
+from service.api.routes import Call, answered, called, problems_documented, running_of
+from service.clock import now_ms
+from service.errors import Refusal, StoreAway
+from service.flows import handoffs
+from service.metrics import CONTENT_TYPE, QueueDepth
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/livez", summary="Whether the process runs")
+async def livez() -> Response:
+    """200 as long as it can answer at all; a supervisor restarts it otherwise."""
+    return answered({"status": "alive"})
+
+
+@router.get("/readyz", summary="Whether turns can be decided and kept", responses={503: {"description": "not now"}})
+async def readyz(request: Request) -> Response:
+    """503 while the store is away or the process is stopping; turns sent here all the same are answered, degraded."""
+    running = running_of(request)
+    if running.stopping.is_set():
+        return answered({"status": "stopping"}, 503)
+    try:
+        await running.store.ping()
+    except StoreAway:
+        return answered({"status": "store_away"}, 503)
+    return answered({"status": "ready"})
+
+
+@router.get("/metrics", summary="Counts for Prometheus", responses=problems_documented())
+async def metrics(call: Annotated[Call, called("oversee")]) -> Response:
+    """Queues are those of the key's tenant at this moment; everything else counts since the process started."""
+    running, tenant, at_ms = call.running, call.caller.tenant, now_ms()
+    try:
+        queues = await handoffs.queues(running.store, running.ruleset, tenant)
+    except Refusal:
+        return Response(running.metrics.exposition((), store_up=False), media_type=CONTENT_TYPE)
+    depths = [
+        QueueDepth(
+            tenant,
+            queue.name,
+            queue.waiting,
+            queue.leased,
+            0 if queue.oldest_opened_at_ms is None else max(0, at_ms - queue.oldest_opened_at_ms),
+        )
+        for queue in queues
+    ]
+    return Response(running.metrics.exposition(depths, store_up=True), media_type=CONTENT_TYPE)

@@ -1,0 +1,152 @@
+"""The operators' verbs: claim, renew, hold, release, transfer, reply, resolve, hand back."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Response
+
+from service.api.bodies import (
+    ClaimBody,
+    HandBackBody,
+    HoldBody,
+    ReplyBody,
+    ResolveBody,
+    TokenBody,
+    TransferBody,
+)
+from service.api.handoff_answers import ClaimedAnswer, HandoffAnswer, claimed_answer
+from service.api.routes import Call, HandoffId, QueueName, answered, called, problems_documented
+from service.clock import now_ms
+from service.flows import handoffs
+from service.flows.handoffs import Claimed, HandingBack, NothingWaiting, Resolving
+
+router = APIRouter(tags=["operators"])
+
+Working = Annotated[Call, called("work")]
+MOVED: dict[int | str, dict[str, Any]] = {
+    200: {"model": HandoffAnswer},
+    **problems_documented("handoff_unknown", "lease_lost", "move_illegal", "body_invalid"),
+}
+TRANSFERRED: dict[int | str, dict[str, Any]] = {
+    200: {"model": HandoffAnswer},
+    **problems_documented("handoff_unknown", "queue_unknown", "lease_lost", "move_illegal", "body_invalid"),
+}
+
+
+@router.post(
+    "/queues/{queue}/claim",
+    summary="Claim the most urgent handoff of a queue",
+    responses={
+        200: {"model": ClaimedAnswer},
+        204: {"description": "nothing waits in this queue"},
+        **problems_documented("queue_unknown"),
+    },
+)
+async def claim_next(queue: QueueName, call: Working, body: ClaimBody | None = None) -> Response:
+    """The caller holds it until the lease ends; renew before that. 204 when nothing waits."""
+    running, caller = call.running, call.caller
+    claimed: Claimed | NothingWaiting = await call.counted(
+        "claim",
+        handoffs.claim_next(
+            running.store,
+            running.ruleset,
+            caller.tenant,
+            queue,
+            caller.name,
+            running.settings.lease_ms,
+            now_ms(),
+            request_id=call.request_id,
+        ),
+    )
+    return Response(status_code=204) if isinstance(claimed, NothingWaiting) else answered(claimed_answer(claimed))
+
+
+@router.post(
+    "/handoffs/{handoff_id}/claim",
+    summary="Claim this handoff",
+    responses={
+        200: {"model": ClaimedAnswer},
+        **problems_documented("handoff_unknown", "already_claimed", "move_illegal"),
+    },
+)
+async def claim_one(handoff_id: HandoffId, call: Working, body: ClaimBody | None = None) -> Response:
+    """Out of its turn, for instance because its customer is on the telephone."""
+    running, caller = call.running, call.caller
+    claimed = await call.counted(
+        "claim",
+        handoffs.claim_one(
+            running.store,
+            caller.tenant,
+            handoff_id,
+            caller.name,
+            running.settings.lease_ms,
+            now_ms(),
+            request_id=call.request_id,
+        ),
+    )
+    return answered(claimed_answer(claimed))
+
+
+@router.post("/handoffs/{handoff_id}/renew", summary="Keep the lease", responses=MOVED)
+async def renew(handoff_id: HandoffId, body: TokenBody, call: Working) -> Response:
+    """The heartbeat of an operator at work; `lease_expires_at_ms` says when the next one is due."""
+    store, tenant, lease_ms = call.running.store, call.caller.tenant, call.running.settings.lease_ms
+    return await call.moved(
+        "renew", handoffs.renew(store, tenant, call.lease(handoff_id, body.token), lease_ms, now_ms())
+    )
+
+
+@router.post("/handoffs/{handoff_id}/hold", summary="Keep it without heartbeat for a while", responses=MOVED)
+async def hold(handoff_id: HandoffId, body: HoldBody, call: Working) -> Response:
+    """For a call to the warehouse or a colleague's answer; at most 24 hours."""
+    store, tenant = call.running.store, call.caller.tenant
+    lease = call.lease(handoff_id, body.token)
+    return await call.moved("hold", handoffs.hold(store, tenant, lease, body.until_at_ms, body.reason, now_ms()))
+
+
+@router.post("/handoffs/{handoff_id}/release", summary="Put it back where it waited", responses=MOVED)
+async def release(handoff_id: HandoffId, body: TokenBody, call: Working) -> Response:
+    """It waits again with the urgency it had."""
+    store, tenant = call.running.store, call.caller.tenant
+    return await call.moved("release", handoffs.release(store, tenant, call.lease(handoff_id, body.token), now_ms()))
+
+
+@router.post("/handoffs/{handoff_id}/transfer", summary="Move it to another queue or operator", responses=TRANSFERRED)
+async def transfer(handoff_id: HandoffId, body: TransferBody, call: Working) -> Response:
+    """Give `queue`, `operator` or both; a named operator has it reserved for a while."""
+    running, tenant = call.running, call.caller.tenant
+    lease = call.lease(handoff_id, body.token)
+    return await call.moved(
+        "transfer",
+        handoffs.transfer(running.store, running.ruleset, tenant, lease, body.queue, body.operator, now_ms()),
+    )
+
+
+@router.post("/handoffs/{handoff_id}/reply", summary="Say something to the customer", responses=MOVED)
+async def reply(handoff_id: HandoffId, body: ReplyBody, call: Working) -> Response:
+    """The waiting agent gets it in `replies` and passes it on; the lease is renewed."""
+    store, tenant, lease_ms = call.running.store, call.caller.tenant, call.running.settings.lease_ms
+    lease = call.lease(handoff_id, body.token)
+    return await call.moved("reply", handoffs.reply(store, tenant, lease, body.text, lease_ms, now_ms()))
+
+
+@router.post("/handoffs/{handoff_id}/resolve", summary="End it with an answer and an outcome", responses=MOVED)
+async def resolve(handoff_id: HandoffId, body: ResolveBody, call: Working) -> Response:
+    """The waiting agent gets the resolution; the outcome goes on record with it."""
+    edited = None if body.edited is None else body.edited.model_dump(exclude_none=True)
+    resolving = Resolving(body.action, body.outcome, body.text, edited, body.root_cause, tuple(body.flags))
+    store, tenant = call.running.store, call.caller.tenant
+    return await call.moved(
+        "resolve", handoffs.resolve(store, tenant, call.lease(handoff_id, body.token), resolving, now_ms())
+    )
+
+
+@router.post("/handoffs/{handoff_id}/hand-back", summary="Give the conversation back to the agent", responses=MOVED)
+async def hand_back(handoff_id: HandoffId, body: HandBackBody, call: Working) -> Response:
+    """With what was found out in `facts`; nothing said before counts again."""
+    back = HandingBack(body.facts, body.may_retry, body.text, body.outcome)
+    store, tenant = call.running.store, call.caller.tenant
+    return await call.moved(
+        "hand_back", handoffs.hand_back(store, tenant, call.lease(handoff_id, body.token), back, now_ms())
+    )

@@ -1,0 +1,104 @@
+"""What all ordinary routes share: who calls, how an answer is made, what the documentation says of each. No route."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from typing import Annotated, Any, cast
+
+import orjson
+from fastapi import Depends, Path, Request, Response
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from rules.handoff import Handoff
+from service.api.handoff_answers import handoff_answer
+from service.api.identity import Caller, permit
+from service.api.problems import MEDIA_TYPE, PROBLEMS, Refused
+from service.api.running import Running
+from service.clock import now_ms
+from service.errors import Refusal
+from service.flows.handoffs import Lease
+
+NAME_CHARS_MAX = 128
+IDEMPOTENCY_KEY = re.compile(r"[!-~]{1,128}\Z")
+BEARER = HTTPBearer(auto_error=False, description="An API key: `Authorization: Bearer hr_…`")
+
+HandoffId = Annotated[str, Path(max_length=NAME_CHARS_MAX, description="as a decision's `handoff.id` says")]
+DecisionId = Annotated[str, Path(max_length=NAME_CHARS_MAX, description="as the answer to the turn says")]
+QueueName = Annotated[str, Path(max_length=NAME_CHARS_MAX, description="a queue of the active rules")]
+KeyId = Annotated[str, Path(max_length=NAME_CHARS_MAX, description="as GET /keys says")]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One permitted request: the running parts, its caller, and the id under which a retry is done once."""
+
+    running: Running
+    caller: Caller
+    request_id: str | None
+
+    def lease(self, handoff_id: str, token: str) -> Lease:
+        """Return what the caller shows to move a handoff."""
+        return Lease(handoff_id, token, self.request_id)
+
+    async def moved(self, verb: str, move: Awaitable[Handoff]) -> Response:
+        """Make a move, count how it went, and answer with the handoff as it stands then."""
+        return answered(handoff_answer(await self.counted(verb, move)))
+
+    async def counted(self, verb: str, move: Awaitable[Any]) -> Any:
+        """Make a move and count how it went."""
+        moves = self.running.metrics.moves
+        try:
+            value = await move
+        except Refusal as refusal:
+            moves[verb, refusal.code] += 1
+            raise
+        moves[verb, "done"] += 1
+        return value
+
+
+def called(action: str) -> Any:
+    """Return the dependency that finds the caller and permits it one action."""
+
+    async def permitted(
+        request: Request, _shown: Annotated[HTTPAuthorizationCredentials | None, Depends(BEARER)]
+    ) -> Call:
+        running = running_of(request)
+        authorization = request.headers.get("authorization")
+        raw = None if authorization is None else authorization.encode("latin-1")
+        caller = permit(await running.callers.find(running.store, raw, now_ms()), action)
+        request.scope["handrail.actor"] = caller.name
+        return Call(running, caller, _idempotency_key(request))
+
+    return Depends(permitted)
+
+
+def running_of(request: Request) -> Running:
+    """Return the parts of this process."""
+    return cast("Running", request.app.state.running)
+
+
+def answered(value: object, status: int = 200) -> Response:
+    """Return a JSON answer."""
+    return Response(orjson.dumps(value), status, media_type="application/json")
+
+
+def problems_documented(*codes: str) -> dict[int | str, dict[str, Any]]:
+    """Return what the documentation says of the problems a route may answer, one row a status."""
+    rows: dict[int | str, dict[str, Any]] = {}
+    for code in ("key_missing", "key_unknown", "role_missing", "store_away", *codes):
+        spec = PROBLEMS[code]
+        row = rows.setdefault(spec.status, {"description": "", "content": {MEDIA_TYPE: {"schema": PROBLEM_SCHEMA}}})
+        row["description"] += f"`{code}`: {spec.title}. "
+    return rows
+
+
+PROBLEM_SCHEMA: dict[str, Any] = {"$ref": "#/components/schemas/Problem"}
+
+
+def _idempotency_key(request: Request) -> str | None:
+    given = request.headers.get("idempotency-key")
+    if given is not None and not IDEMPOTENCY_KEY.match(given):
+        raise Refused("query_invalid", "`Idempotency-Key` must be 1 to 128 printable ASCII characters without spaces")
+    return given

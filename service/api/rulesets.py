@@ -1,0 +1,86 @@
+"""`GET /rulesets/active`: which rules decide now, for managers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Annotated
+
+from fastapi import APIRouter, Response
+
+from rules.model import Priority, Rule, Verdict
+from service.api.decision_answers import Shape
+from service.api.routes import Call, answered, called, problems_documented
+
+router = APIRouter(tags=["managers"])
+
+
+class RuleAnswer(Shape):
+    """One rule as it is written, and where. `percent` of the conversations have it live: 0 is shadow."""
+
+    id: str
+    why: str
+    verdict: Verdict
+    queue: str | None
+    priority: Priority
+    percent: int
+    regulated: bool
+    file: str
+    line: int
+
+
+class RuleFileAnswer(Shape):
+    """A file that has rules, and how many."""
+
+    name: str
+    rules: int
+
+
+class RulesetAnswer(Shape):
+    """The active ruleset. `fault` tells that an edit was refused and these rules go on deciding."""
+
+    hash: str
+    source: str
+    fault: str | None
+    files: list[RuleFileAnswer]
+    thresholds: dict[str, float]
+    topics: list[str]
+    queues: list[str]
+    rules: list[RuleAnswer]
+
+
+@router.get(
+    "/rulesets/active",
+    summary="The rules that decide now",
+    responses={200: {"model": RulesetAnswer}, **problems_documented()},
+)
+async def active(call: Annotated[Call, called("oversee")]) -> Response:
+    """In order of precedence: the first of those that fire gives the queue, the priority and the words."""
+    running = call.running
+    files = running.ruleset.files
+    counts = Counter(rule.span.file for rule in files.rules)
+    return answered(
+        {
+            "hash": files.hash,
+            "source": running.rules_from,
+            "fault": running.rules_fault,
+            "files": [{"name": name, "rules": counts[name]} for name in sorted(counts)],
+            "thresholds": files.thresholds,
+            "topics": sorted(files.topics),
+            "queues": sorted(files.queues),
+            "rules": [_rule(rule) for rule in files.rules],
+        }
+    )
+
+
+def _rule(rule: Rule) -> dict[str, object]:
+    return {
+        "id": rule.id,
+        "why": rule.why,
+        "verdict": rule.then.verdict,
+        "queue": rule.then.queue,
+        "priority": rule.then.priority,
+        "percent": rule.mode.percent,
+        "regulated": rule.regulated,
+        "file": rule.span.file,
+        "line": rule.span.line,
+    }
