@@ -91,30 +91,34 @@ class Pattern:
 
     def places(self, folded: str, data: bytes) -> list[tuple[int, int]]:
         """Return where the pattern stands in a folded text, `data` being its UTF-8; at most PLACES_MAX, none empty."""
-        found = _searched(self.loose, data)
+        found = self._searched(self.loose, data)
         if len(data) == len(folded):
             return found
         places = _in_characters(found, data)
         # What both find is the same: the loose pattern takes more edges, and prefers among matches as the exact does.
         if all(self._stands(folded, start, end) for start, end in places):
             return places
-        return _in_characters(_searched(self.exact, data), data)
+        return _in_characters(self._searched(self.exact, data), data)
+
+    def _searched(self, compiled: Any, data: bytes) -> list[tuple[int, int]]:
+        """Return where a compiled pattern's first group stands, in bytes, in order and apart from each other."""
+        places: list[tuple[int, int]] = []
+        place = last_end = 0
+        while len(places) < PLACES_MAX and (found := compiled.search(data, place)):
+            start, end = found.span(1)
+            if start < last_end or end == start:
+                place = max(last_end, place + 1)
+                continue
+            places.append((start, end))
+            place = last_end = end
+            # The last character of one place may be the edge that the next one begins after.
+            while self.word_start and place > start and (place == end or data[place] & 0xC0 == 0x80):
+                place -= 1
+        return places
 
     def _stands(self, folded: str, start: int, end: int) -> bool:
         before = self.word_start and start > 0 and is_word(folded[start - 1])
         return not before and not (self.word_end and end < len(folded) and is_word(folded[end]))
-
-
-def _searched(compiled: Any, data: bytes) -> list[tuple[int, int]]:
-    """Return where a compiled pattern's first group stands, in bytes, in order and apart from each other."""
-    places: list[tuple[int, int]] = []
-    place = 0
-    while len(places) < PLACES_MAX and (found := compiled.search(data, place)):
-        start, end = found.span(1)
-        if end > start:
-            places.append((start, end))
-        place = max(end, place + 1)
-    return places
 
 
 def _in_characters(places: Sequence[tuple[int, int]], data: bytes) -> list[tuple[int, int]]:
