@@ -103,7 +103,7 @@ PROBLEMS: dict[str, ProblemSpec] = _table(
     ("W205", "a condition that always holds", "when: confidence >= 0", "remove it or correct the number"),
     ("W206", "silence until the deadline", "then: {escalate: tier1}", "add `say: {en: …}` to the rule or its queue"),
     ("W207", "a rule without a reason", "- id: unsure", "add `why:`, which operators read"),
-    ("W208", "the same phrase twice", "phrases: [refund, Refund]", "remove one of the two"),
+    ("W208", "the same phrase or pattern twice", "phrases: [refund, Refund]", "remove one of the two"),
     ("W209", "no rules", "handrail: 1", "add `rules:`"),
     (
         "W210",
@@ -112,6 +112,7 @@ PROBLEMS: dict[str, ProblemSpec] = _table(
         "write `callback` or `deny`",
     ),
     ("W211", "a very short time", "when: elapsed_ms > 90", "write the unit, as in `90s`"),
+    ("W212", "silence at the deadline", "on_timeout: {verdict: callback}", "add `say: {en: …}` to the `on_timeout`"),
 )
 
 

@@ -164,6 +164,8 @@ def duration_ms(text: str) -> int | None:
 
 def number_of(text: str) -> float | int | None:
     """Return the number that the text is, an int where it is written as one; None when it is none or infinite."""
+    if "_" in text:
+        return None
     try:
         number = int(text) if text.lstrip("+-").isdecimal() and len(text) < 20 else float(text)
     except ValueError:

@@ -36,7 +36,7 @@ _MINUTE_MS = 60_000
 # 1970-01-01 counted as datetime.date.toordinal() does, from 0001-01-01 = 1; it was a Thursday.
 _EPOCH_ORDINAL = 719_163
 _EPOCH_WEEKDAY = 3
-_CUSTOMER = "customer."
+CUSTOMER_PREFIX = "customer."
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +77,7 @@ SIGNALS: dict[str, SignalSpec] = _table(
     SignalSpec("topics", "set", None, "turn", "topics found in the message or sent by the caller", True),
     SignalSpec("reply_topics", "set", None, "turn", "topics found in the agent's draft", True),
     SignalSpec("asks_for_person", "bool", None, "turn", "the customer asks for a person", True),
+    SignalSpec("confirmed", "bool", None, "turn", "the customer's latest message agrees to what was proposed", True),
     SignalSpec("sources", "set", None, "turn", "sources that the draft rests on, as the caller names them"),
     SignalSpec("sources_count", "number", "count", "turn", "number of these sources", True, 0),
     SignalSpec("customer.id", "text", None, "customer", "the caller's id of the customer"),
@@ -112,11 +113,12 @@ CALL_SIGNALS: dict[str, SignalSpec] = _table(
     SignalSpec("status", "text", None, "call", "how far the call is", values=("proposed", "ok", "error")),
     SignalSpec("error", "text", None, "call", "the error it ended in"),
     SignalSpec("has_error", "bool", None, "call", "it ended in an error"),
+    SignalSpec("args_items_max", "number", "count", "call", "length of the longest list in its arguments", low=0),
 )
 ARGS_PREFIX = "args."
 
 # What a topic may mean besides itself: the signal that it feeds.
-MEANINGS: tuple[str, ...] = ("asks_for_person",)
+MEANINGS: tuple[str, ...] = ("asks_for_person", "confirmed")
 
 _RECORDED = tuple(spec.name for spec in SIGNALS.values() if spec.recorded)
 _NO_NAMES: frozenset[str] = frozenset()
@@ -146,7 +148,7 @@ def read(
     """
     message, draft, locale, customer, agent = turn.message, turn.reply, turn.locale, turn.customer, turn.agent
     past = conversation.past
-    topics, reply_topics, asks_for_person = _topics(files, turn, evidence)
+    topics, reply_topics, asks_for_person, confirmed = _topics(files, turn, evidence)
     proposed, failed, errors_count, writes_count, amount = _calls(turn.tool_calls) if turn.tool_calls else _NO_CALLS
     weekday, date, minutes = _clock(files.timezone, now_ms)
     message_hash = None if message is None else _digest(message, turn.conversation_id)
@@ -167,6 +169,8 @@ def read(
         "topics": topics,
         "reply_topics": reply_topics,
         "asks_for_person": asks_for_person,
+        # Agents look things up between a customer's yes and the call it was given for: the yes holds until then.
+        "confirmed": _confirmed_before(past) if message is None else confirmed,
         "sources": None if turn.sources is None else frozenset(turn.sources),
         "sources_count": None if turn.sources is None else len(turn.sources),
         "customer.id": customer.id,
@@ -197,7 +201,7 @@ def read(
         REPLY_HASH: reply_hash,
     }
     for name, declaration in files.signals.items():
-        given = customer.attributes.get(name[9:]) if name.startswith(_CUSTOMER) else turn.signals.get(name)
+        given = customer.attributes.get(name[9:]) if name.startswith(CUSTOMER_PREFIX) else turn.signals.get(name)
         values[name] = read_as(given, declaration.type)
     return values
 
@@ -226,30 +230,31 @@ def call_values(call: ToolCall) -> dict[str, Value]:
         "status": call.status,
         "error": call.error,
         "has_error": call.status == "error" or call.error is not None,
+        "args_items_max": 0,
     }
     if call.args:
+        lists = [len(given) for given in call.args.values() if isinstance(given, (list, tuple))]
+        values["args_items_max"] = max(lists, default=0)
         _flatten(call.args, ARGS_PREFIX, values, ARGS_DEPTH_MAX)
     return values
 
 
 def _topics(
     files: RuleFiles, turn: Turn, evidence: tuple[Evidence, ...]
-) -> tuple[frozenset[str] | None, frozenset[str] | None, bool | None]:
-    """Return the topics of the message, those of the draft, and whether the customer asks for a person."""
+) -> tuple[frozenset[str] | None, frozenset[str] | None, bool | None, bool | None]:
+    """Return the topics of the message, those of the draft, and what the message means: one value a meaning."""
     message_known = turn.message is not None
+    absent = False if message_known else None
     if not evidence and not turn.topics:
-        return (
-            _NO_NAMES if message_known else None,
-            None if turn.reply is None else _NO_NAMES,
-            False if message_known else None,
-        )
+        return _NO_NAMES if message_known else None, None if turn.reply is None else _NO_NAMES, absent, absent
     found = [hit.topic for hit in evidence if hit.inside == "message"]
     found += [sent.name for sent in turn.topics if sent.score is None or sent.score >= TOPIC_SCORE_MIN]
-    asks = any(name in files.topics and files.topics[name].means == "asks_for_person" for name in found)
+    meant = {files.topics[name].means for name in found if name in files.topics}
     return (
         frozenset(found) if message_known or turn.topics else None,
         None if turn.reply is None else frozenset([hit.topic for hit in evidence if hit.inside == "reply"]),
-        True if asks else (False if message_known else None),
+        True if "asks_for_person" in meant else absent,
+        True if "confirmed" in meant else absent,
     )
 
 
@@ -284,6 +289,13 @@ def _digest(text: str, conversation_id: str) -> str | None:
 
 def _repeats(past: tuple[TurnRecord, ...], name: str, digest: str) -> int:
     return sum(1 for earlier in past if earlier.values.get(name) == digest)
+
+
+def _confirmed_before(past: tuple[TurnRecord, ...]) -> bool | None:
+    """Return what the latest message of the turns before meant; None when there was none."""
+    return next(
+        (known for earlier in reversed(past) if isinstance(known := earlier.values.get("confirmed"), bool)), None
+    )
 
 
 def _errors_before(past: tuple[TurnRecord, ...]) -> int:

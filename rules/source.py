@@ -52,6 +52,7 @@ class Source:
         self.problems: list[Problem] = []
         self.torn = False
         self.root: Node | None = None
+        self.suggestions = 0  # how many near names were looked for; that is slow, so it has a limit
         self._lines: list[str] | None = None
         self._starts: list[int] | None = None
 

@@ -1,0 +1,130 @@
+"""Rule file texts to RuleFiles, or to every problem in them at once. Text in, values out; no file is opened here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from hashlib import sha256
+
+from rules.compile_declarations import (
+    read_customer,
+    read_queues,
+    read_signals,
+    read_thresholds,
+    read_timezone,
+    read_topics,
+    refuse_wrong_moves,
+)
+from rules.compile_names import Names
+from rules.compile_rules import precedence, read_rules
+from rules.compile_values import read_keys
+from rules.errors import Problem, RuleFileInvalid
+from rules.keys import FILE_KEYS, VERSION
+from rules.model import Rule, RuleFiles, Span
+from rules.nodes import MapNode, Node, TextNode
+from rules.source import Source, read_source
+
+# What each key of a file declares, in the order in which one may need the other.
+_DECLARING: tuple[tuple[str, Callable[[Source, Node, Names], None]], ...] = (
+    ("thresholds", read_thresholds),
+    ("signals", read_signals),
+    ("customer", read_customer),
+    ("topics", read_topics),
+    ("queues", read_queues),
+)
+
+
+def compile_files(texts: Mapping[str, str]) -> tuple[RuleFiles | None, tuple[Problem, ...]]:
+    """Return the rule files of one directory and every problem in them, by file, line and column.
+
+    `texts` holds each file's text by its name. The files are None when any problem is an error; warnings may
+    accompany files that load. The same texts give the same answer, whatever their order. Nothing is raised.
+    """
+    if not texts:
+        return None, (Problem("R117", Span("rules", 1, 1, 2), "there is no rule file", ""),)
+    sources = [read_source(name, texts[name]) for name in sorted(texts)]
+    names = Names(torn=any(source.torn for source in sources))
+    read = [(source, _file_keys(source)) for source in sources]
+    timezone = _timezone(read)
+    for key, declare in _DECLARING:
+        for source, values in read:
+            if key in values:
+                declare(source, values[key], names)
+    refuse_wrong_moves(names)
+    rules: list[Rule] = []
+    for source, values in read:
+        if "rules" in values:
+            rules += read_rules(source, values["rules"], names)
+    names.refuse_unused()
+    if not rules and not names.torn and not any(kind == "rule" for kind, _ in names.places):
+        sources[0].refuse_at("W209", Span(sources[0].file, 1, 1, 2), "no file holds a rule")
+    problems = _sorted(sources)
+    if any(problem.severity == "error" for problem in problems):
+        return None, problems
+    return _rule_files(texts, names, rules, timezone), problems
+
+
+def files_or_raise(texts: Mapping[str, str]) -> RuleFiles:
+    """Return the rule files of one directory. Raises RuleFileInvalid with every problem, warnings included."""
+    files, problems = compile_files(texts)
+    if files is None:
+        raise RuleFileInvalid(problems)
+    return files
+
+
+def _file_keys(source: Source) -> dict[str, Node]:
+    """Return the values under the file's top-level keys."""
+    start = Span(source.file, 1, 1, 2)
+    if source.root is None:
+        if not source.torn:
+            source.refuse_at("R115", start, "the file is empty")
+        return {}
+    if not isinstance(source.root, MapNode):
+        source.refuse("R115", source.root, "the file is not a map of keys")
+        return {}
+    version = source.root.get("handrail")
+    if version is None and not source.torn:
+        source.refuse_at("R115", start, "the file does not begin with `handrail: 1`")
+    elif version is not None and not (isinstance(version, TextNode) and version.value == VERSION):
+        shown = f"`{version.value}`" if isinstance(version, TextNode) else "this"
+        source.refuse("R115", version, f"{shown} is no version of the language", "write `handrail: 1`")
+    known = {name: spec for name, spec in FILE_KEYS.items() if name != "handrail"}
+    others = MapNode([pair for pair in source.root.pairs if pair[0].value != "handrail"], *source.root[1:])
+    return read_keys(source, others, known, "a rule file") or {}
+
+
+def _timezone(read: list[tuple[Source, dict[str, Node]]]) -> str:
+    """Return the one time zone that the files name, UTC when none does."""
+    first: tuple[Source, Node, str] | None = None
+    for source, values in read:
+        if "timezone" not in values:
+            continue
+        name = read_timezone(source, values["timezone"])
+        if name is not None and first is None:
+            first = (source, values["timezone"], name)
+        elif name is not None and first is not None and name != first[2]:
+            message = f"the time zone is `{first[2]}` already, at {first[0].file}:{first[1].line}"
+            source.refuse("R107", values["timezone"], message, "keep one time zone for all files")
+    return first[2] if first else "UTC"
+
+
+def _sorted(sources: list[Source]) -> tuple[Problem, ...]:
+    problems = [problem for source in sources for problem in source.problems]
+    return tuple(sorted(problems, key=lambda each: (each.span.file, each.span.line, each.span.column, each.code)))
+
+
+def _rule_files(texts: Mapping[str, str], names: Names, rules: list[Rule], timezone: str) -> RuleFiles:
+    digest = sha256()
+    for name in sorted(texts):
+        for part in (name, texts[name]):
+            data = part.encode("utf-8", "surrogatepass")
+            # The length before each part keeps two files from reading as one.
+            digest.update(f"{len(data)}:".encode() + data)
+    return RuleFiles(
+        hash=digest.hexdigest(),
+        thresholds={name: threshold.value for name, threshold in names.thresholds.items()},
+        topics=names.topics,
+        queues=names.queues,
+        signals=names.declarations,
+        rules=tuple(sorted(rules, key=precedence)),
+        timezone=timezone,
+    )

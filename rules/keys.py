@@ -1,0 +1,135 @@
+"""Every key of a rule file, as tables: what may stand where, of which kind. Compiler, docs and schema read the same."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from rules.model import PRIORITIES
+from rules.signals import MEANINGS
+
+ValueKind: TypeAlias = Literal[
+    "version",
+    "text",
+    "texts",
+    "number",
+    "duration",
+    "number or duration",
+    "bool",
+    "word",
+    "words of",
+    "queue",
+    "say",
+    "on_timeout",
+    "condition",
+    "conditions",
+    "rollout",
+    "map",
+    "list",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class KeySpec:
+    """One key: the kind of its value, what it is for, whether it must be there; `choices` lists the known words."""
+
+    name: str
+    kind: ValueKind
+    about: str
+    required: bool = False
+    choices: tuple[str, ...] = ()
+
+
+KeyTable: TypeAlias = Mapping[str, KeySpec]
+
+VERSION = "1"
+TYPES: tuple[str, ...] = ("number", "text", "bool", "set")
+TEXTS_READ: tuple[str, ...] = ("message", "reply")
+TIMEOUT_VERDICTS: tuple[str, ...] = ("continue", "deny", "callback", "escalate")
+RULE_VERDICTS: tuple[str, ...] = ("continue", "review", "hold", "escalate")
+MODES: tuple[str, ...] = ("live", "shadow")
+
+
+def _table(*rows: KeySpec) -> dict[str, KeySpec]:
+    return {row.name: row for row in rows}
+
+
+FILE_KEYS: KeyTable = _table(
+    KeySpec("handrail", "version", "version of the language, always 1", required=True),
+    KeySpec("timezone", "text", "where `clock.*` is read, as `Europe/Madrid`; UTC when no file says it"),
+    KeySpec("thresholds", "map", "named numbers, used as `$name`"),
+    KeySpec("signals", "map", "facts that the caller sends in `signals`"),
+    KeySpec("customer", "map", "facts that the caller sends in `customer`, used as `customer.NAME`"),
+    KeySpec("topics", "map", "what a text can be about"),
+    KeySpec("queues", "map", "where handoffs wait"),
+    KeySpec("rules", "list", "conditions and what to do when they hold"),
+)
+
+THRESHOLD_KEYS: KeyTable = _table(
+    KeySpec("value", "number or duration", "the number itself", required=True),
+    KeySpec("min", "number or duration", "the lowest that a change may propose"),
+    KeySpec("max", "number or duration", "the highest that a change may propose"),
+    KeySpec("why", "text", "what the number means"),
+)
+
+SIGNAL_KEYS: KeyTable = _table(
+    KeySpec("type", "word", "what the caller sends", required=True, choices=TYPES),
+    KeySpec("why", "text", "what the signal means"),
+)
+
+TOPIC_KEYS: KeyTable = _table(
+    KeySpec("regulated", "bool", "a law or rule asks for a person: never shed, never sampled away"),
+    KeySpec("source", "text", "that law or rule; a regulated topic must name it"),
+    KeySpec("phrases", "texts", "words that make a text be about it"),
+    KeySpec("patterns", "texts", "regular expressions (RE2) that do"),
+    KeySpec("unless", "texts", "phrases that, around a hit, take it back"),
+    KeySpec("means", "word", "the signal that the topic feeds", choices=MEANINGS),
+    KeySpec("inside", "words of", "which texts are read; only the message unless told", choices=TEXTS_READ),
+    KeySpec("why", "text", "what the topic is for"),
+)
+
+QUEUE_KEYS: KeyTable = _table(
+    KeySpec("title", "text", "the name that operators see"),
+    KeySpec("answer_within", "duration", "how long a handoff may wait for a person"),
+    KeySpec("on_timeout", "on_timeout", "what happens when nobody came by then"),
+    KeySpec("needs", "texts", "skills that an operator must have"),
+    KeySpec("say", "say", "what the agent says when a rule has no words of its own"),
+)
+
+ON_TIMEOUT_KEYS: KeyTable = _table(
+    KeySpec("verdict", "word", "what the agent may do then", required=True, choices=TIMEOUT_VERDICTS),
+    KeySpec("say", "say", "what the agent says then"),
+    KeySpec("queue", "queue", "where an `escalate` moves on to"),
+)
+
+RULE_KEYS: KeyTable = _table(
+    KeySpec("id", "text", "the rule's name, the only one of all files", required=True),
+    KeySpec("why", "text", "the reason that operators read"),
+    KeySpec("when", "condition", "the condition", required=True),
+    KeySpec("then", "map", "what happens when it holds", required=True),
+    KeySpec("mode", "rollout", "live unless told", choices=MODES),
+)
+
+# One of RULE_VERDICTS stands among these, with the queue as its value.
+THEN_KEYS: KeyTable = _table(
+    KeySpec("continue", "bool", "nothing happens; the rule is only counted"),
+    KeySpec("review", "queue", "the reply goes out, a person looks afterwards"),
+    KeySpec("hold", "queue", "the reply or tool call waits for a person"),
+    KeySpec("escalate", "queue", "a person takes the conversation"),
+    KeySpec("priority", "word", "how urgent it is; normal unless told", choices=PRIORITIES),
+    KeySpec("answer_within", "duration", "a deadline other than the queue's"),
+    KeySpec("on_timeout", "on_timeout", "another end than the queue's"),
+    KeySpec("say", "say", "what the agent says"),
+)
+
+MODE_KEYS: KeyTable = _table(
+    KeySpec("rollout", "rollout", "share of the conversations, as `10%`", required=True),
+)
+
+CONDITION_KEYS: KeyTable = _table(
+    KeySpec("all", "conditions", "every part holds"),
+    KeySpec("any", "conditions", "at least one part holds"),
+    KeySpec("not", "condition", "the part is known not to hold"),
+    KeySpec("tool_call", "condition", "one tool call of the turn meets all of it"),
+)
