@@ -244,18 +244,28 @@ def _topics(
 ) -> tuple[frozenset[str] | None, frozenset[str] | None, bool | None, bool | None]:
     """Return the topics of the message, those of the draft, and what the message means: one value a meaning."""
     message_known = turn.message is not None
-    absent = False if message_known else None
+    asks = False if message_known else None
+    # Where no topic says what a yes looks like, the lack of one is no refusal.
+    confirmed = False if message_known and _has_meaning(files, "confirmed") else None
     if not evidence and not turn.topics:
-        return _NO_NAMES if message_known else None, None if turn.reply is None else _NO_NAMES, absent, absent
+        return _NO_NAMES if message_known else None, None if turn.reply is None else _NO_NAMES, asks, confirmed
     found = [hit.topic for hit in evidence if hit.inside == "message"]
     found += [sent.name for sent in turn.topics if sent.score is None or sent.score >= TOPIC_SCORE_MIN]
     meant = {files.topics[name].means for name in found if name in files.topics}
     return (
         frozenset(found) if message_known or turn.topics else None,
         None if turn.reply is None else frozenset([hit.topic for hit in evidence if hit.inside == "reply"]),
-        True if "asks_for_person" in meant else absent,
-        True if "confirmed" in meant else absent,
+        True if "asks_for_person" in meant else asks,
+        True if "confirmed" in meant else confirmed,
     )
+
+
+def _has_meaning(files: RuleFiles, meaning: str) -> bool:
+    # A loop, for `any` over a generator takes twice as long and this runs on every turn.
+    for topic in files.topics.values():  # noqa: SIM110
+        if topic.means == meaning:
+            return True
+    return False
 
 
 _NO_CALLS: tuple[frozenset[str], frozenset[str], int, int, float | None] = (_NO_NAMES, _NO_NAMES, 0, 0, None)
