@@ -1,7 +1,7 @@
 """The one list of machine work: what each job is called, which lane it rides in, and how long it may take.
 
-A job is only a nudge, `(tenant, partition)`: what is to be done stands in the store, so a lost job loses nothing, a
-repeated one finds nothing to do, and none of them carries anything of a customer's. Names only: nothing runs here.
+A job is only a nudge, a tenant and a partition or handoff: what is to be done stands in the store, so a lost job loses
+nothing, a repeated one finds nothing to do, and none carries anything of a customer's. Names only: nothing runs here.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal, TypeAlias
 
-Lane: TypeAlias = Literal["timers", "delivery", "packets"]
+Lane: TypeAlias = Literal["timers", "events", "delivery"]
 # One process a lane: a worker that listens on two queues and is killed after the pop loses the job. And a webhook
 # receiver that hangs must not make a deadline late.
-LANES: tuple[Lane, ...] = ("timers", "delivery", "packets")
+LANES: tuple[Lane, ...] = ("timers", "events", "delivery")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +33,9 @@ JOBS: Mapping[str, JobSpec] = MappingProxyType(
         spec.name: spec
         for spec in (
             JobSpec("expire", "timers", "workers.expire.run", 20_000, "ends leases and deadlines that are due"),
+            JobSpec("relay", "events", "workers.relay.run", 20_000, "makes deliveries of what stands in the outbox"),
+            JobSpec("enrich", "events", "workers.enrich.run", 20_000, "builds a packet ahead of the claim"),
             JobSpec("deliver", "delivery", "workers.deliver.run", 30_000, "tells webhooks what happened"),
-            JobSpec("enrich", "packets", "workers.enrich.run", 20_000, "builds packets ahead of the claims"),
         )
     }
 )

@@ -72,6 +72,9 @@ class Settings(BaseSettings):
     )
     webhook_url: WebhookUrl | None = Field(None, description="Where events are delivered; nowhere when not set.")
     webhook_secret: SecretStr | None = Field(None, description="`whsec_…` key that signs the events.")
+    webhook_targets: Literal["auto", "public", "loopback", "private"] = Field(
+        "auto", description="Networks that webhooks may call; `auto` adds loopback where `host` is loopback."
+    )
     work: bool = Field(True, description="Whether `serve` runs a supervised worker beside itself.")
 
     @property

@@ -98,7 +98,8 @@ def queue(lane: Lane, connection: redis.Redis) -> Queue:
 
 def worker(lane: Lane, connection: redis.Redis) -> LaneWorker:
     """Return the worker of a lane; its `work()` returns when the process is told to end or Redis stays away."""
-    logging.getLogger("rq").setLevel(logging.WARNING)
+    for name in ("rq.worker", "rq.job", "rq.queue"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     return LaneWorker(
         [queue(lane, connection)],
         connection=connection,

@@ -7,7 +7,6 @@ import email.utils
 import ipaddress
 import socket
 import ssl
-from types import TracebackType
 from urllib.parse import urlsplit, urlunsplit
 
 import httpx
@@ -35,12 +34,8 @@ class Sender:
             limits=httpx.Limits(max_connections=CONNECTIONS_MAX, max_keepalive_connections=0),
         )
 
-    async def __aenter__(self) -> Sender:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def close(self) -> None:
+        """Let go of every connection."""
         await self._client.aclose()
 
     async def send(self, request: Request) -> Answer:

@@ -99,6 +99,26 @@ class Place:
         """STREAM of what is to be told. Written by the same script as the change, so nothing is done and not told."""
         return f"{self.tag}outbox"
 
+    @property
+    def deliveries(self) -> str:
+        """HASH delivery_id -> one event owed to one webhook. Beside the outbox, so that a cluster keeps both together."""
+        return f"{self.tag}deliveries"
+
+    @property
+    def deliveries_due(self) -> str:
+        """ZSET delivery_id -> when it is tried next. The one place that says so: RQ only carries the nudge."""
+        return f"{self.tag}deliveries_due"
+
+    @property
+    def dead_letters(self) -> str:
+        """HASH delivery_id -> what was given up. Kept to be seen and sent again."""
+        return f"{self.tag}dead_letters"
+
+    @property
+    def dead_letters_at(self) -> str:
+        """ZSET delivery_id -> when it was given up: the listing, and which go first past the limit."""
+        return f"{self.tag}dead_letters_at"
+
 
 @lru_cache(maxsize=65_536)  # tenants times partitions of a large installation; a Place is 200 bytes
 def place(tenant: str, partition: int) -> Place:
@@ -137,3 +157,8 @@ def api_key(key_id: str) -> str:
 def api_keys(tenant: str) -> str:
     """ZSET key_id -> created_at_ms: the listing of a tenant."""
     return f"hr:{{control}}:keys:{tenant}"
+
+
+def webhooks(tenant: str) -> str:
+    """HASH of a tenant's endpoints and how each fares. One key, so that a worker reads them all in one trip."""
+    return f"hr:{{control}}:webhooks:{tenant}"

@@ -1,0 +1,104 @@
+"""What a webhook is told: the table of events, the one body that is both CloudEvents 1.0 and Standard Webhooks, its
+signature. Nothing is sent here, and nothing that a customer or an operator wrote goes into a body: ids and states."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
+from types import MappingProxyType
+
+import orjson
+from standardwebhooks import Webhook
+
+from service.store.webhooks import Delivery, Endpoint, Event
+
+# type -> what happened, as the documentation and the API tell it.
+EVENTS: Mapping[str, str] = MappingProxyType(
+    {
+        "handoff.opened": "a turn asked for a person, and the conversation had no open handoff",
+        "handoff.joined": "another turn asked for a person; its reason joined the open handoff",
+        "handoff.claimed": "an operator took the handoff",
+        "handoff.held": "the operator keeps it until a given moment",
+        "handoff.released": "the operator put it back",
+        "handoff.transferred": "it moved to another queue or operator",
+        "handoff.replied": "the operator said something to the customer",
+        "handoff.resolved": "the operator answered: approve, edit, reject, answer or take over",
+        "handoff.handed_back": "the conversation is the agent's again",
+        "handoff.lapsed": "the operator went silent; it waits again",
+        "handoff.rerouted": "nobody came in time; it moved to the queue that `on_timeout` names",
+        "handoff.expired": "nobody came in time; `on_timeout` holds",
+        "outcome.recorded": "something became known later: reopened, CSAT, complaint",
+        "webhook.test": "somebody asked for a test; it goes to every endpoint, whatever its filter",
+    }
+)
+TEST_EVENT = "webhook.test"
+TYPE_PREFIX = "handrail."  # CloudEvents asks for types that other producers do not use
+CONTENT_TYPE = "application/cloudevents+json; charset=utf-8"
+
+
+def wanted(endpoint: Endpoint, event_type: str) -> bool:
+    """Return whether the endpoint asked for events of this type; `handoff.*` and `*` are allowed in a filter."""
+    return event_type == TEST_EVENT or any(fnmatchcase(event_type, asked) for asked in endpoint.events)
+
+
+def unknown_events(asked: Iterable[str]) -> tuple[str, ...]:
+    """Return the filters that no event will ever meet, most likely misspelled."""
+    return tuple(each for each in asked if not any(fnmatchcase(known, each) for known in EVENTS))
+
+
+def body_of(delivery: Delivery) -> bytes:
+    """Return the body of an event: `timestamp`, `type` and `data` as Standard Webhooks has them, the rest CloudEvents'.
+
+    `sequence` orders the events of one handoff as text does: a receiver keeps the highest it has seen and drops lower.
+    """
+    event = delivery.event
+    moment = datetime.fromtimestamp(event.at_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    subject = f"handoffs/{event.handoff_id}" if event.handoff_id else f"conversations/{event.conversation_id}"
+    return orjson.dumps(
+        {
+            "specversion": "1.0",
+            "id": event.event_id,
+            "source": f"/tenants/{event.tenant}",
+            "type": TYPE_PREFIX + event.type,
+            "subject": subject,
+            "time": moment,
+            "timestamp": moment,
+            "sequence": sequence_of(event),
+            "datacontenttype": "application/json",
+            "data": {
+                "tenant": event.tenant,
+                "handoff_id": event.handoff_id,
+                "conversation_id": event.conversation_id,
+                "actor": event.actor,
+                "at_ms": event.at_ms,
+            },
+        }
+    )
+
+
+def sequence_of(event: Event) -> str:
+    """Return what orders the events of one conversation as text: the moment of the change and its number within it."""
+    moment, _, number = event.entry_id.partition("-")
+    return f"{int(moment):015d}-{int(number or 0):06d}"
+
+
+def headers_of(endpoint: Endpoint, delivery: Delivery, body: bytes, now_ms: int, version: str) -> dict[str, str]:
+    """Return the headers of one try. The id stays the same over every try, so a receiver can drop what it has seen.
+
+    While a secret is being replaced both sign, each in its own signature, and a receiver may check either.
+    """
+    moment = datetime.fromtimestamp(now_ms // 1000, UTC)
+    secrets = [endpoint.secret]
+    if endpoint.old_secret is not None and now_ms < endpoint.old_secret_until_at_ms:
+        secrets.append(endpoint.old_secret)
+    text = body.decode()
+    return {
+        "content-type": CONTENT_TYPE,
+        "user-agent": f"handrail/{version}",
+        "webhook-id": delivery.event.event_id,
+        "webhook-timestamp": str(now_ms // 1000),
+        "webhook-signature": " ".join(
+            Webhook(secret).sign(delivery.event.event_id, moment, text) for secret in secrets
+        ),
+    }

@@ -1,0 +1,37 @@
+"""What there is for machines to do, as numbers. What follows from them is the scheduler's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from service.store import keys
+from service.store.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class WorkDue:
+    """How much of each kind one partition has now: ended leases and deadlines, untold events, deliveries to try."""
+
+    timers: int
+    outbox: int
+    deliveries: int
+
+
+async def tenants(store: Store) -> tuple[str, ...]:
+    """Return every tenant whose partitions are to be looked at."""
+    return await store.tenants()
+
+
+async def work_due(store: Store, tenant: str, partition: int, now_ms: int) -> WorkDue:
+    """Return what is due in one partition."""
+    place = keys.place(tenant, partition)
+    _, *counts = await store.scripts.run(
+        "work_due",
+        durable=False,
+        leases=place.leases,
+        deadlines=place.deadlines,
+        outbox=place.outbox,
+        due=place.deliveries_due,
+        now_ms=now_ms,
+    )
+    return WorkDue(*counts)

@@ -1,0 +1,23 @@
+"""The job that tells webhooks what happened: every delivery that is due is tried once."""
+
+from __future__ import annotations
+
+import random
+from importlib.metadata import version
+
+from service.clock import now_ms
+from service.flows import deliver
+from service.jobs import JOBS
+from workers.context import Context, run_job
+
+SPEC = JOBS["deliver"]
+
+
+def run(tenant: str, partition: int) -> None:
+    """Try what is due in one partition."""
+    run_job(SPEC, lambda context: _deliver(context, tenant, partition), tenant, partition)
+
+
+async def _deliver(context: Context, tenant: str, partition: int) -> None:
+    means = deliver.Means(context.sender.send, now_ms, random.random, version("handrail"))
+    await deliver.deliver_due(context.store, tenant, partition, means, SPEC.run_ms_max)

@@ -1,0 +1,29 @@
+"""The job that empties the outbox: each entry becomes deliveries to webhooks, and a nudge to build the packet."""
+
+from __future__ import annotations
+
+from service.clock import now_ms
+from service.flows import deliver
+from service.jobs import JOBS
+from workers.context import Context, run_job
+
+SPEC = JOBS["relay"]
+
+
+def run(tenant: str, partition: int) -> None:
+    """Pass on every outbox entry of one partition."""
+    run_job(SPEC, lambda context: _pass_on(context, tenant, partition), tenant, partition)
+
+
+async def _pass_on(context: Context, tenant: str, partition: int) -> None:
+    ends_at_ms = now_ms() + SPEC.run_ms_max
+    while now_ms() < ends_at_ms:
+        step = await deliver.fan_out(context.store, tenant, partition, context.reader, now_ms())
+        if not step.entries:
+            break
+        for handoff_id in step.handoffs:
+            context.nudges.send(JOBS["enrich"], tenant, handoff_id)
+        if step.deliveries:
+            context.nudges.send(JOBS["deliver"], tenant, partition)
+        # Last: killed before this line, the whole step is done again and finds its deliveries there.
+        await deliver.forget(context.store, tenant, partition, step.entries)
