@@ -1,0 +1,80 @@
+"""How every command speaks: tables on a terminal, plain columns in a pipe, one JSON object when asked."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Annotated, NoReturn
+
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+# What a script can rely on: nothing wrong, something found, or the command could not be run as given.
+EXIT_FINE, EXIT_FINDINGS, EXIT_USAGE = 0, 1, 2
+# A pipe has no width, and a line that is wrapped there cannot be grepped.
+PIPE_COLUMNS = 240
+
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
+
+
+def console() -> Console:
+    """Return the console for results: as wide as the terminal, or unwrapped in a pipe."""
+    here = Console(highlight=False, markup=False)
+    return here if here.is_terminal else Console(highlight=False, markup=False, width=PIPE_COLUMNS, no_color=True)
+
+
+def say_json(value: object) -> None:
+    """Print one JSON object."""
+    typer.echo(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def say(text: str = "", *, style: str | None = None) -> None:
+    """Print a line of the result."""
+    console().print(Text(text, style=style or ""), soft_wrap=True)
+
+
+def note(text: str) -> None:
+    """Print a line that is not part of the result, to stderr."""
+    typer.echo(text, err=True)
+
+
+def refuse(fact: str, hint: str = "") -> NoReturn:
+    """End the command with a fact and what to do next, without a traceback."""
+    note(f"error: {fact}" + (f"\n       {hint}" if hint else ""))
+    raise typer.Exit(EXIT_USAGE)
+
+
+def say_table(
+    title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], numbers: Sequence[str] = ()
+) -> None:
+    """Print a table; the columns named in `numbers` are set to the right."""
+    where = console()
+    table = Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        box=SIMPLE_HEAD if where.is_terminal else None,
+        pad_edge=False,
+        header_style="bold",
+    )
+    for column in columns:
+        table.add_column(column, justify="right" if column in numbers else "left", no_wrap=not where.is_terminal)
+    for row in rows:
+        table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
+    where.print(table)
+
+
+@contextmanager
+def progress(title: str, total: int | None) -> Iterator[Progress]:
+    """Show a bar on stderr while work is done, on a terminal only; the first task is the given one."""
+    err = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=err, transient=True, disable=not (err.is_terminal and sys.stderr.isatty())) as bar:
+        bar.add_task(title, total=total)
+        yield bar

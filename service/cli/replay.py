@@ -1,0 +1,212 @@
+"""`handrail replay`: recorded conversations through a rule directory, and what would have come of it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rules.evaluate import Ruleset
+from rules.replay import Played, RuleScore, Scores, SignalsSeen, play, score
+from rules.scorecards import Rate
+from rules.transcripts import SYNTHETIC_TURN_MS, TRUTHS, Recorded
+from service import rule_files
+from service.cli.conversation_files import conversations, files_of
+from service.cli.output import JsonFlag, note, progress, refuse, say, say_json, say_table
+from service.cli.replay_over_http import CONCURRENCY_MAX, HttpPlay, play_over_http
+
+RATES: tuple[tuple[str, str], ...] = (
+    ("precision", "of the stopped conversations, those that needed a person"),
+    ("recall", "of those that needed a person, those that were stopped"),
+    ("bad_writes_stopped", "of those with a write that was wrong, those stopped at that turn or before"),
+    ("load", "of those that needed nobody, those that were stopped all the same"),
+)
+
+
+def replay(
+    rules: Annotated[Path, typer.Argument(help="Directory of rule files, or one file.", metavar="RULES")],
+    paths: Annotated[
+        list[Path],
+        typer.Argument(help="Files of recorded conversations (.jsonl, .jsonl.gz, .yaml).", metavar="CONVERSATIONS..."),
+    ],
+    truth: Annotated[
+        str | None,
+        typer.Option("--truth", help=f"Label that says a person was needed.  [default: first of {', '.join(TRUTHS)}]"),
+    ] = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Stop after this many conversations.")] = None,
+    over_http: Annotated[
+        str | None, typer.Option("--over-http", help="Ask a running service instead, at this address.", metavar="URL")
+    ] = None,
+    key: Annotated[
+        str | None, typer.Option("--key", envvar="HANDRAIL_KEY", help="Agent's API key, with --over-http.")
+    ] = None,
+    concurrency: Annotated[
+        int, typer.Option("--concurrency", min=1, max=CONCURRENCY_MAX, help="Conversations at a time, over HTTP.")
+    ] = 16,
+    as_json: JsonFlag = False,
+) -> None:
+    """See what rules would have done with recorded conversations.
+
+    Every agent turn goes through the real engine in order, before its result was known, until a turn is answered with
+    `hold` or `escalate`. Labels in a file are used for counting only, never shown to a rule. Every rate comes with its
+    count and a 95 % interval; what nobody labelled is UNLABELLED, and a rule whose signals never occur in the file is
+    NO_MATCHING_DATA, which is not the same as quiet.
+
+    \b
+    Examples:
+      handrail replay rules/library conversations.jsonl.gz
+      handrail replay my-rules service/cli/samples --json | jq .recall
+      handrail replay my-rules calls.jsonl --over-http http://127.0.0.1:8321 --key $KEY
+    """
+    if truth is not None and truth not in TRUTHS:
+        refuse(f"`--truth` is none of {', '.join(TRUTHS)}", "these are the labels that a row can carry")
+    ruleset = rule_files.load(rules)
+    files = files_of(paths)
+    recorded = _read(files, limit)
+    if not recorded:
+        refuse("the files hold no conversation", "name files with at least one row")
+    seen, started_s = SignalsSeen(), time.perf_counter()
+    over: HttpPlay | None = None
+    if over_http is None:
+        played = _play(ruleset, recorded, seen)
+    else:
+        over = _over_http(ruleset, recorded, seen, over_http, key, concurrency)
+        played = list(over.played)
+    elapsed_s = time.perf_counter() - started_s if over is None else over.elapsed_s
+    scores = score(ruleset, played, seen, truth)
+    if as_json:
+        say_json(as_json_of(scores, rules, files, elapsed_s, over))
+    else:
+        _print(scores, rules, files, elapsed_s, over)
+
+
+def _read(files: list[Path], limit: int | None) -> list[Recorded]:
+    recorded: list[Recorded] = []
+    with progress("reading", None) as bar:
+        for file in files:
+            for each in conversations(file):
+                recorded.append(each)
+                bar.advance(bar.task_ids[0])
+                if limit is not None and len(recorded) >= limit:
+                    return recorded
+    return recorded
+
+
+def _play(ruleset: Ruleset, recorded: list[Recorded], seen: SignalsSeen) -> list[Played]:
+    played = []
+    with progress("replaying", len(recorded)) as bar:
+        for each in recorded:
+            played.append(play(ruleset, each, seen))
+            bar.advance(bar.task_ids[0])
+    return played
+
+
+def _over_http(
+    ruleset: Ruleset, recorded: list[Recorded], seen: SignalsSeen, url: str, key: str | None, concurrency: int
+) -> HttpPlay:
+    # The service does not tell what was unknown to it; the same turns say so here.
+    local = [play(ruleset, each, seen) for each in recorded]
+    with progress("replaying over HTTP", len(recorded)) as bar:
+        over = asyncio.run(play_over_http(url, key, recorded, concurrency, lambda: bar.advance(bar.task_ids[0])))
+    if over.rulesets - {ruleset.hash}:
+        note("warning: the service decides by other rule files than RULES; counts are the service's, names are RULES'")
+    differing = sum(
+        [step.verdict for step in mine.steps] != [step.verdict for step in theirs.steps]
+        for mine, theirs in zip(local, over.played, strict=True)
+    )
+    if differing:
+        note(f"warning: {differing} conversations were decided otherwise than in this process; see docs/replay.md")
+    return over
+
+
+def as_json_of(
+    scores: Scores, rules: Path, files: list[Path], elapsed_s: float, over: HttpPlay | None
+) -> dict[str, object]:
+    """Return what `--json` prints."""
+    return {
+        "rules_path": rules.as_posix(),
+        "files": [file.as_posix() for file in files],
+        "ruleset": scores.ruleset,
+        "over_http": None if over is None else {"url": over.url, "run": over.run},
+        "conversations": scores.conversations,
+        "turns": scores.turns,
+        "turns_recorded": scores.turns_recorded,
+        "turns_per_second": round(scores.turns / elapsed_s, 1) if elapsed_s > 0 else None,
+        "elapsed_ms": round(elapsed_s * 1000, 1),
+        "synthetic_clocks": scores.synthetic_clocks,
+        "labels": "LABELLED" if scores.labelled else "UNLABELLED",
+        "truth": dict(scores.truths),
+        "verdicts": dict(scores.verdicts),
+        "stopped": scores.stopped.as_json(),
+        **{name: _rate(scores, name).as_json() for name, _ in RATES},
+        "rules": [_rule_json(rule) for rule in scores.rules],
+    }
+
+
+def _rule_json(rule: RuleScore) -> dict[str, object]:
+    return {
+        "rule_id": rule.rule_id,
+        "verdict": rule.verdict,
+        "live_percent": rule.live_percent,
+        "status": rule.status,
+        "turns": rule.turns,
+        "conversations": rule.conversations,
+        "shadow_turns": rule.shadow_turns,
+        "stopped": rule.stopped,
+        "needed": rule.needed.as_json(),
+    }
+
+
+def _print(scores: Scores, rules: Path, files: list[Path], elapsed_s: float, over: HttpPlay | None) -> None:
+    named = ", ".join(file.name for file in files)
+    say(f"{named} against {rules} (ruleset {scores.ruleset[:12]})" + (f", over {over.url}" if over else ""))
+    left = scores.turns_recorded - scores.turns
+    say(
+        f"{scores.turns:,} turns of {scores.conversations:,} conversations; {left:,} more came after a stop; "
+        f"{scores.turns / elapsed_s:,.0f} turns a second"
+    )
+    if scores.synthetic_clocks and over is None:
+        say(
+            f"no times in {scores.synthetic_clocks:,} conversations: "
+            f"a clock of {SYNTHETIC_TURN_MS // 1000} s a turn stands in"
+        )
+    say()
+    shares = (
+        (verdict, count, f"{count / scores.turns:.1%}" if scores.turns else "")
+        for verdict, count in scores.verdicts.items()
+    )
+    say_table("decisions", ("verdict", "turns", "share"), shares, numbers=("turns", "share"))
+    say()
+    say(f"stopped {scores.stopped}")
+    if scores.labelled:
+        say("labels: " + ", ".join(f"{name} in {count:,} conversations" for name, count in scores.truths.items()))
+    else:
+        say("labels: UNLABELLED; no conversation says whether a person was needed, so these rates are unknown")
+    say_table("rates", ("rate", "value", "what it is"), ((n, _rate(scores, n), about) for n, about in RATES))
+    say()
+    columns = ("rule", "verdict", "status", "turns", "conversations", "shadow turns", "stopped", "needed")
+    say_table("rules", columns, (_rule_row(rule) for rule in scores.rules), numbers=columns[3:7])
+
+
+def _rule_row(rule: RuleScore) -> tuple[object, ...]:
+    mode = "" if rule.live_percent == 100 else " (shadow)" if rule.live_percent == 0 else f" ({rule.live_percent} %)"
+    needed = str(rule.needed) if rule.needed.of else ""
+    return (
+        rule.rule_id,
+        rule.verdict + mode,
+        rule.status,
+        rule.turns,
+        rule.conversations,
+        rule.shadow_turns,
+        rule.stopped,
+        needed,
+    )
+
+
+def _rate(scores: Scores, name: str) -> Rate:
+    rate = getattr(scores, name)
+    assert isinstance(rate, Rate)  # noqa: S101  (RATES names fields of Scores; a test reads every one)
+    return rate
