@@ -20,6 +20,8 @@ from rules.turn import Value
 # out less sharply and then checked by itself, so 10,000 rules that each name their own customer stay within memory:
 # 1,000 numbers are 2,001 ints of 1 bit a clause, 4 MB at 15,000 clauses.
 VALUES_APART_MAX = 1_000
+# How many times one clause may say "has one of" about the same set before the further ones are checked by themselves.
+MEMBER_PLANES = 2
 
 _T = TypeVar("_T", float, str)
 
@@ -29,8 +31,8 @@ class Table:
     """The masks of one signal. A bit is set when its clause may hold, as far as this signal can tell.
 
     `known` is for a value of a kind that no comparison asks for; `cuts` are where the number's masks change, a number
-    and the one above it, so that one bisect tells `<` from `<=`. `has` and `lacks` are masks by member: a set's
-    clauses are those of `members`, with those of `has` of each member, without those of `lacks` of each member.
+    and the one above it, so that one bisect tells `<` from `<=`. A set's clauses are those in every plane, without
+    those of `lacks` of each member; a plane's are its `members`, and those of its `has` of each member.
     """
 
     signal: str
@@ -43,8 +45,8 @@ class Table:
     text_other: int = 0
     true: int = 0
     false: int = 0
-    members: int = 0
-    has: dict[str, int] = field(default_factory=dict)
+    members: list[int] = field(default_factory=list)
+    has: list[dict[str, int]] = field(default_factory=list)
     lacks: dict[str, int] = field(default_factory=dict)
 
 
@@ -137,7 +139,10 @@ def _fill_numbers(table: Table, demands: Sequence[Demand], free: int) -> list[tu
     for change in changes[:-1]:
         possible ^= change
         table.numbers.append(possible)
+    # Beyond the largest float there is no number: infinities fall there, and NaN does because bisect puts it last.
+    table.numbers = [table.unknown, *table.numbers, table.unknown]
     table.cuts = [cut for number in kept for cut in (number, number_above(number))]
+    table.cuts = [-NUMBER_MAX, *table.cuts, number_above(NUMBER_MAX)]
     return loose
 
 
@@ -210,25 +215,31 @@ def _fill_bools(table: Table, demands: Sequence[Demand], free: int) -> list[tupl
 def _fill_members(table: Table, demands: Sequence[Demand], free: int) -> list[tuple[int, OneOf]]:
     kept = frozenset(_kept(member for demand in demands for member in demand.texts("set")))
     loose: list[tuple[int, OneOf]] = []
-    table.members = free
+    table.members = [free] * MEMBER_PLANES
+    table.has = [{} for _ in range(MEMBER_PLANES)]
     for demand in demands:
-        wanted, unwanted, unheld = _members_asked(demand, kept)
-        if wanted is None:
-            table.members |= demand.mask
-        for member in wanted or ():
-            table.has[member] = table.has.get(member, 0) | demand.mask
+        wanted, unwanted, rest = _members_asked(demand, kept)
+        for plane in range(MEMBER_PLANES):
+            if plane >= len(wanted):
+                table.members[plane] |= demand.mask
+            for member in wanted[plane] if plane < len(wanted) else ():
+                table.has[plane][member] = table.has[plane].get(member, 0) | demand.mask
         for member in unwanted:
             table.lacks[member] = table.lacks.get(member, 0) | demand.mask
-        loose += [(demand.mask, literal) for literal in unheld]
+        loose += [(demand.mask, literal) for literal in rest]
+    # A plane in which nobody asks for a member rules nothing out; the first one tells what no set can meet at all.
+    used = max((plane for plane in range(MEMBER_PLANES) if table.has[plane]), default=0) + 1
+    table.members, table.has = table.members[:used], table.has[:used]
     return loose
 
 
-def _members_asked(demand: Demand, kept: frozenset[str]) -> tuple[frozenset[str] | None, list[str], list[OneOf]]:
-    """Return the members of which a set must have one (None: any set will do), those it must lack, and the rest.
+def _members_asked(demand: Demand, kept: frozenset[str]) -> tuple[list[frozenset[str]], list[str], list[OneOf]]:
+    """Return the lists of members of each of which a set must have one, the members it must lack, and the rest.
 
-    The rest is what the masks cannot hold: a second "has one of", "lacks one of", and members that are not kept apart.
+    The rest is what the masks cannot hold: more "has one of" than there are planes, "lacks one of", and members that
+    are not kept apart.
     """
-    wanted: frozenset[str] | None = None
+    wanted: list[frozenset[str]] = []
     unwanted: list[str] = []
     rest: list[OneOf] = []
     for literal in demand.literals:
@@ -238,11 +249,12 @@ def _members_asked(demand: Demand, kept: frozenset[str]) -> tuple[frozenset[str]
         if any(compare.operator == "is known" for compare in literal.compares):
             continue
         if not asked:
-            return frozenset(), [], []
+            # No set meets this: one of no members is wanted.
+            return [frozenset()], [], []
         if operators == {"lacks"} and len(members) == 1 and members <= kept:
             unwanted += members
-        elif operators == {"has"} and wanted is None and members <= kept:
-            wanted = members
+        elif operators == {"has"} and len(wanted) < MEMBER_PLANES and members <= kept:
+            wanted.append(members)
         else:
             rest.append(literal)
     return wanted, unwanted, rest
