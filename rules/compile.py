@@ -20,7 +20,7 @@ from rules.compile_values import read_keys
 from rules.errors import Problem, RuleFileInvalid
 from rules.keys import FILE_KEYS, VERSION
 from rules.model import Rule, RuleFiles, Span
-from rules.nodes import MapNode, Node, TextNode
+from rules.nodes import ListNode, MapNode, Node, TextNode
 from rules.source import Source, read_source
 
 # What each key of a file declares, in the order in which one may need the other.
@@ -31,6 +31,10 @@ _DECLARING: tuple[tuple[str, Callable[[Source, Node, Names], None]], ...] = (
     ("topics", read_topics),
     ("queues", read_queues),
 )
+
+
+# What these miss may stand in the part of a torn file that could not be read.
+_ABSENCE_CODES: frozenset[str] = frozenset({"R115", "W209"})
 
 
 def compile_files(texts: Mapping[str, str]) -> tuple[RuleFiles | None, tuple[Problem, ...]]:
@@ -55,7 +59,7 @@ def compile_files(texts: Mapping[str, str]) -> tuple[RuleFiles | None, tuple[Pro
         if "rules" in values:
             rules += read_rules(source, values["rules"], names)
     names.refuse_unused()
-    if not rules and not names.torn and not any(kind == "rule" for kind, _ in names.places):
+    if not any(isinstance(values.get("rules"), ListNode) for _, values in read):
         sources[0].refuse_at("W209", Span(sources[0].file, 1, 1, 2), "no file holds a rule")
     problems = _sorted(sources)
     if any(problem.severity == "error" for problem in problems):
@@ -75,16 +79,15 @@ def _file_keys(source: Source) -> dict[str, Node]:
     """Return the values under the file's top-level keys."""
     start = Span(source.file, 1, 1, 2)
     if source.root is None:
-        if not source.torn:
-            source.refuse_at("R115", start, "the file is empty")
+        source.refuse_at("R115", start, "the file is empty")
         return {}
     if not isinstance(source.root, MapNode):
         source.refuse("R115", source.root, "the file is not a map of keys")
         return {}
     version = source.root.get("handrail")
-    if version is None and not source.torn:
+    if version is None:
         source.refuse_at("R115", start, "the file does not begin with `handrail: 1`")
-    elif version is not None and not (isinstance(version, TextNode) and version.value == VERSION):
+    elif not (isinstance(version, TextNode) and version.value == VERSION):
         shown = f"`{version.value}`" if isinstance(version, TextNode) else "this"
         source.refuse("R115", version, f"{shown} is no version of the language", "write `handrail: 1`")
     known = {name: spec for name, spec in FILE_KEYS.items() if name != "handrail"}
@@ -108,7 +111,12 @@ def _timezone(read: list[tuple[Source, dict[str, Node]]]) -> str:
 
 
 def _sorted(sources: list[Source]) -> tuple[Problem, ...]:
-    problems = [problem for source in sources for problem in source.problems]
+    problems = [
+        problem
+        for source in sources
+        for problem in source.problems
+        if not (source.torn and problem.code in _ABSENCE_CODES)
+    ]
     return tuple(sorted(problems, key=lambda each: (each.span.file, each.span.line, each.span.column, each.code)))
 
 

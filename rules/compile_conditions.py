@@ -169,7 +169,8 @@ def _refuse_group(source: Source, compares: list[Compare], whole: bool) -> None:
             if not any(test(value) and tests[count - 1](value) for value in candidates)
         ]
         against = others[0] if others else compares[0]
-        message = f"`{last.text}` never holds together with `{against.text}` in line {against.span.line}"
+        line = f" in line {against.span.line}" if against.span.line != last.span.line else ""
+        message = f"`{last.text}` never holds together with `{against.text}`{line}"
         source.refuse_at("R131", last.span, message)
         return
 

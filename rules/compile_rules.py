@@ -116,7 +116,7 @@ def _refuse_verdicts(source: Source, node: MapNode, written: list[str]) -> None:
     if written:
         both = " and ".join(f"`{verdict}`" for verdict in written)
         source.refuse("R116", node, f"`then` asks for {both}", "write one of them; another rule may ask for the other")
-    elif not source.torn:
+    else:
         source.refuse("R106", node, "`then` has no verdict", _THEN_HINT)
 
 

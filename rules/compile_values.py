@@ -55,10 +55,9 @@ def read_keys(source: Source, node: Node, table: KeyTable, what: str) -> dict[st
         else:
             hint = did_you_mean(source, key.value, table) or _keys_hint(table)
             source.refuse("R105", key, f"unknown key `{key.value}` in {what}", hint)
-    if not source.torn:
-        for spec in table.values():
-            if spec.required and spec.name not in values:
-                source.refuse("R106", node, f"{what} has no `{spec.name}`", f"add `{spec.name}:`, {spec.about}")
+    for spec in table.values():
+        if spec.required and spec.name not in values:
+            source.refuse("R106", node, f"{what} has no `{spec.name}`", f"add `{spec.name}:`, {spec.about}")
     return values
 
 

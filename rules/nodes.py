@@ -14,7 +14,7 @@ NODES_MAX = 500_000
 DEPTH_MAX = 64
 
 # A list inside a comparison, `channel in [chat, voice]`: its brackets and commas would end a YAML flow list around it.
-_LIST_OPERAND = re.compile(r"""\bin +\[(?:[^\[\]{}\n"'#]|"[^"\n]*"|'[^'\n]*')*\]""")
+_LIST_OPERAND = re.compile(r"""(?:\b(?:in|has|lacks) +|[=<>] *)\[(?:[^\[\]{}\n"'#]|"[^"\n]*"|'[^'\n]*')*\]""")
 _QUOTED_OR_MARK = re.compile(r""""[^"\n]*"|'[^'\n]*'|[\[\],]""")
 _PRIVATE_USE = range(0xE000, 0xF8FF)
 

@@ -15,13 +15,16 @@ from rules.nodes import Node, TextNode, TreeTooLarge, read_nodes
 FILE_CHARACTERS_MAX = 4_000_000
 # One broken file must not fill the screen, or hide what is wrong in the others.
 SYNTAX_PROBLEMS_MAX = 20
+# How far above a broken line the item around it is looked for; a file without items is given up.
+ITEM_LINES_MAX = 5_000
 
 # What libyaml cannot read; U+FFFD, which stands where bytes were lost already; and the three that end a line for YAML
 # but not for an editor, so every place after them would be wrong.
 _UNREADABLE = re.compile("[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffc\U00010000-\U0010ffff]")
 _BREAK = re.compile(r"\r\n|\r|\n")
 _ESCAPE_LENGTHS = {"x": 4, "u": 6, "U": 10}
-_ITEM = re.compile(r"( {0,4})(?:- |[^\s#-])")
+_INDENTED = re.compile(r"( *)[^\s#]")
+_NOT_BREAK = re.compile(r"[^\r\n]")
 _TAB_INDENTED = re.compile(r" *\t[ \t]*[^\s#]")
 
 # What libyaml says, what it mostly comes from, and what to do then.
@@ -208,24 +211,42 @@ def _refuse_syntax(source: Source, error: yaml.MarkedYAMLError) -> int:
     return from_index
 
 
-def _without_item(source: Source, text: str, index: int) -> str | None:
+def _without_item(source: Source, text: str, offset: int) -> str | None:
     """Return the text with the rule, queue or other item around the offset blanked out; None when none is left.
 
     So one broken rule does not keep the problems of all the others from being told.
     """
     starts = [0, *(found.end() for found in _BREAK.finditer(text))]
-    first = source.place(index)[0] - 1
-    while first > 0 and not _ITEM.match(text, starts[first]):
-        first -= 1
-    item = _ITEM.match(text, starts[first])
-    if item is None:
+    first = _item_line(text, starts, source.place(offset)[0] - 1)
+    if first is None:
         return None
+    indent = _indent(text, starts[first]) or 0
     last = first + 1
     while last < len(starts):
-        following = _ITEM.match(text, starts[last])
-        if following is not None and len(following[1]) <= len(item[1]):
+        following = _indent(text, starts[last])
+        if following is not None and following <= indent:
             break
         last += 1
     end = starts[last] if last < len(starts) else len(text)
-    blank = re.sub(r"[^\r\n]", " ", text[starts[first] : end])
+    blank = _NOT_BREAK.sub(" ", text[starts[first] : end])
     return text[: starts[first]] + blank + text[end:]
+
+
+def _item_line(text: str, starts: list[int], line: int) -> int | None:
+    """Return the line where the outermost item around `line` begins, below its top-level key; lines count from 0."""
+    item, item_indent = None, None
+    for above in range(line, max(-1, line - ITEM_LINES_MAX), -1):
+        indent = _indent(text, starts[above])
+        if indent is None:
+            continue
+        if indent == 0 and text[starts[above]] != "-":
+            return above if item is None else item
+        if item_indent is None or indent < item_indent:
+            item, item_indent = above, indent
+    return item
+
+
+def _indent(text: str, start: int) -> int | None:
+    """Return the number of spaces before a line's first word, None when it has none or begins with a tab."""
+    found = _INDENTED.match(text, start)
+    return None if found is None else len(found[1])
