@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from time import perf_counter
-from typing import Any, Protocol
+from typing import Any, TypeAlias
 
 from fastapi import APIRouter, FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -41,11 +42,8 @@ ROUTERS: tuple[APIRouter, ...] = (
 WITH_BODY = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 
-class Lifespan(Protocol):
-    """Opens what the application needs, puts it into `app.state.running`, and closes it at the end."""
-
-    def __call__(self, app: Handrail) -> AbstractAsyncContextManager[None]:
-        """Return what is entered at start and left at the end."""
+# Opens what the application needs, puts it into `app.state.running`, and closes it at the end.
+Lifespan: TypeAlias = "Callable[[Handrail], AbstractAsyncContextManager[None]]"
 
 
 class Handrail(FastAPI):
@@ -54,7 +52,7 @@ class Handrail(FastAPI):
     def __init__(self, lifespan: Lifespan) -> None:
         super().__init__(
             title="Handrail",
-            version=version("handrail"),
+            version=_version(),
             description=openapi.DESCRIPTION,
             lifespan=lifespan,
             openapi_url=None,
@@ -112,6 +110,13 @@ class Handrail(FastAPI):
                 return
             running.log.error("failed", request_id=ids[0], **failure(error))
         _tell(running, scope, ids, status, started_s)
+
+
+def _version() -> str:
+    try:
+        return version("handrail")
+    except PackageNotFoundError:
+        return "0+checkout"
 
 
 async def _bounded(headers: dict[bytes, bytes], receive: Receive) -> Receive:

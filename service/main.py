@@ -1,0 +1,299 @@
+"""The command's door: builds the parts of a serving process and starts them. What the service does is elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+from urllib.parse import urlsplit
+
+import typer
+import uvicorn
+
+from rules.errors import RuleFileInvalid, render
+from rules.evaluate import Ruleset
+from service import logs, rule_files, settings, supervise
+from service.api import first_keys, upkeep
+from service.api.application import Handrail
+from service.api.openapi import LOOPBACK
+from service.api.running import Running
+from service.cli.app import app
+from service.cli.output import note, refuse
+from service.clock import now_ms
+from service.flows.access import open_store
+from service.flows.spool import Spool
+from service.settings import Settings
+from service.store.embedded import Embedded, start_or_attach
+from service.store.server_binary import ServerUnavailable
+
+try:
+    import uvloop
+except ImportError:  # no wheel for this platform
+    NEW_LOOP: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
+else:
+    NEW_LOOP = uvloop.new_event_loop
+
+# Longer than the 60 s after which proxies close an idle connection, so that it is never us who closes under a request.
+KEEP_ALIVE_S = 75
+# What is under way when a stop is asked for: long polls end at once, a decision takes milliseconds.
+STOP_WAIT_S_MAX = 10
+# File descriptors are the scarce thing; 2,000 long polls and the agents' own connections stay below.
+CONNECTIONS_MAX = 8_192
+BACKLOG = 2_048
+
+
+def create_app(given: Settings, url: str | None = None, ruleset: Ruleset | None = None) -> Handrail:
+    """Return the application; its lifespan opens the store and the rules and closes them again.
+
+    `url` is where the server is when the caller has started it, and `ruleset` what the caller has loaded: otherwise
+    the lifespan does both. Raises nothing; the lifespan raises ServerUnavailable, RuleFileInvalid, RulesUnreadable
+    and the refusals of `open_store`.
+    """
+
+    @contextlib.asynccontextmanager
+    async def lifespan(application: Handrail) -> AsyncIterator[None]:
+        async with contextlib.AsyncExitStack() as open_parts:
+            running = await _open(given, url, ruleset, open_parts)
+            application.state.running = running
+            upkeep.settle()
+            yield
+            running.stopping.set()
+
+    return Handrail(lifespan)
+
+
+async def _open(
+    given: Settings, url: str | None, ruleset: Ruleset | None, open_parts: contextlib.AsyncExitStack
+) -> Running:
+    """Open the store and the rules, start the upkeep, and leave all of it to `open_parts` to end."""
+    loaded = ruleset
+    if loaded is None:
+        loaded = await asyncio.to_thread(rule_files.load, given.rules or rule_files.LIBRARY)
+    where = url or given.redis_url
+    if where is None:
+        embedded = await asyncio.to_thread(start_or_attach, given.data_dir)
+        open_parts.callback(embedded.close)
+        where = embedded.url
+    store = await open_store(where, partitions=given.partitions, durable=given.durable)
+    open_parts.push_async_callback(store.close)
+    given.data_dir.mkdir(parents=True, exist_ok=True)
+    running = Running(
+        settings=given,
+        store=store,
+        ruleset=loaded,
+        spool=Spool(given.data_dir / "spool"),
+        rules_from="library" if given.rules is None else str(given.rules),
+    )
+    tasks = _upkeep(running)
+    open_parts.push_async_callback(_end, tasks)
+    return running
+
+
+def _upkeep(running: Running) -> list[asyncio.Task[None]]:
+    spool, directory = running.spool, running.settings.rules
+    works: list[Callable[[], Awaitable[None]]] = []
+    if spool is not None:
+        works.append(lambda: upkeep.drain_spool(running, spool))
+    if directory is not None:
+        works.append(lambda: upkeep.watch_rules(running, directory))
+    return [asyncio.create_task(upkeep.keep_on(running, work)) for work in works]
+
+
+async def _end(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@app.command("serve")
+def serve(  # an option each
+    host: Annotated[str | None, typer.Option(help="Address to listen on [127.0.0.1].")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on, 0 for any free one [8321].")] = None,
+    rules: Annotated[Path | None, typer.Option(help="Directory of rule files, watched [the shipped library].")] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="Where the data live [.handrail].")] = None,
+    redis_url: Annotated[str | None, typer.Option(help="Redis or Valkey to use, not the embedded server.")] = None,
+    work: Annotated[bool | None, typer.Option(help="Run a worker beside the service [--work].")] = None,
+    log_format: Annotated[str | None, typer.Option(help="auto, json or pretty [auto].")] = None,
+) -> None:
+    """Run the service: rules, store, HTTP, and a worker beside it.
+
+    \b
+    handrail serve
+    handrail serve --rules my-rules --port 9000
+    HANDRAIL_REDIS_URL=redis://redis.internal:6379 handrail serve --no-work
+    """
+    given = settings.load(
+        host=host, port=port, rules=rules, data_dir=data_dir, redis_url=redis_url, work=work, log_format=log_format
+    )
+    for fact in settings.unknown_variables(os.environ):
+        note(f"warning: {fact}")
+    lines = logs.configure(given.log_level, given.log_format)
+    embedded: Embedded | None = None
+    try:
+        ruleset = _ruleset(given)
+        listener = _listen(given)
+        embedded = _embedded(given)
+        with asyncio.Runner(loop_factory=NEW_LOOP) as runner:
+            runner.run(_serve(given, listener, embedded.url if embedded else None, ruleset))
+    except KeyboardInterrupt:
+        note("stopped")
+    finally:
+        if embedded is not None:
+            embedded.close()
+        lines.close()
+
+
+@app.command("work", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def work(context: typer.Context) -> None:
+    """Run a worker by itself: deadlines, leases, webhooks. `serve` runs one beside itself unless told --no-work."""
+    given = settings.load()
+    command = supervise.command("work", *context.args)
+    os.execve(command[0], command, supervise.environment(given))  # noqa: S606  # our own interpreter and module
+
+
+def run() -> None:
+    """Run the `handrail` command."""
+    app()
+
+
+def _ruleset(given: Settings) -> Ruleset:
+    """Return the rules to decide with; the warnings are told, the errors end the command."""
+    ruleset, problems = rule_files.check(given.rules or rule_files.LIBRARY)
+    if ruleset is None:
+        raise RuleFileInvalid(problems)
+    for problem in problems if given.rules is not None else ():
+        note(render(problem))
+    return ruleset
+
+
+def _listen(given: Settings) -> socket.socket:
+    """Return the socket to serve on, bound before anything is started for it."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            given.host, given.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        # Already now, so that a second process cannot take the port while this one starts.
+        listener.listen(BACKLOG)
+        return listener
+    except OSError as taken:
+        why = (taken.strerror or "it cannot be used").lower()
+        refuse(
+            f"cannot listen on {given.host}:{given.port}: {why}",
+            "stop what listens there, or choose another with --port or HANDRAIL_PORT",
+        )
+
+
+def _embedded(given: Settings) -> Embedded | None:
+    if not given.embedded:
+        return None
+    try:
+        embedded = start_or_attach(given.data_dir)
+    except ServerUnavailable as unavailable:
+        refuse(unavailable.detail, unavailable.hint)
+    embedded.watch()
+    return embedded
+
+
+async def _serve(given: Settings, listener: socket.socket, url: str | None, ruleset: Ruleset) -> None:
+    application = create_app(given, url, ruleset)
+    async with application.router.lifespan_context(application):
+        running: Running = application.state.running
+        made: dict[str, str] = {}
+        if given.embedded and given.host in LOOPBACK:
+            made = await first_keys.ensure(running.store, given.data_dir, given.tenant, now_ms())
+        keeper = supervise.worker(given) if given.work else None
+        if keeper is not None:
+            keeper.start()
+        try:
+            await _Server(application, running, lambda: _greet(given, listener, running, made)).serve([listener])
+        finally:
+            running.stopping.set()
+            if keeper is not None:
+                await asyncio.to_thread(keeper.stop)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, with a word when it listens and one to the long polls when it is told to stop."""
+
+    def __init__(self, application: Handrail, running: Running, greet: Callable[[], None]) -> None:
+        super().__init__(
+            uvicorn.Config(
+                application,
+                lifespan="off",  # entered around the server, so that what it raises is told as a fact
+                ws="none",
+                log_config=None,
+                log_level="warning",
+                access_log=False,
+                server_header=False,
+                timeout_keep_alive=KEEP_ALIVE_S,
+                timeout_graceful_shutdown=STOP_WAIT_S_MAX,
+                limit_concurrency=CONNECTIONS_MAX,
+                backlog=BACKLOG,
+            )
+        )
+        self._running = running
+        self._greet = greet
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, and say so."""
+        await super().startup(sockets)
+        self._greet()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Stop in order on SIGINT and SIGTERM. They are not raised again afterwards: cleaning up comes then."""
+        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Take no more connections, and let what is under way end."""
+        asyncio.get_running_loop().call_soon_threadsafe(self._running.stopping.set)
+        super().handle_exit(sig, frame)
+
+
+def _greet(given: Settings, listener: socket.socket, running: Running, made: dict[str, str]) -> None:
+    """Print where the service is, what it decides with, and how to ask it."""
+    host = f"[{given.host}]" if ":" in given.host else given.host
+    address = f"http://{host}:{listener.getsockname()[1]}"
+    files = running.ruleset.files
+    where = "the embedded server in " + str(given.data_dir) if given.embedded else _without_password(given.redis_url)
+    typer.echo(f"handrail listens on {address}")
+    typer.echo(f"  rules   {running.rules_from}: {len(files.rules)} rules, {files.hash[:12]}")
+    typer.echo(f"  store   {where}")
+    typer.echo(f"  worker  {'beside this process' if given.work else 'none here; run `handrail work`'}")
+    if not made:
+        typer.echo("  keys    as made before; `handrail keys create` makes another")
+        return
+    typer.echo(f"  keys    {given.data_dir / first_keys.FILE}")
+    for role, token in made.items():
+        typer.echo(f"          {role:<9} {token}")
+    body = json.dumps({"conversation_id": "try-1", "turn_id": "1", "message": "Can I talk to a real person, please?"})
+    typer.echo("\nask it whether a person should take this turn:\n")
+    typer.echo(
+        f"curl -s {address}/should-escalate -H 'Authorization: Bearer {made['agent']}' "
+        f"-H 'Content-Type: application/json' -d '{body}'\n"
+    )
+
+
+def _without_password(url: str | None) -> str:
+    parts = urlsplit(url or "")
+    place = parts.hostname or parts.path
+    return f"{parts.scheme}://{place}" + (f":{parts.port}" if parts.port else "")
+
+
+if __name__ == "__main__":
+    run()
