@@ -102,8 +102,9 @@ def unknown_variables(environment: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def _unknown(name: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, sorted(known), n=1)
-    return f"`{name}` is not a setting" + (f"; did you mean `{near[0]}`?" if near else "")
+    words = sorted(known_name.removeprefix(PREFIX) for known_name in known)
+    near = difflib.get_close_matches(name.removeprefix(PREFIX), words, n=1)
+    return f"`{name}` is not a setting" + (f"; did you mean `{PREFIX}{near[0]}`?" if near else "")
 
 
 def _fact(loc: tuple[int | str, ...], message: str) -> str:
