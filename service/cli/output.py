@@ -55,19 +55,36 @@ def say_table(
 ) -> None:
     """Print a table; the columns named in `numbers` are set to the right."""
     where = console()
+    if not where.is_terminal:
+        _say_columns(title, columns, [["" if cell is None else str(cell) for cell in row] for row in rows], numbers)
+        return
     table = Table(
         title=title,
         title_justify="left",
         title_style="bold",
-        box=SIMPLE_HEAD if where.is_terminal else None,
+        box=SIMPLE_HEAD,
         pad_edge=False,
         header_style="bold",
     )
     for column in columns:
-        table.add_column(column, justify="right" if column in numbers else "left", no_wrap=not where.is_terminal)
+        table.add_column(column, justify="right" if column in numbers else "left")
     for row in rows:
         table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
     where.print(table)
+
+
+def _say_columns(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[str]) -> None:
+    """Print a table for a pipe: aligned columns, two spaces between them, nothing behind the last."""
+    lines = [list(columns), *(list(row) for row in rows)]
+    widths = [max(len(line[place]) for line in lines) for place in range(len(columns))]
+    for text in [title] if title else []:
+        typer.echo(text)
+    for line in lines:
+        cells = (
+            cell.rjust(width) if column in numbers else cell.ljust(width)
+            for cell, width, column in zip(line, widths, columns, strict=True)
+        )
+        typer.echo("  ".join(cells).rstrip())
 
 
 @contextmanager

@@ -1,0 +1,253 @@
+"""`handrail explain`: one turn against a rule directory, and why it is decided as it is."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic import ValidationError
+
+from handrail_client import Turn as SentTurn
+from rules import explain as reasons
+from rules.decision import FiredRule
+from rules.evaluate import Evaluation, Ruleset, evaluate
+from rules.history import remember
+from rules.model import STOPPING
+from rules.near_misses import NearMiss, near_misses
+from rules.say import words
+from rules.turn import AgentRef, Conversation, Customer, Parent, ToolCall, TopicScore, Turn, Value
+from rules.wording import unit_of, value_text
+from service import rule_files
+from service.cli.output import JsonFlag, refuse, say, say_json, say_table
+from service.clock import now_ms
+
+FILE_BYTES_MAX = 4_194_304  # a turn is at most a few hundred kB, an earlier conversation a few hundred turns
+TURN_GAP_MS = 30_000  # between earlier turns that do not say when they were
+
+
+def explain(
+    turn_file: Annotated[
+        Path,
+        typer.Argument(help="The turn as JSON, as sent to POST /should-escalate; `-` reads stdin.", metavar="TURN"),
+    ],
+    rules: Annotated[
+        Path | None, typer.Option("--rules", help="Directory of rule files.  [default: the library]")
+    ] = None,
+    conversation: Annotated[
+        Path | None, typer.Option("--conversation", help="Earlier turns: a JSON list, or one a line, oldest first.")
+    ] = None,
+    at_ms: Annotated[
+        int | None, typer.Option("--at-ms", help="When the turn comes in (Unix ms).  [default: now]")
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Show how a turn is decided: verdict, rules, the checks behind them, and what nearly fired.
+
+    Nothing is sent and nothing is stored.
+
+    \b
+    Examples:
+      echo '{"conversation_id": "c1", "message": "let me talk to a person"}' | handrail explain -
+      handrail explain turn.json --rules my-rules --conversation earlier.jsonl
+      handrail explain turn.json --json | jq -r .verdict
+    """
+    ruleset = rule_files.load(rules or rule_files.LIBRARY)
+    turn = _turns(_read(turn_file), str(turn_file))[-1]
+    moment = now_ms() if at_ms is None else at_ms
+    earlier = _turns(_read(conversation), str(conversation)) if conversation else []
+    history = _history(ruleset, turn, earlier, moment)
+    found = evaluate(ruleset, turn, history, moment)
+    fired = reasons.fired(ruleset, found)
+    near = near_misses(ruleset, found, history, moment)
+    if as_json:
+        say_json(_as_json(ruleset, found, fired, near))
+    else:
+        _print(ruleset, found, fired, near)
+
+
+def _read(path: Path) -> str:
+    try:
+        if str(path) == "-":
+            return typer.get_text_stream("stdin").read(FILE_BYTES_MAX)
+        if path.stat().st_size > FILE_BYTES_MAX:
+            refuse(f"{path}: more than {FILE_BYTES_MAX} bytes", "give one turn, or the turns of one conversation")
+        return path.read_text(encoding="utf-8")
+    except OSError as away:
+        refuse(f"{path}: {(away.strerror or 'cannot be read').lower()}", "give a file that holds the turn as JSON")
+    except UnicodeDecodeError:
+        refuse(f"{path}: not UTF-8", "save the file as UTF-8")
+
+
+def _turns(text: str, name: str) -> list[Turn]:
+    """Read one turn, a list of them, or one a line."""
+    try:
+        whole = json.loads(text)
+        bodies = whole if isinstance(whole, list) else [whole]
+    except ValueError:
+        try:
+            bodies = [json.loads(line) for line in text.splitlines() if line.strip()]
+        except ValueError as broken:
+            refuse(
+                f"{name}: not JSON ({getattr(broken, 'msg', 'broken')})",
+                "give a turn as POST /should-escalate takes it",
+            )
+    if not bodies:
+        refuse(f"{name}: no turn", "give a turn as POST /should-escalate takes it")
+    return [_turn(body, name) for body in bodies]
+
+
+def _turn(body: object, name: str) -> Turn:
+    try:
+        sent = SentTurn.model_validate(body)
+    except ValidationError as invalid:
+        faults = [f"{'.'.join(map(str, fault['loc'])) or 'turn'}: {fault['msg'].lower()}" for fault in invalid.errors()]
+        refuse(f"{name}: " + "; ".join(faults[:5]), "the fields are those of POST /should-escalate")
+    if sent.message is None and sent.reply is None and not sent.tool_calls:
+        refuse(f"{name}: none of `message`, `reply` and `tool_calls` is there", "a turn says or does something")
+    return turn_of(sent)
+
+
+def turn_of(sent: SentTurn) -> Turn:
+    """Return the turn that the service would make of what a client sends."""
+    agent = AgentRef(sent.agent.id, sent.agent.version, sent.agent.prompt_version) if sent.agent else AgentRef()
+    return Turn(
+        conversation_id=sent.conversation_id,
+        turn_id=sent.turn_id,
+        agent=agent,
+        channel=sent.channel,
+        locale=sent.locale,
+        customer=_customer(sent),
+        message=sent.message,
+        reply=sent.reply,
+        confidence=sent.confidence,
+        topics=tuple(TopicScore(topic.name, topic.score) for topic in sent.topics),
+        sentiment=sent.sentiment,
+        tool_calls=tuple(
+            ToolCall(call.name, dict(call.args), call.write, call.amount, call.status, call.error)
+            for call in sent.tool_calls
+        ),
+        sources=sent.sources,
+        signals={name: _value(value) for name, value in sent.signals.items()},
+        parent=Parent(sent.parent.agent, sent.parent.conversation_id) if sent.parent else None,
+        turn_index=sent.turn_index,
+    )
+
+
+def _customer(sent: SentTurn) -> Customer:
+    if sent.customer is None:
+        return Customer()
+    extra: dict[str, Any] = sent.customer.model_extra or {}
+    return Customer(sent.customer.id, sent.customer.tier, {k: v for k, v in extra.items() if v is not None})
+
+
+def _value(value: object) -> Value:
+    if isinstance(value, (list, tuple)):
+        return frozenset(item for item in value if isinstance(item, str))
+    return value if isinstance(value, (bool, int, float, str)) else None
+
+
+def _history(ruleset: Ruleset, turn: Turn, earlier: list[Turn], at_ms: int) -> Conversation:
+    history = Conversation(turn.conversation_id)
+    for place, before in enumerate(earlier):
+        moment = at_ms - (len(earlier) - place) * TURN_GAP_MS
+        history = remember(history, evaluate(ruleset, before, history, moment).record)
+    return history
+
+
+def _as_json(
+    ruleset: Ruleset, found: Evaluation, fired: tuple[FiredRule, ...], near: tuple[NearMiss, ...]
+) -> dict[str, object]:
+    return {
+        "conversation_id": found.turn.conversation_id,
+        "turn_id": found.turn.turn_id,
+        "verdict": found.verdict,
+        "must_stop": found.verdict in STOPPING,
+        "say": _say(ruleset, found),
+        "queue": found.top.then.queue if found.top else None,
+        "priority": found.top.then.priority if found.top else None,
+        "ruleset": ruleset.hash,
+        "rules": [
+            {
+                "id": rule.rule_id,
+                "why": rule.why,
+                "verdict": rule.verdict,
+                "live": rule.live,
+                "checks": [
+                    {
+                        "text": check.text,
+                        "actual": _plain(check.actual),
+                        "sentence": check.sentence,
+                        "evidence": [
+                            {"topic": hit.topic, "inside": hit.inside, "start": hit.start, "end": hit.end}
+                            for hit in check.evidence
+                        ],
+                    }
+                    for check in rule.checks
+                ],
+            }
+            for rule in fired
+        ],
+        "nearest": [
+            {
+                "id": miss.rule_id,
+                "verdict": miss.verdict,
+                "lacks": [
+                    {"text": lack.text, "actual": _plain(lack.actual), "sentence": lack.sentence} for lack in miss.lacks
+                ],
+            }
+            for miss in near
+        ],
+        "signals": {name: _plain(value) for name, value in sorted(found.values.items()) if not name.startswith("_")},
+    }
+
+
+def _print(ruleset: Ruleset, found: Evaluation, fired: tuple[FiredRule, ...], near: tuple[NearMiss, ...]) -> None:
+    then = found.top.then if found.top else None
+    where = f" to queue `{then.queue}`, priority {then.priority}" if then and then.queue else ""
+    say(
+        f"{found.verdict}{where}" + ("; reply and tool calls must wait" if found.verdict in STOPPING else ""),
+        style="bold",
+    )
+    words_said = _say(ruleset, found)
+    if words_said:
+        say(f"say: {words_said}")
+    for rule in fired:
+        say()
+        say(
+            f"{rule.rule_id}: {rule.verdict}"
+            + ("" if rule.live else " (not live here)")
+            + (f", {rule.why}" if rule.why else "")
+        )
+        for check in rule.checks:
+            say(f"  because {check.sentence}")
+            for hit in check.evidence:
+                say(f"    `{hit.matched}` in the {hit.inside}, characters {hit.start} to {hit.end}")
+    if not fired:
+        say("no rule fired")
+    for miss in near:
+        say()
+        say(f"{miss.rule_id}: would {miss.verdict}, but it lacks")
+        for lack in miss.lacks:
+            say(f"  {lack.sentence}")
+    say()
+    known = [
+        (n, value_text(v, unit_of(n)))
+        for n, v in sorted(found.values.items())
+        if v is not None and not n.startswith("_")
+    ]
+    say_table("what is known", ("signal", "value"), known)
+    unknown = sorted(name for name, value in found.values.items() if value is None and not name.startswith("_"))
+    say("unknown: " + ", ".join(unknown))
+
+
+def _say(ruleset: Ruleset, found: Evaluation) -> str | None:
+    if found.top is None or found.top.then.queue is None:
+        return None
+    queue = ruleset.files.queues.get(found.top.then.queue)
+    return words(found.top.then.say, queue.say if queue else {}, locale=found.turn.locale)
+
+
+def _plain(value: Value) -> object:
+    return sorted(value) if isinstance(value, frozenset) else value
