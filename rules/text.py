@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from operator import itemgetter
@@ -158,5 +158,5 @@ def _merged(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
 
 def _overlaps(stretches: list[tuple[int, int]], hit: _Hit) -> bool:
     """Return whether a hit shares a character with one of the stretches."""
-    place = bisect_right(stretches, (hit.end - 1, len(stretches) + hit.end))
+    place = bisect_left(stretches, (hit.end, 0))
     return place > 0 and stretches[place - 1][1] > hit.start

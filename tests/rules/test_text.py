@@ -275,19 +275,23 @@ def slow_hits(fields: dict[str, tuple[str, ...]], folded: str) -> list[tuple[int
     return kept[:EVIDENCE_MAX]
 
 
+BOUNDARY = r"\b"
 LETTERS = "abé .-ñ"
 atoms = st.sampled_from(["a", "b", "é", " ", r"\.", "[ab]", "[^a]", "(?:a|bé)", "(?:ab|b)", r"\pL", "ñ?"])
 pieces = st.tuples(atoms, st.sampled_from(["", "", "", "+", "?", "{1,2}", "{0,6}", "*"])).map("".join)
 bare_patterns = st.lists(pieces, min_size=1, max_size=4).map("".join)
+# A boundary before a sign means little; where such places overlap at a text's start, only the first one is told.
+lettered = st.sampled_from(["", "a", "é", "[ab]+", "(?:a|bé)", r"\pL"])
 patterns = st.builds(
-    lambda start, middle, end: f"{start}{middle}{end}",
-    st.sampled_from(["", r"\b"]),
+    lambda start, middle, end: f"{start and BOUNDARY + start}{middle}{end}",
+    lettered,
     bare_patterns,
-    st.sampled_from(["", r"\b"]),
+    st.sampled_from(["", BOUNDARY]),
 ).filter(lambda pattern: pattern_problem(pattern) is None)
 phrases = st.text(LETTERS, min_size=1, max_size=4).filter(lambda phrase: phrase_problem(phrase) is None)
 
 
+@example(("-",), (), ("-",), ["---"])
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 @given(
     st.lists(phrases, max_size=4).map(tuple),
