@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
-from service.api import decisions, handoffs, health, keys, openapi, operators, outcomes, rulesets
+from service.api import decisions, handoffs, health, keys, openapi, operators, outcomes, rulesets, webhooks
 from service.api.arrival import Gone, Ids, check_type, read_body, request_id, trace_id
 from service.api.escalation import PATH, should_escalate
 from service.api.escalation import router as escalation
@@ -36,6 +36,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     outcomes.router,
     rulesets.router,
     keys.router,
+    webhooks.router,
     openapi.router,
     health.router,
 )

@@ -65,6 +65,11 @@ PROBLEMS: dict[str, ProblemSpec] = {
     "handoff_unknown": ProblemSpec(404, "no such handoff", "check the id, or list the open ones with GET /handoffs"),
     "queue_unknown": ProblemSpec(404, "no such queue", "GET /queues lists the queues of the active rules"),
     "key_id_unknown": ProblemSpec(404, "no such API key", "GET /keys lists the keys of this tenant"),
+    "webhook_unknown": ProblemSpec(404, "no such webhook", "GET /webhooks lists the webhooks of this tenant"),
+    "dead_letter_unknown": ProblemSpec(404, "no such dead letter", "GET /webhooks/dead-letters lists them"),
+    "webhook_url_refused": ProblemSpec(422, "the address may not be called", "give an https:// address"),
+    "webhook_secret_unfit": ProblemSpec(422, "the secret cannot be used", "leave it out and one is made"),
+    "events_unknown": ProblemSpec(422, "no such events", "GET /webhooks/events lists them"),
     "cursor_invalid": ProblemSpec(422, "the cursor is not one of ours", "start again without `cursor`"),
     # What is possible now
     "lease_lost": ProblemSpec(409, "the lease is lost", "claim the handoff again, or ask its holder"),
