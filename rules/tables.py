@@ -20,8 +20,8 @@ from rules.turn import Value
 # out less sharply and then checked by itself, so 10,000 rules that each name their own customer stay within memory:
 # 1,000 numbers are 2,001 ints of 1 bit a clause, 4 MB at 15,000 clauses.
 VALUES_APART_MAX = 1_000
-# How many times one clause may say "has one of" about the same set before the further ones are checked by themselves.
-MEMBER_PLANES = 2
+# How often one clause may say "has one of" about the same set; further ones are checked by themselves.
+MEMBER_LISTS_MAX = 2
 
 _T = TypeVar("_T", float, str)
 
@@ -30,9 +30,9 @@ _T = TypeVar("_T", float, str)
 class Table:
     """The masks of one signal. A bit is set when its clause may hold, as far as this signal can tell.
 
-    `known` is for a value of a kind that no comparison asks for; `cuts` are where the number's masks change, a number
-    and the one above it, so that one bisect tells `<` from `<=`. A set's clauses are those in every plane, without
-    those of `lacks` of each member; a plane's are its `members`, and those of its `has` of each member.
+    `known` is for a value of a kind that no comparison asks for. `cuts` are where the number's masks change, a number
+    and the one above it, so that one bisect tells `<` from `<=`. A set's clauses are those both of `first` and of
+    `second`, to which its members add, without those that a member forbids: `members` holds these three by member.
     """
 
     signal: str
@@ -45,9 +45,9 @@ class Table:
     text_other: int = 0
     true: int = 0
     false: int = 0
-    members: list[int] = field(default_factory=list)
-    has: list[dict[str, int]] = field(default_factory=list)
-    lacks: dict[str, int] = field(default_factory=dict)
+    first: int = 0
+    second: int = 0
+    members: dict[str, tuple[int, int, int]] = field(default_factory=dict)
 
 
 class Demand:
@@ -215,28 +215,24 @@ def _fill_bools(table: Table, demands: Sequence[Demand], free: int) -> list[tupl
 def _fill_members(table: Table, demands: Sequence[Demand], free: int) -> list[tuple[int, OneOf]]:
     kept = frozenset(_kept(member for demand in demands for member in demand.texts("set")))
     loose: list[tuple[int, OneOf]] = []
-    table.members = [free] * MEMBER_PLANES
-    table.has = [{} for _ in range(MEMBER_PLANES)]
+    adds: dict[str, list[int]] = {member: [0, 0, 0] for member in kept}
+    table.first = table.second = free
     for demand in demands:
         wanted, unwanted, rest = _members_asked(demand, kept)
-        for plane in range(MEMBER_PLANES):
-            if plane >= len(wanted):
-                table.members[plane] |= demand.mask
-            for member in wanted[plane] if plane < len(wanted) else ():
-                table.has[plane][member] = table.has[plane].get(member, 0) | demand.mask
-        for member in unwanted:
-            table.lacks[member] = table.lacks.get(member, 0) | demand.mask
+        table.first |= 0 if wanted else demand.mask
+        table.second |= 0 if len(wanted) > 1 else demand.mask
+        for place, members in enumerate((*wanted, *[frozenset[str]()] * (MEMBER_LISTS_MAX - len(wanted)), unwanted)):
+            for member in members:
+                adds[member][place] |= demand.mask
         loose += [(demand.mask, literal) for literal in rest]
-    # A plane in which nobody asks for a member rules nothing out; the first one tells what no set can meet at all.
-    used = max((plane for plane in range(MEMBER_PLANES) if table.has[plane]), default=0) + 1
-    table.members, table.has = table.members[:used], table.has[:used]
+    table.members = {member: (first, second, lacked) for member, (first, second, lacked) in adds.items()}
     return loose
 
 
 def _members_asked(demand: Demand, kept: frozenset[str]) -> tuple[list[frozenset[str]], list[str], list[OneOf]]:
     """Return the lists of members of each of which a set must have one, the members it must lack, and the rest.
 
-    The rest is what the masks cannot hold: more "has one of" than there are planes, "lacks one of", and members that
+    The rest is what the masks cannot hold: more than MEMBER_LISTS_MAX "has one of", "lacks one of", and members that
     are not kept apart.
     """
     wanted: list[frozenset[str]] = []
@@ -253,7 +249,7 @@ def _members_asked(demand: Demand, kept: frozenset[str]) -> tuple[list[frozenset
             return [frozenset()], [], []
         if operators == {"lacks"} and len(members) == 1 and members <= kept:
             unwanted += members
-        elif operators == {"has"} and len(wanted) < MEMBER_PLANES and members <= kept:
+        elif operators == {"has"} and len(wanted) < MEMBER_LISTS_MAX and members <= kept:
             wanted.append(members)
         else:
             rest.append(literal)
