@@ -49,29 +49,29 @@ def open_handoff(
     )
 
 
-def join(handoff: Handoff, reason: Reason, top: Rule, queues: Mapping[str, Queue]) -> Handoff:
-    """Return the open handoff with one more reason: its kind and priority only ever rise.
+def join(handoff: Handoff, asked: Handoff) -> Handoff:
+    """Return the open handoff with the reason of one that another turn would have opened: kind and priority only rise.
 
-    A stronger kind brings the queue, the deadline and the time-out of its own rule; a person who already has the
+    A stronger kind brings the queue, the deadline and the time-out it was asked with; a person who already has the
     handoff keeps it. The version is left to the store, which raises it with the write.
     """
-    priority = max(handoff.priority, top.then.priority, key=PRIORITIES.index)
+    priority = max(handoff.priority, asked.priority, key=PRIORITIES.index)
+    full = len(handoff.reasons) >= REASONS_MAX
     joined = replace(
         handoff,
         priority=priority,
         score_ms=min(handoff.score_ms, score_ms(handoff.opened_at_ms, priority)),
-        reasons=handoff.reasons if len(handoff.reasons) >= REASONS_MAX else (*handoff.reasons, reason),
+        reasons=handoff.reasons if full else handoff.reasons + asked.reasons,
     )
-    if KINDS.index(kind_of(top)) <= KINDS.index(handoff.kind):
+    if KINDS.index(asked.kind) <= KINDS.index(handoff.kind):
         return joined
-    queue, answer_within_ms, on_timeout = _promise(top, queues)
     return replace(
         joined,
-        kind=kind_of(top),
-        queue=queue.name,
-        expires_at_ms=reason.at_ms + answer_within_ms,
-        on_timeout=on_timeout,
-        reroute=None if handoff.rerouted else _reroute(on_timeout, queues),
+        kind=asked.kind,
+        queue=asked.queue,
+        expires_at_ms=asked.expires_at_ms,
+        on_timeout=asked.on_timeout,
+        reroute=None if handoff.rerouted else asked.reroute,
     )
 
 
@@ -95,4 +95,7 @@ def _reroute(on_timeout: OnTimeout, queues: Mapping[str, Queue]) -> Reroute | No
     if on_timeout.verdict != "escalate" or on_timeout.queue is None:
         return None
     queue = queues[on_timeout.queue]
-    return Reroute(queue.name, queue.answer_within_ms, queue.on_timeout)
+    then = queue.on_timeout
+    # Once only: whoever was let down twice is called back, not passed on for ever.
+    last = OnTimeout("callback", then.say) if then.verdict == "escalate" else then
+    return Reroute(queue.name, queue.answer_within_ms, last)

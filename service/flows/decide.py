@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import secrets
+from dataclasses import dataclass, replace
 
 from rules.decision import Decision
 from rules.evaluate import Ruleset
 from rules.model import OnTimeout
 from rules.turn import Turn
+from service.errors import ConversationBusy, DecisionUnknown, NotDurable, StoreAway, TurnStale
+from service.flows import deadlines
+from service.flows.degraded import answer_alone, told_in
 from service.flows.spool import Spool
+from service.flows.thinking import Names, judge, think
+from service.store import conversations, decisions, handoffs, keys, queues
+from service.store.conversations import Loaded
+from service.store.decisions import Change, Moved
+from service.store.keys import Place
 from service.store.store import Store
+
+# A turn is thought again when another of the same conversation was decided meanwhile. Eight turns at once in one
+# conversation is a caller that does not wait for answers.
+TRIES_MAX = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """What the agent may promise: `position` counts from 1, None when unknown; `wait_ms` is None until it is measured."""
+    """What the agent may promise: `position` counts from 1, None when it is unknown or nothing waits any more.
+
+    `wait_ms` is None until waits are measured: a guess would be a promise.
+    """
 
     handoff_id: str
     queue: str
@@ -38,11 +54,80 @@ async def decide(
 ) -> Decided:
     """Return the Decision of the turn, the stored one when it was decided before.
 
-    Raises TurnStale, ConversationBusy, and StoreAway when there is no `spool` to answer from.
+    Two round trips for an ordinary turn, one for a repeated one, one more where a handoff is open. While the store is
+    away the rules alone answer into the `spool`. Raises TurnStale, ConversationBusy, NotDurable, and StoreAway where
+    there is no `spool` or it is full.
     """
-    raise NotImplementedError
+    place = store.place_of(tenant, turn.conversation_id)
+    decision_id = keys.decision_id(tenant, place.partition, turn.conversation_id, turn.turn_id)
+    if spool is not None:
+        # What was answered while the store was away stands, also before it was delivered.
+        told = spool.find(decision_id)
+        if told is not None:
+            return decided(told_in(told), repeated=True)
+    names = Names(tenant, decision_id, keys.handoff_id(place.partition, secrets.token_hex(8)))
+    try:
+        await store.know(tenant)
+        return await _decide(store, ruleset, place, names, turn, now_ms)
+    except NotDurable:
+        # It is written, so it is decided; an answer from the rules alone could only contradict it.
+        raise
+    except StoreAway:
+        if spool is None:
+            raise
+        decision, repeated = await answer_alone(spool, ruleset, names, turn, now_ms)
+        return decided(decision, repeated=repeated)
 
 
 async def find(store: Store, tenant: str, decision_id: str) -> Decision:
     """Return a stored Decision, or raise DecisionUnknown."""
-    raise NotImplementedError
+    partition = keys.partition_in(keys.DECISION_ID, decision_id, store.partitions)
+    decision = None if partition is None else await decisions.get(store, keys.place(tenant, partition), decision_id)
+    if decision is None:
+        raise DecisionUnknown
+    return decision
+
+
+def decided(decision: Decision, *, repeated: bool) -> Decided:
+    """Return a Decision with the wait it promises."""
+    waiting = None
+    if decision.handoff_id and decision.queue and decision.expires_at_ms is not None and decision.on_timeout:
+        waiting = Waiting(
+            decision.handoff_id, decision.queue, decision.position, None, decision.expires_at_ms, decision.on_timeout
+        )
+    return Decided(decision, repeated, waiting)
+
+
+async def _decide(store: Store, ruleset: Ruleset, place: Place, names: Names, turn: Turn, now_ms: int) -> Decided:
+    for _ in range(TRIES_MAX):
+        loaded = await conversations.load(store, place, turn.conversation_id, names.decision_id)
+        if isinstance(loaded, Decision):
+            return decided(loaded, repeated=True)
+        _refuse_stale(turn, loaded)
+        handoff = None
+        if loaded.open_handoff_id is not None:
+            handoff = await handoffs.find(store, place, loaded.open_handoff_id)
+            # A deadline ends the fence on time, also while no worker runs.
+            if handoff is not None and await deadlines.settle(store, handoff, now_ms):
+                continue
+        judged = judge(ruleset, turn, loaded.conversation, now_ms)
+        change = think(ruleset, names, turn, judged, handoff, now_ms)
+        if change.event is not None and store.partitions > 1:
+            change = await _with_those_ahead(store, place, change)
+        written = await decisions.commit(store, place, loaded, change, turn.agent.id or "agent")
+        if not isinstance(written, Moved):
+            return decided(written[0], repeated=written[1])
+    raise ConversationBusy(TRIES_MAX)
+
+
+def _refuse_stale(turn: Turn, loaded: Loaded) -> None:
+    if turn.turn_index is not None and loaded.cut_order is not None and turn.turn_index < loaded.cut_order:
+        raise TurnStale(turn.turn_index, loaded.cut_order)
+
+
+async def _with_those_ahead(store: Store, place: Place, change: Change) -> Change:
+    """Count who is more urgent in the other partitions; the script counts its own."""
+    if change.handoff is None or change.handoff.state != "waiting":
+        return change
+    elsewhere = [other for other in store.places(place.tenant) if other is not place]
+    return replace(change, ahead=await queues.ahead(store, elsewhere, change.handoff.queue, change.handoff.score_ms))

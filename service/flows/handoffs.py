@@ -1,13 +1,47 @@
-"""What operators and waiting agents do with handoffs: every verb reads, thinks, and writes once."""
+"""Handoffs as everybody sees them, and the door to what can be done with them. Each move has its own file.
+
+Reading is here; `claims`, `moves`, `waiting` and `deadlines` hold the verbs, and are offered here under one name.
+"""
 
 from __future__ import annotations
 
+import base64
+import binascii
+import re
 from dataclasses import dataclass
 
 from rules.evaluate import Ruleset
-from rules.handoff import Action, Handoff, OutcomeWord, State
-from rules.packet import ContextPacket
+from rules.handoff import Handoff, State
+from service.errors import CursorInvalid
+from service.flows.claims import Claimed as Claimed
+from service.flows.claims import Claiming as Claiming
+from service.flows.claims import NothingWaiting as NothingWaiting
+from service.flows.claims import claim_next as claim_next
+from service.flows.claims import claim_one as claim_one
+from service.flows.claims import enrich as enrich
+from service.flows.deadlines import expire_due as expire_due
+from service.flows.deadlines import lapse_due as lapse_due
+from service.flows.deadlines import next_due_at_ms as next_due_at_ms
+from service.flows.moves import HOLD_MS_MAX as HOLD_MS_MAX
+from service.flows.moves import RESERVED_MS as RESERVED_MS
+from service.flows.moves import HandingBack as HandingBack
+from service.flows.moves import Lease as Lease
+from service.flows.moves import Resolving as Resolving
+from service.flows.moves import hand_back as hand_back
+from service.flows.moves import hold as hold
+from service.flows.moves import release as release
+from service.flows.moves import renew as renew
+from service.flows.moves import reply as reply
+from service.flows.moves import resolve as resolve
+from service.flows.moves import transfer as transfer
+from service.flows.waiting import wait as wait
+from service.store import handoffs
+from service.store import queues as store_queues
 from service.store.store import Store
+
+PAGE_MAX = 200  # of handoffs in one answer: 400 kB
+PAGE_READS_MAX = 10  # a filter by state may leave little of each read; the cursor goes on from there
+CURSOR = re.compile(r"(\d{1,16}) (hof_[0-9a-f]{1,4}_[0-9a-f]{16})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +54,10 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class QueueView:
-    """A queue as operators see it. `declared` is false when the active rule files no longer name it."""
+    """A queue as operators see it. `declared` is false when the active rule files no longer name it.
+
+    `oldest_opened_at_ms` is looked for among the twenty most urgent that wait, None when none does.
+    """
 
     name: str
     title: str | None
@@ -30,152 +67,57 @@ class QueueView:
     declared: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Claimed:
-    """A handoff that this operator now holds, what it is about, and the token that proves the hold."""
-
-    handoff: Handoff
-    packet: ContextPacket
-    token: str
-    lease_expires_at_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class NothingWaiting:
-    """Nothing in the queue that this operator may claim."""
-
-    queue: str
-
-
-@dataclass(frozen=True, slots=True)
-class Lease:
-    """What an operator shows to move a handoff. A retry with the same `request_id` is done once."""
-
-    handoff_id: str
-    token: str
-    request_id: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Resolving:
-    """What the operator decided; see rules.handoff.Resolution for the fields."""
-
-    action: Action
-    outcome: OutcomeWord
-    text: str | None = None
-    edited: dict[str, object] | None = None
-    root_cause: str | None = None
-    flags: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class HandingBack:
-    """What the agent gets back with the conversation; see rules.handoff.Resolution for the fields."""
-
-    facts: dict[str, object] | None = None
-    may_retry: bool | None = None
-    text: str | None = None
-    outcome: OutcomeWord | None = None
-
-
 async def get(store: Store, tenant: str, handoff_id: str) -> Handoff:
-    """Return a handoff, or raise HandoffUnknown."""
-    raise NotImplementedError
+    """Return a handoff, or the one that it has joined; raises HandoffUnknown."""
+    return await handoffs.get(store, tenant, handoff_id)
 
 
 async def list_open(
     store: Store, tenant: str, queue: str | None, state: State | None, cursor: str | None, limit: int
 ) -> Page:
-    """Return a page of open handoffs; raises CursorInvalid."""
-    raise NotImplementedError
+    """Return a page of open handoffs, of one queue or all, at most PAGE_MAX; raises CursorInvalid.
+
+    A page filtered by state may be short, or empty, and still have a cursor.
+    """
+    limit = max(1, min(limit, PAGE_MAX))
+    after = _cursor_in(cursor) if cursor else None
+    names = (queue,) if queue is not None else await store_queues.names(store, tenant)
+    page: list[Handoff] = []
+    for _ in range(PAGE_READS_MAX):
+        rows = await store_queues.open_after(store, tenant, names, after, limit)
+        found = await handoffs.many(store, [(place, handoff_id) for _, handoff_id, place in rows])
+        page += [handoff for handoff in found if state is None or handoff.state == state]
+        if len(page) > limit:
+            last = page[limit - 1]
+            return Page(tuple(page[:limit]), _cursor_out(last.score_ms, last.handoff_id))
+        if len(rows) < limit:
+            return Page(tuple(page), None)
+        after = rows[-1][:2]
+    return Page(tuple(page), _cursor_out(*after) if after else None)
 
 
 async def queues(store: Store, ruleset: Ruleset, tenant: str) -> list[QueueView]:
     """Return every declared queue, and every other that still holds a handoff."""
-    raise NotImplementedError
+    declared = ruleset.files.queues
+    views = []
+    for name in (*declared, *(n for n in await store_queues.names(store, tenant) if n not in declared)):
+        waiting, leased, oldest = await store_queues.counts(store, tenant, name)
+        if name in declared or waiting or leased:
+            title = declared[name].title if name in declared else None
+            views.append(QueueView(name, title, waiting, leased, oldest, name in declared))
+    return views
 
 
-async def claim_next(
-    store: Store,
-    ruleset: Ruleset,
-    tenant: str,
-    queue: str,
-    operator: str,
-    lease_ms: int,
-    now_ms: int,
-    *,
-    request_id: str | None = None,
-) -> Claimed | NothingWaiting:
-    """Give the most urgent waiting handoff of the queue to the operator; raises QueueUnknown."""
-    raise NotImplementedError
+def _cursor_out(score_ms: int, handoff_id: str) -> str:
+    return base64.urlsafe_b64encode(f"{score_ms} {handoff_id}".encode()).decode().rstrip("=")
 
 
-async def claim_one(
-    store: Store,
-    tenant: str,
-    handoff_id: str,
-    operator: str,
-    lease_ms: int,
-    now_ms: int,
-    *,
-    request_id: str | None = None,
-) -> Claimed:
-    """Give this handoff to the operator; raises AlreadyClaimed, MoveIllegal, HandoffUnknown."""
-    raise NotImplementedError
-
-
-async def renew(store: Store, tenant: str, lease: Lease, lease_ms: int, now_ms: int) -> Handoff:
-    """Extend the lease. All verbs from here on raise LeaseLost, MoveIllegal, HandoffUnknown."""
-    raise NotImplementedError
-
-
-async def hold(store: Store, tenant: str, lease: Lease, until_at_ms: int, reason: str | None, now_ms: int) -> Handoff:
-    """Keep the handoff without heartbeat until a moment, at most HOLD_MS_MAX away."""
-    raise NotImplementedError
-
-
-async def release(store: Store, tenant: str, lease: Lease, now_ms: int) -> Handoff:
-    """Put the handoff back where it waited."""
-    raise NotImplementedError
-
-
-async def transfer(
-    store: Store, ruleset: Ruleset, tenant: str, lease: Lease, queue: str | None, operator: str | None, now_ms: int
-) -> Handoff:
-    """Move it to another queue, to a named operator, or both; raises QueueUnknown."""
-    raise NotImplementedError
-
-
-async def reply(store: Store, tenant: str, lease: Lease, text: str, lease_ms: int, now_ms: int) -> Handoff:
-    """Say something to the customer through the waiting agent; renews the lease."""
-    raise NotImplementedError
-
-
-async def resolve(store: Store, tenant: str, lease: Lease, resolving: Resolving, now_ms: int) -> Handoff:
-    """End the handoff with an answer to the agent and an Outcome."""
-    raise NotImplementedError
-
-
-async def hand_back(store: Store, tenant: str, lease: Lease, back: HandingBack, now_ms: int) -> Handoff:
-    """End the handoff and give the conversation back to the agent."""
-    raise NotImplementedError
-
-
-async def wait(store: Store, tenant: str, handoff_id: str, timeout_ms: int, known_version: int | None) -> Handoff:
-    """Return the handoff as soon as its version is not `known_version`, at the latest after `timeout_ms`."""
-    raise NotImplementedError
-
-
-async def lapse_due(store: Store, tenant: str, partition: int, now_ms: int) -> int:
-    """Put handoffs whose lease has ended back to waiting; return how many. Safe to repeat, and to race."""
-    raise NotImplementedError
-
-
-async def expire_due(store: Store, tenant: str, partition: int, now_ms: int) -> int:
-    """Reroute or end handoffs that nobody took in time; return how many. Safe to repeat, and to race."""
-    raise NotImplementedError
-
-
-async def enrich(store: Store, tenant: str, handoff_id: str) -> bool:
-    """Build the packet ahead of a claim; return whether one was written."""
-    raise NotImplementedError
+def _cursor_in(cursor: str) -> tuple[int, str]:
+    try:
+        raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
+    except (binascii.Error, ValueError) as error:
+        raise CursorInvalid from error
+    found = CURSOR.fullmatch(raw)
+    if found is None:
+        raise CursorInvalid
+    return int(found[1]), found[2]

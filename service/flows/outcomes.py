@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
+from service.errors import HandoffUnknown, LimitReached
+from service.store import handoffs, outcomes
+from service.store.outcomes import OUTCOMES_MAX
 from service.store.store import Store
 
 OutcomeKind: TypeAlias = Literal["reopened", "csat", "complaint", "resolved_without_person"]
+OUTCOME_KINDS: tuple[OutcomeKind, ...] = get_args(OutcomeKind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,5 +37,36 @@ class Recorded:
 async def record(
     store: Store, tenant: str, report: OutcomeReport, actor: str, now_ms: int, *, request_id: str | None = None
 ) -> Recorded:
-    """Put a later fact on record, once a request; raises HandoffUnknown."""
-    raise NotImplementedError
+    """Put a later fact on record, once a request; raises HandoffUnknown and LimitReached.
+
+    A conversation that is not known any more is taken all the same: outcomes come weeks later.
+    """
+    conversation_id, handoff_id = report.conversation_id, report.handoff_id
+    if handoff_id is not None:
+        handoff = await handoffs.get(store, tenant, handoff_id)
+        if conversation_id not in (None, handoff.conversation_id):
+            raise HandoffUnknown
+        conversation_id = handoff.conversation_id
+    if conversation_id is None:
+        raise ValueError("an outcome names a conversation or a handoff")
+    outcome = {
+        "outcome_id": f"out_{secrets.token_hex(8)}",
+        "tenant": tenant,
+        "kind": report.kind,
+        "conversation_id": conversation_id,
+        "handoff_id": handoff_id,
+        "score": report.score,
+        "at_ms": now_ms if report.at_ms is None else report.at_ms,
+        "actor": actor,
+        "recorded_at_ms": now_ms,
+    }
+    request = f"outcome:{actor}:{request_id or secrets.token_hex(8)}"
+    recorded = await outcomes.record(store, store.place_of(tenant, conversation_id), outcome, request)
+    if recorded is None:
+        raise LimitReached("outcomes of one conversation", OUTCOMES_MAX, "send each fact once")
+    return Recorded(*recorded)
+
+
+async def of_conversation(store: Store, tenant: str, conversation_id: str) -> tuple[dict[str, object], ...]:
+    """Return what was recorded of a conversation, oldest first."""
+    return await outcomes.of_conversation(store, store.place_of(tenant, conversation_id), conversation_id)

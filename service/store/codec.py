@@ -170,6 +170,21 @@ def handoff_in(flat: list[bytes]) -> Handoff | None:
     )
 
 
+def handoff_of(fields: Json) -> Handoff:
+    """Return the handoff of a JSON object that `dumps` made of one."""
+    reroute = fields["reroute"]
+    return Handoff(
+        **{
+            **fields,
+            "on_timeout": OnTimeout(**fields["on_timeout"]),
+            "reasons": tuple(_reason_in(reason) for reason in fields["reasons"]),
+            "reroute": _reroute_in(dumps(reroute)) if reroute else None,
+            "replies": tuple(Reply(**reply) for reply in fields["replies"]),
+            "resolution": _resolution_in(dumps(fields["resolution"])) if fields["resolution"] else None,
+        }
+    )
+
+
 def _reason_in(reason: Json) -> Reason:
     reason["rule_ids"] = tuple(reason["rule_ids"])
     return Reason(**reason)

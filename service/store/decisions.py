@@ -37,9 +37,12 @@ class Moved:
 
 
 async def commit(
-    store: Store, place: Place, loaded: Loaded, change: Change, actor: str
+    store: Store, place: Place, loaded: Loaded, change: Change, actor: str, *, told: bool = False
 ) -> tuple[Decision, bool] | Moved:
-    """Write the change in one step, and return the Decision with its position, and whether it had stood before."""
+    """Write the change in one step, and return the Decision with its position, and whether it had stood before.
+
+    `told` is a decision that was answered while the store was away: it replaces one that nobody has been told.
+    """
     decision, handoff, turn = change.decision, change.handoff, change.turn
     before = change.before or handoff
     queue = handoff.queue if handoff else ""
@@ -76,6 +79,7 @@ async def commit(
         queue=queue,
         ahead=change.ahead,
         actor=actor,
+        told="told" if told else "",
         fields=fields,
     )
     if word == b"moved":

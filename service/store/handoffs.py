@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from typing import cast
 
-from rules.handoff import Handoff
+from rules.handoff import Handoff, State
 from rules.packet import ContextPacket
 from rules.packet import dumps as packet_dumps
 from rules.packet import loads as packet_loads
@@ -22,19 +23,19 @@ PACKET_KEPT_MS = 3_600_000  # a handoff that waits longer has its packet built w
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A claim as it was answered: `repeated` when the same request had been answered before."""
+    """A claim as it was answered; `handoff` is None where the same request had been answered before."""
 
     handoff_id: str
     token: str
     lease_expires_at_ms: int
-    repeated: bool
+    handoff: Handoff | None
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
     """Why a claim failed, as the handoff stood at that moment; `state` is None when there is none."""
 
-    state: str | None
+    state: State | None
     holder: str | None
     lease_expires_at_ms: int | None
     reserved_for: str | None
@@ -116,12 +117,12 @@ async def claim(store: Store, place: Place, handoff_ids: list[str], asked: Claim
         handoff = codec.handoff_in(rest[1])
         if handoff is None:
             raise HandoffUnknown
-        return Taken(handoff.handoff_id, rest[0].decode(), asked.lease_expires_at_ms, repeated=False)
+        return Taken(handoff.handoff_id, rest[0].decode(), asked.lease_expires_at_ms, handoff)
     if word == "repeated":
         return taken_before(rest[0])
     state, holder, lease, reserved_for, reserved_until, expires = rest
     return Refused(
-        codec.text(state),
+        cast(State | None, codec.text(state)),
         codec.text(holder),
         codec.number(lease),
         codec.text(reserved_for),
@@ -133,7 +134,7 @@ async def claim(store: Store, place: Place, handoff_ids: list[str], asked: Claim
 def taken_before(answer: bytes) -> Taken:
     """Return a claim from its stored answer: the token is the one issued then."""
     handoff_id, token, lease = answer.decode().split(" ")
-    return Taken(handoff_id, token, int(lease), repeated=True)
+    return Taken(handoff_id, token, int(lease), None)
 
 
 async def kept_packet(store: Store, place: Place, handoff: Handoff) -> ContextPacket | None:

@@ -101,7 +101,7 @@ class Place:
 
     @property
     def deliveries(self) -> str:
-        """HASH delivery_id -> one event owed to one webhook. Beside the outbox, so that a cluster keeps both together."""
+        """HASH delivery_id -> one event owed to one webhook. Beside the outbox: a cluster keeps both together."""
         return f"{self.tag}deliveries"
 
     @property

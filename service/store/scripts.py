@@ -76,6 +76,8 @@ class Scripts:
         return await self._again(self._library[name], values, durable=False)
 
     async def _again(self, script: Script, values: Mapping[str, Argument], durable: bool) -> list[Reply]:
+        if len(values) != len(script.keys) + len(script.arguments):
+            raise TypeError(f"{script.name}: given {sorted(set(values) - {*script.keys, *script.arguments})} too much")
         keys = _flat(script, script.keys, values)
         command = [script.sha, len(keys), *keys, *_flat(script, script.arguments, values)]
         try:

@@ -26,21 +26,24 @@
 -- ARGV[13] queue  name of the queue it is in from now on
 -- ARGV[14] ahead  how many more urgent ones wait in other partitions
 -- ARGV[15] actor
--- ARGV[16..] fields  of the handoff: name, value, name, value
+-- ARGV[16] told  `told` for an answer given while the store was away, else empty
+-- ARGV[17..] fields  of the handoff: name, value, name, value
 -- RETURN decided | moved | stored
 --   decided: the stored answer; moved: think again; stored: position, empty when nothing waits
 -- USES tell
 -- AGAIN safe: the second time it finds its own answer
 -- WHY A SCRIPT: the answer, the history it rests on and the handoff it promises must never be seen one without another.
 local stored = redis.call('GET', KEYS[4])
-if stored then return {'decided', stored} end
+-- An answer that was written, but lost on its way while the store went away, gives way to the one that was told.
+local untold = stored and ARGV[16] == 'told' and not string.find(stored, '"degraded":true', 1, true)
+if stored and not untold then return {'decided', stored} end
 local seen = redis.call('HMGET', KEYS[1], 'version', 'last_order', 'open_handoff')
 if (seen[1] or '0') ~= ARGV[1] then return {'moved'} end
 local event, handoff_id = ARGV[11], ARGV[12]
 if ARGV[2] ~= '' and redis.call('HGET', KEYS[5], 'version') ~= ARGV[2] then return {'moved'} end
 
 if event ~= '' then
-  redis.call('HSET', KEYS[5], unpack(ARGV, 16))
+  redis.call('HSET', KEYS[5], unpack(ARGV, 17))
   redis.call('HINCRBY', KEYS[5], 'version', 1)
   local of = redis.call('HMGET', KEYS[5], 'state', 'score_ms', 'expires_at_ms')
   redis.call('ZREM', KEYS[9], handoff_id)
@@ -61,15 +64,17 @@ end
 
 local last = tonumber(seen[2]) or -1
 local order = tonumber(ARGV[3]) or (last + 1)
-redis.call('ZADD', KEYS[2], order, ARGV[4])
-redis.call('ZREMRANGEBYRANK', KEYS[2], 0, -1 - tonumber(ARGV[8]))
-redis.call('PEXPIRE', KEYS[2], ARGV[10])
-redis.call('ZADD', KEYS[3], order, ARGV[5])
-redis.call('ZREMRANGEBYRANK', KEYS[3], 0, -1 - tonumber(ARGV[9]))
-redis.call('PEXPIRE', KEYS[3], ARGV[10])
+if not stored then
+  redis.call('ZADD', KEYS[2], order, ARGV[4])
+  redis.call('ZREMRANGEBYRANK', KEYS[2], 0, -1 - tonumber(ARGV[8]))
+  redis.call('PEXPIRE', KEYS[2], ARGV[10])
+  redis.call('ZADD', KEYS[3], order, ARGV[5])
+  redis.call('ZREMRANGEBYRANK', KEYS[3], 0, -1 - tonumber(ARGV[9]))
+  redis.call('PEXPIRE', KEYS[3], ARGV[10])
+  redis.call('HINCRBY', KEYS[1], 'turns_count', 1)
+end
 redis.call('HSET', KEYS[1], 'version', string.format('%d', tonumber(ARGV[1]) + 1),
   'last_order', string.format('%d', math.max(last, order)))
-redis.call('HINCRBY', KEYS[1], 'turns_count', 1)
 if ARGV[1] == '0' then redis.call('HSET', KEYS[1], 'started_at_ms', ARGV[7]) end
 if event == 'handoff.opened' then redis.call('HSET', KEYS[1], 'open_handoff', handoff_id) end
 -- While a person has the conversation the fence must stand, however long the customer is silent.

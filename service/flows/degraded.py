@@ -1,0 +1,173 @@
+"""What is answered while the store is away, and how it reaches the store afterwards.
+
+Nothing is known of the conversation then. Rules that look at the turn alone judge as always; where a turn speaks of
+something regulated and a rule on it would have needed the conversation, a person is asked for: it fails closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import orjson
+import structlog
+
+from rules.decision import Decision, FiredRule
+from rules.evaluate import Evaluation, Ruleset, is_live
+from rules.handoff import Handoff
+from rules.model import Aggregate, CallMatch, Compare, Condition, Not, Rule
+from rules.routing import join
+from rules.signals import SIGNALS
+from rules.turn import Conversation, ToolCall, Turn
+from service.errors import LimitReached
+from service.flows.spool import Spool
+from service.flows.thinking import Names, judge, think
+from service.store import codec, conversations, decisions, handoffs
+from service.store.conversations import Loaded
+from service.store.decisions import Change, Moved
+from service.store.keys import Place
+from service.store.store import Store
+
+DELIVER_TRIES_MAX = 8  # the conversation may be busy at that moment
+DRAIN_MAX = 500  # delivered in one call; the caller comes again
+# Signals that are read from the conversation are of this group, and these two compare with earlier turns.
+HISTORY_GROUP = "conversation"
+HISTORY_SIGNALS = frozenset({"message_repeats", "reply_repeats"})
+
+log = structlog.get_logger("handrail.spool")
+
+
+async def answer_alone(spool: Spool, ruleset: Ruleset, names: Names, turn: Turn, now_ms: int) -> tuple[Decision, bool]:
+    """Return the Decision that the rules make of the turn alone, kept in the spool, and whether it stood there before.
+
+    Raises StoreAway when the spool cannot keep it.
+    """
+    told = think_alone(ruleset, names, turn, now_ms)
+    body = spooled(told, names.tenant)
+    standing = await asyncio.to_thread(
+        spool.keep, told.decision.decision_id, body, must=told.decision.handoff_id is not None
+    )
+    return (told.decision, False) if standing == body else (told_in(standing), True)
+
+
+def think_alone(ruleset: Ruleset, names: Names, turn: Turn, now_ms: int) -> Change:
+    """Return what the turn would change, judged without its conversation."""
+    judged = judge(ruleset, turn, Conversation(turn.conversation_id), now_ms)
+    closed = _fails_closed(ruleset, turn, judged.evaluation)
+    if closed is not None and judged.verdict != "escalate":
+        fired = (FiredRule(closed.id, closed.why, "escalate", ()), *judged.fired)
+        judged = replace(judged, fired=fired, asking=closed, verdict="escalate")
+    return think(ruleset, names, turn, replace(judged, degraded=True), None, now_ms)
+
+
+def _fails_closed(ruleset: Ruleset, turn: Turn, evaluation: Evaluation) -> Rule | None:
+    """Return the first live rule on something regulated that cannot be judged now, if the turn speaks of any such."""
+    named = {hit.topic for hit in evaluation.evidence} | {topic.name for topic in turn.topics}
+    topics = ruleset.files.topics
+    if not any(topics[name].regulated for name in named if name in topics):
+        return None
+    for rule in ruleset.files.rules:
+        asks = rule.regulated and rule.then.queue is not None and rule.then.verdict != "continue"
+        if asks and is_live(rule, turn.conversation_id) and _needs_history(rule.when):
+            return replace(rule, then=replace(rule.then, verdict="escalate"))
+    return None
+
+
+def _needs_history(condition: Condition) -> bool:
+    """Return whether a condition looks at more than the turn."""
+    if isinstance(condition, Compare):
+        left = condition.left
+        if isinstance(left, Aggregate):
+            return True
+        return left in HISTORY_SIGNALS or (left in SIGNALS and SIGNALS[left].group == HISTORY_GROUP)
+    if isinstance(condition, Not):
+        return _needs_history(condition.part)
+    return not isinstance(condition, CallMatch) and any(_needs_history(part) for part in condition.parts)
+
+
+def told_in(body: bytes) -> Decision:
+    """Return the Decision of a spooled body."""
+    return codec.decision_in(b"\n" + orjson.dumps(orjson.loads(body)["decision"]))
+
+
+async def drain(store: Store, spool: Spool) -> int:
+    """Deliver what the spool holds, oldest first, and return how many were delivered. Safe to repeat, and to race.
+
+    Raises StoreAway when the store goes away again; what was not delivered stays.
+    """
+    delivered = 0
+    for path in (await asyncio.to_thread(spool.held))[:DRAIN_MAX]:
+        try:
+            told, tenant = unspooled(await asyncio.to_thread(path.read_bytes))
+        except FileNotFoundError:
+            continue  # another process has delivered it
+        except (ValueError, KeyError, TypeError):
+            log.error("spooled_decision_unreadable", decision_id=path.stem)
+            spool.set_aside(path)
+            continue
+        await _deliver(store, tenant, told)
+        # Only now: whoever asks in between is answered from the file.
+        path.unlink(missing_ok=True)
+        delivered += 1
+    return delivered
+
+
+async def _deliver(store: Store, tenant: str, told: Change) -> None:
+    """Write a told decision as if the store had been there, in whatever state the conversation is now."""
+    place = store.place_of(tenant, told.turn.conversation_id)
+    await store.know(tenant)
+    for _ in range(DELIVER_TRIES_MAX):
+        # The conversation as it is: a decision that was written, but whose answer got lost, gives way to the told one.
+        loaded = await conversations.load(store, place, told.turn.conversation_id, "")
+        if isinstance(loaded, Decision):
+            return
+        fitted = await _fitted(store, place, loaded, told)
+        if not isinstance(await decisions.commit(store, place, loaded, fitted, "handrail", told=True), Moved):
+            return
+    raise LimitReached("tries to deliver a spooled decision", DELIVER_TRIES_MAX, "it is tried again with the next ones")
+
+
+async def _fitted(store: Store, place: Place, loaded: Loaded, told: Change) -> Change:
+    """Return the change as the conversation's present handoff lets it be."""
+    asked = told.handoff
+    if asked is None:
+        return told
+    current = await handoffs.find(store, place, loaded.open_handoff_id) if loaded.open_handoff_id else None
+    if current is None:
+        return told
+    if current.handoff_id != asked.handoff_id:
+        # Its id was told already, and must lead somewhere.
+        await handoffs.point(store, place, asked.handoff_id, current.handoff_id)
+    return replace(told, before=current, handoff=join(current, asked), event="handoff.joined")
+
+
+def spooled(told: Change, tenant: str) -> bytes:
+    """Return a change as it is kept on disk."""
+    turn = told.turn
+    return codec.dumps(
+        {
+            "tenant": tenant,
+            "turn": {
+                "conversation_id": turn.conversation_id,
+                "turn_id": turn.turn_id,
+                "turn_index": turn.turn_index,
+                "message": turn.message,
+                "reply": turn.reply,
+                "tool_calls": turn.tool_calls,
+            },
+            "decision": told.decision,
+            "record": orjson.loads(codec.record_out(told.record)),
+            "handoff": told.handoff,
+        }
+    )
+
+
+def unspooled(body: bytes) -> tuple[Change, str]:
+    """Return a change from disk, and its tenant; raises ValueError, KeyError or TypeError on what is none."""
+    kept = orjson.loads(body)
+    calls = tuple(ToolCall(**call) for call in kept["turn"].pop("tool_calls"))
+    turn = Turn(**kept["turn"], tool_calls=calls)
+    (record,) = codec.records_in([orjson.dumps(kept["record"])])
+    handoff: Handoff | None = codec.handoff_of(kept["handoff"]) if kept["handoff"] else None
+    change_kept = Change(turn, told_in(body), record, None, handoff, "handoff.opened" if handoff else None)
+    return change_kept, kept["tenant"]

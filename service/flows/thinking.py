@@ -1,0 +1,111 @@
+"""From a turn and all that is known to the one change it makes. Values in, value out: nothing is read or written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from rules import explain
+from rules.decision import Decision, FiredRule
+from rules.evaluate import Evaluation, Ruleset, evaluate
+from rules.handoff import Handoff, Reason
+from rules.history import before
+from rules.model import STOPPING, Rule, Verdict, Words
+from rules.routing import join, open_handoff
+from rules.say import words
+from rules.turn import Conversation, Turn
+from service.store.decisions import Change, Event
+
+# What the agent says where neither the rule nor its queue has words: a stopped agent must never fall silent.
+SAY_DEFAULT: Mapping[Verdict, Words] = {
+    "hold": {
+        "en": "One moment, please: a colleague is looking at this.",
+        "de": "Einen Moment bitte: Eine Kollegin oder ein Kollege sieht sich das an.",
+        "es": "Un momento, por favor: un compañero lo está revisando.",
+        "fr": "Un instant, s'il vous plaît : un collègue regarde cela.",
+    },
+    "escalate": {
+        "en": "Let me bring in a colleague who can help you.",
+        "de": "Ich hole eine Kollegin oder einen Kollegen dazu.",
+        "es": "Voy a pasarle con un compañero que puede ayudarle.",
+        "fr": "Je fais venir un collègue qui pourra vous aider.",
+    },
+    "held_by_human": {
+        "en": "A colleague is taking care of this and will answer you here.",
+        "de": "Eine Kollegin oder ein Kollege kümmert sich darum und antwortet Ihnen hier.",
+        "es": "Un compañero se está ocupando y le responderá aquí.",
+        "fr": "Un collègue s'en occupe et vous répondra ici.",
+    },
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """The ids that a turn's change needs; `handoff_id` is used only when one is opened."""
+
+    tenant: str
+    decision_id: str
+    handoff_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What the rules say of a turn: `asking` is the rule that wants a person, None for none."""
+
+    evaluation: Evaluation
+    fired: tuple[FiredRule, ...]
+    asking: Rule | None
+    verdict: Verdict
+    degraded: bool = False
+
+
+def judge(ruleset: Ruleset, turn: Turn, conversation: Conversation, now_ms: int) -> Judged:
+    """Return what the rules say, given what came before the turn."""
+    evaluation = evaluate(ruleset, turn, before(conversation, turn.turn_index), now_ms)
+    fired = explain.fired(ruleset, evaluation) if evaluation.rules or evaluation.shadow else ()
+    top = evaluation.top
+    asking = top if top is not None and top.then.verdict != "continue" else None
+    return Judged(evaluation, fired, asking, evaluation.verdict)
+
+
+def think(ruleset: Ruleset, names: Names, turn: Turn, judged: Judged, handoff: Handoff | None, now_ms: int) -> Change:
+    """Return what the turn changes, given the open handoff of its conversation."""
+    fenced = handoff is not None and handoff.kind == "escalate"
+    verdict: Verdict = "held_by_human" if fenced else judged.verdict
+    after: Handoff | None = handoff if fenced else None
+    event: Event | None = None
+    if judged.asking is not None:
+        reason = _reason(names, turn, judged, judged.asking, now_ms)
+        after = open_handoff(names.handoff_id, names.tenant, turn, reason, judged.asking, ruleset.files.queues)
+        event = "handoff.opened"
+        if handoff is not None:
+            after, event = join(handoff, after), "handoff.joined"
+    decision = Decision(
+        decision_id=names.decision_id,
+        conversation_id=turn.conversation_id,
+        turn_id=turn.turn_id,
+        verdict=verdict,
+        rules=judged.fired,
+        say=_say(ruleset, verdict, None if fenced else judged.asking or judged.evaluation.top, after, turn.locale),
+        ruleset=ruleset.hash,
+        degraded=judged.degraded,
+        decided_at_ms=now_ms,
+        handoff_id=after.handoff_id if after else None,
+        queue=after.queue if after else None,
+        expires_at_ms=after.expires_at_ms if after else None,
+        on_timeout=after.on_timeout if after else None,
+    )
+    return Change(turn, decision, judged.evaluation.record, handoff, after, event)
+
+
+def _reason(names: Names, turn: Turn, judged: Judged, asking: Rule, now_ms: int) -> Reason:
+    asked = tuple(rule.id for rule in judged.evaluation.rules if rule.then.verdict != "continue") or (asking.id,)
+    return Reason(names.decision_id, turn.turn_id, asking.then.verdict, asked, now_ms)
+
+
+def _say(
+    ruleset: Ruleset, verdict: Verdict, rule: Rule | None, handoff: Handoff | None, locale: str | None
+) -> str | None:
+    queue = ruleset.files.queues.get(handoff.queue) if handoff else None
+    own = words(rule.then.say if rule else {}, queue.say if queue else {}, locale=locale)
+    return own or (words(SAY_DEFAULT[verdict], locale=locale) if verdict in STOPPING else None)
