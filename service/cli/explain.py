@@ -232,14 +232,10 @@ def _print(ruleset: Ruleset, found: Evaluation, fired: tuple[FiredRule, ...], ne
         for lack in miss.lacks:
             say(f"  {lack.sentence}")
     say()
-    known = [
-        (n, value_text(v, unit_of(n)))
-        for n, v in sorted(found.values.items())
-        if v is not None and not n.startswith("_")
-    ]
+    told = {name: found.values[name] for name in sorted(found.values) if not name.startswith("_")}
+    known = [(name, value_text(value, unit_of(name))) for name, value in told.items() if value is not None]
     say_table("what is known", ("signal", "value"), known)
-    unknown = sorted(name for name, value in found.values.items() if value is None and not name.startswith("_"))
-    say("unknown: " + ", ".join(unknown))
+    say("unknown: " + ", ".join(name for name, value in told.items() if value is None))
 
 
 def _say(ruleset: Ruleset, found: Evaluation) -> str | None:
