@@ -19,7 +19,7 @@ from service.api.handoff_answers import ClaimedAnswer, HandoffAnswer, claimed_an
 from service.api.routes import Call, HandoffId, QueueName, answered, called, problems_documented
 from service.clock import now_ms
 from service.flows import handoffs
-from service.flows.handoffs import Claimed, HandingBack, NothingWaiting, Resolving
+from service.flows.handoffs import Claimed, Claiming, HandingBack, NothingWaiting, Resolving
 
 router = APIRouter(tags=["operators"])
 
@@ -53,10 +53,8 @@ async def claim_next(queue: QueueName, call: Working, body: ClaimBody | None = N
             running.ruleset,
             caller.tenant,
             queue,
-            caller.name,
-            running.settings.lease_ms,
+            Claiming(caller.name, running.settings.lease_ms, call.request_id),
             now_ms(),
-            request_id=call.request_id,
         ),
     )
     return Response(status_code=204) if isinstance(claimed, NothingWaiting) else answered(claimed_answer(claimed))
@@ -79,10 +77,8 @@ async def claim_one(handoff_id: HandoffId, call: Working, body: ClaimBody | None
             running.store,
             caller.tenant,
             handoff_id,
-            caller.name,
-            running.settings.lease_ms,
+            Claiming(caller.name, running.settings.lease_ms, call.request_id),
             now_ms(),
-            request_id=call.request_id,
         ),
     )
     return answered(claimed_answer(claimed))

@@ -12,7 +12,8 @@ from rules.evaluate import Ruleset
 from service import rule_files
 from service.api.running import Running
 from service.errors import Refusal, StoreAway
-from service.flows import spool
+from service.flows import degraded
+from service.flows.spool import Spool
 from service.logs import failure
 from service.rule_files import RulesUnreadable
 
@@ -64,12 +65,12 @@ def settle() -> None:
     gc.freeze()
 
 
-async def drain_spool(running: Running, kept: spool.Spool) -> None:
+async def drain_spool(running: Running, kept: Spool) -> None:
     """Deliver what was decided while the store was away, as soon as it is back. Never returns."""
     while True:
         await asyncio.sleep(SPOOL_DRAINED_EVERY_MS / 1000)
         try:
-            delivered = await spool.drain(running.store, kept)
+            delivered = await degraded.drain(running.store, kept)
         except StoreAway:
             continue
         if delivered:

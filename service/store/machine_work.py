@@ -25,9 +25,8 @@ async def tenants(store: Store) -> tuple[str, ...]:
 async def work_due(store: Store, tenant: str, partition: int, now_ms: int) -> WorkDue:
     """Return what is due in one partition."""
     place = keys.place(tenant, partition)
-    _, *counts = await store.scripts.run(
+    _, *counts = await store.scripts.read(
         "work_due",
-        durable=False,
         leases=place.leases,
         deadlines=place.deadlines,
         outbox=place.outbox,
