@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, NoReturn
+from typing import Any
 
 import orjson
 
@@ -20,7 +20,7 @@ def parse(raw: bytes) -> object:
     try:
         value = orjson.loads(raw)
     except orjson.JSONDecodeError as broken:
-        _not_json(broken)
+        raise Refused("body_not_json", _why(raw, broken)) from None
     # Every key and every text is written between two quotes. Fewer of them in the value than in the bytes means that
     # an escaped quote was there, or that a key came twice and one was dropped; only then is it worth finding out.
     if isinstance(value, (dict, list)) and _quotes(value, DEPTH_MAX, [VALUES_MAX]) != raw.count(b'"'):
@@ -28,9 +28,14 @@ def parse(raw: bytes) -> object:
     return value
 
 
-def _not_json(broken: json.JSONDecodeError) -> NoReturn:
-    place = f"line {broken.lineno}, column {broken.colno}" if broken.doc else "its very start"
-    raise Refused("body_not_json", f"reading stopped at {place}") from None
+def _why(raw: bytes, broken: json.JSONDecodeError) -> str:
+    if not raw:
+        return "the body is empty"
+    try:
+        raw.decode()
+    except UnicodeDecodeError as wrong:
+        return f"byte {wrong.start + 1} is not UTF-8"
+    return f"reading stopped at line {broken.lineno}, column {broken.colno}"
 
 
 def _quotes(value: dict[str, Any] | list[Any], depth_left: int, values_left: list[int]) -> int:
