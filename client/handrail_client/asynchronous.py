@@ -118,8 +118,8 @@ class AsyncHandrail:
         """Keep the lease for its full length from now."""
         return await self._run(self._move(handoff_id, "renew", token))
 
-    async def hold(self, handoff_id: str, token: str, *, reason: str, until_at_ms: int | None = None) -> Handoff:
-        """Keep the handoff without heartbeat until a moment (Unix ms), saying why."""
+    async def hold(self, handoff_id: str, token: str, *, until_at_ms: int, reason: str | None = None) -> Handoff:
+        """Keep the handoff without heartbeat until a moment (Unix ms), at most a day away."""
         return await self._run(self._move(handoff_id, "hold", token, reason=reason, until_at_ms=until_at_ms))
 
     async def release(self, handoff_id: str, token: str) -> Handoff:
