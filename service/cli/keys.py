@@ -15,8 +15,8 @@ from service.cli.opened_store import opened_store
 from service.cli.output import JsonFlag, note, refuse, say, say_json, say_table
 from service.clock import now_ms
 from service.flows import keys as flow
+from service.flows.access import Store
 from service.flows.keys import ROLES, ApiKey, Role
-from service.store.store import Store
 
 T = TypeVar("T")
 

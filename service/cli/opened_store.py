@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from service.flows.access import Store, open_store
 from service.settings import Settings
 from service.store.embedded import start_or_attach
-from service.store.store import Store, open_store
 
 
 @asynccontextmanager
