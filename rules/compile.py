@@ -46,7 +46,7 @@ def compile_files(texts: Mapping[str, str]) -> tuple[RuleFiles | None, tuple[Pro
     if not texts:
         return None, (Problem("R117", Span("rules", 1, 1, 2), "there is no rule file", ""),)
     sources = [read_source(name, texts[name]) for name in sorted(texts)]
-    names = Names(torn=any(source.torn for source in sources))
+    names = Names(torn=tuple(source.text for source in sources if source.torn))
     read = [(source, _file_keys(source)) for source in sources]
     timezone = _timezone(read)
     for key, declare in _DECLARING:

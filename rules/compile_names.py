@@ -37,9 +37,9 @@ class Threshold:
 
 @dataclass(slots=True)
 class Names:
-    """Everything declared in all files. `torn` is true when a file could not be read, so names may be missing."""
+    """Everything declared in all files. `torn` holds the texts of the files that could not be read in full."""
 
-    torn: bool = False
+    torn: tuple[str, ...] = ()
     thresholds: dict[str, Threshold] = field(default_factory=dict)
     topics: dict[str, Topic] = field(default_factory=dict)
     queues: dict[str, Queue] = field(default_factory=dict)
@@ -74,7 +74,9 @@ class Names:
     def refuse_unknown(
         self, kind: NameKind, name: str, known: Iterable[str], source: Source, node: Node, *place: int
     ) -> None:
-        """Note that nobody declares the name; say nothing when the file that does may be the one that is torn."""
+        """Note that nobody declares the name; say nothing when a torn file seems to."""
+        if any(f"{name}:" in text for text in self.torn):
+            return
         near = did_you_mean(source, name, known)
         if near is None and self.torn:
             return

@@ -15,8 +15,14 @@ DEPTH_MAX = 64
 
 # A list inside a comparison, `channel in [chat, voice]`: its brackets and commas would end a YAML flow list around it.
 _LIST_OPERAND = re.compile(r"""(?:\b(?:in|has|lacks) +|[=<>] *)\[(?:[^\[\]{}\n"'#]|"[^"\n]*"|'[^'\n]*')*\]""")
-_QUOTED_OR_MARK = re.compile(r""""[^"\n]*"|'[^'\n]*'|[\[\],]""")
+# Where a quoted YAML text may begin in a line.
+_QUOTE_OPENS = re.compile(r"""(?:^|[\[{,:?-])[ ]*(["'])""", re.MULTILINE)
+# How far before a list the quote around it is looked for; longer lines are not written by people.
+QUOTE_SOUGHT_MAX = 2_000
+# What means something to YAML and may stand in such a list, and what stands in for it while YAML is read.
+_MARKS = "[]{},#:"
 _PRIVATE_USE = range(0xE000, 0xF8FF)
+_FIRST_FREE = [chr(code) for code in _PRIVATE_USE[: len(_MARKS)]]
 
 
 class TextNode(NamedTuple):
@@ -108,26 +114,34 @@ def read_nodes(text: str) -> Tree:
     return Tree(builder.root, tuple(builder.findings))
 
 
-def _mask_lists(text: str) -> tuple[str, dict[int, str] | None]:
+def _mask_lists(text: str) -> tuple[str, dict[int, int] | None]:
     """Return the text with the marks of lists inside comparisons replaced, and the table that brings them back.
 
     One character for one, so every place stays right; every text of the tree is translated back, so a replacement
-    that was not needed (in a comment, in a quoted text) does no harm.
+    that was not needed, in a comment say, does no harm.
     """
     if not _LIST_OPERAND.search(text):
         return text, None
-    free = [chr(code) for code in _PRIVATE_USE if chr(code) not in text][:3] if not text.isascii() else _FIRST_FREE
-    if len(free) < 3:
+    free = _FIRST_FREE
+    if not text.isascii():
+        free = [chr(code) for code in _PRIVATE_USE if chr(code) not in text][: len(_MARKS)]
+    if len(free) < len(_MARKS):
         return text, None
-    masks = dict(zip("[,]", free, strict=True))
-
-    def mask(operand: re.Match[str]) -> str:
-        return _QUOTED_OR_MARK.sub(lambda mark: masks.get(mark[0], mark[0]), operand[0])
-
-    return _LIST_OPERAND.sub(mask, text), {ord(masked): mark for mark, masked in masks.items()}
+    masks = str.maketrans(_MARKS, "".join(free))
+    masked = _LIST_OPERAND.sub(lambda found: found[0] if _is_quoted(found) else found[0].translate(masks), text)
+    return masked, str.maketrans("".join(free), _MARKS)
 
 
-_FIRST_FREE = [chr(code) for code in _PRIVATE_USE[:3]]
+def _is_quoted(found: re.Match[str]) -> bool:
+    """Return whether what was found stands inside a quoted YAML text that begins in the same line."""
+    nearest = max(0, found.start() - QUOTE_SOUGHT_MAX)
+    text, at = found.string, max(nearest, found.string.rfind("\n", nearest, found.start()) + 1)
+    while (opened := _QUOTE_OPENS.search(text, at, found.start())) is not None:
+        closed = text.find(opened[1], opened.end())
+        if closed < 0 or closed > found.start():
+            return True
+        at = closed + 1
+    return False
 
 
 # The stubs call every mark of an event optional; the events of a parsed text always carry theirs.
@@ -137,7 +151,7 @@ _Event: TypeAlias = Any
 class _Builder:
     """Takes the events of one document in order and hangs nodes into each other."""
 
-    def __init__(self, text: str, unmask: dict[int, str] | None) -> None:
+    def __init__(self, text: str, unmask: dict[int, int] | None) -> None:
         self.text = text
         self.root: Node | None = None
         self.findings: list[Finding] = []

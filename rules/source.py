@@ -17,6 +17,8 @@ FILE_CHARACTERS_MAX = 4_000_000
 SYNTAX_PROBLEMS_MAX = 20
 # How far above a broken line the item around it is looked for; a file without items is given up.
 ITEM_LINES_MAX = 5_000
+# How far before a broken place the bracket that was never closed is looked for.
+BRACKET_SOUGHT_MAX = 20_000
 
 # What libyaml cannot read; U+FFFD, which stands where bytes were lost already; and the three that end a line for YAML
 # but not for an editor, so every place after them would be wrong.
@@ -199,16 +201,29 @@ def _refuse_syntax(source: Source, error: yaml.MarkedYAMLError) -> int:
         tab = source.line_text(line).index("\t")
         source.refuse_at("R112", Span(source.file, line, tab + 1, tab + 2), "a tab in the indentation")
         return index
-    # A quote or a bracket that was never closed is found at the end of the file; where it opens is what helps.
-    if opened is not None and ("quoted scalar" in str(error.context) or "flow" in str(error.context)):
-        from_index = min(opened.index, len(source.text))
-        if "quoted scalar" in str(error.context) or source.place(from_index)[0] != line:
-            index = from_index
-    else:
-        from_index = index
+    # A quote or a bracket that was never closed is found far below; where it opens is what helps.
+    context = str(error.context)
+    if opened is not None and "quoted scalar" in context:
+        index = min(opened.index, len(source.text))
+    elif "flow" in context:
+        bracket = _open_bracket(source.text, index)
+        index = bracket if bracket is not None and source.place(bracket)[0] != line else index
     hint = next((hint for said, hint in _SYNTAX_HINTS if said in problem), None)
     source.refuse_offset("R110", index, f"not YAML: {problem}", hint)
-    return from_index
+    return index
+
+
+def _open_bracket(text: str, offset: int) -> int | None:
+    """Return the offset of the last bracket before `offset` that was not closed; brackets in quotes count too."""
+    closed = 0
+    for at in range(offset - 1, max(-1, offset - BRACKET_SOUGHT_MAX), -1):
+        if text[at] in "]}":
+            closed += 1
+        elif text[at] in "[{":
+            if closed == 0:
+                return at
+            closed -= 1
+    return None
 
 
 def _without_item(source: Source, text: str, offset: int) -> str | None:
