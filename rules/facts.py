@@ -5,13 +5,14 @@ Nothing here knows of rules or verdicts.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import TypeAlias
+from collections.abc import Callable, Mapping
+from itertools import compress, takewhile
+from typing import TypeAlias, TypeGuard
 
 from rules.clauses import ANY_CALL, Calls, Every, Node, OneOf, Some
-from rules.comparisons import Key, aggregate_key, kind_of, tester
+from rules.comparisons import NUMBER_MAX, Key, aggregate_key, kind_of, tester
 from rules.history import TURNS_READ_MAX
-from rules.model import Aggregate, Compare
+from rules.model import Aggregate, Compare, Window
 from rules.signals import call_values
 from rules.turn import Conversation, Turn, Value
 
@@ -25,7 +26,7 @@ _NO_CALLS: frozenset[str] = frozenset()
 class Facts:
     """The values of one turn, what is remembered before it, and the answers already worked out for it."""
 
-    __slots__ = ("_calls", "answers", "now_ms", "numbers", "past", "turn", "values")
+    __slots__ = ("_calls", "_columns", "_spans", "answers", "now_ms", "numbers", "past", "turn", "values")
 
     def __init__(self, values: Mapping[str, Value], turn: Turn, conversation: Conversation, now_ms: int) -> None:
         self.values = values
@@ -34,6 +35,8 @@ class Facts:
         self.now_ms = now_ms
         self.numbers: dict[int, Number] = {}
         self.answers: dict[int, bool] = {}
+        self._columns: dict[str, list[Value]] = {}
+        self._spans: dict[int, list[bool]] = {}
         self._calls: tuple[dict[str, Value], ...] | None = None
 
     @property
@@ -49,15 +52,27 @@ class Facts:
             self._calls = tuple(map(call_values, self.turn.tool_calls))
         return self._calls
 
-    def backwards(self, signal: str, turns: int | None, span_ms: int | None) -> Iterator[Value]:
-        """Yield a signal's value on this turn, then on the turns before it, as far back as the window reaches."""
-        yield self.values.get(signal)
-        past = self.past
-        if turns is not None:
-            past = past[len(past) - min(len(past), turns - 1) :]
-        for record in reversed(past):
-            if span_ms is None or self.now_ms - record.at_ms <= span_ms:
-                yield record.values.get(signal)
+    def column(self, signal: str, window: Window) -> list[Value]:
+        """Return a signal's values on this turn and those before it, the latest first, as far as the window reaches."""
+        values = self._columns.get(signal)
+        if values is None:
+            values = [record.values.get(signal) for record in reversed(self.past)]
+            values.insert(0, self.values.get(signal))
+            self._columns[signal] = values
+        if window.turns is not None:
+            values = values[: window.turns]
+        if window.span_ms is not None:
+            values = list(compress(values, self._inside(window.span_ms)))
+        return values
+
+    def _inside(self, span_ms: int) -> list[bool]:
+        """Return for this turn and each one before it whether it lies in the span: records may stand out of order."""
+        inside = self._spans.get(span_ms)
+        if inside is None:
+            since_ms = self.now_ms - span_ms
+            inside = [True, *[record.at_ms >= since_ms for record in reversed(self.past)]]
+            self._spans[span_ms] = inside
+        return inside
 
 
 class Probes:
@@ -149,45 +164,37 @@ def _measured_once(measure: Measure, number: int) -> Measure:
 
 
 def _measure(aggregate: Aggregate) -> Measure:
-    turns, span_ms = aggregate.window.turns, aggregate.window.span_ms
+    window = aggregate.window
     if isinstance(aggregate.of, Compare):
         left = aggregate.of.left
         if isinstance(left, Aggregate):
             raise ValueError("an aggregate counts comparisons of a signal, not of another aggregate")
         signal, met = left, tester(aggregate.of)
         if aggregate.function == "count":
-            return lambda facts: sum(map(met, facts.backwards(signal, turns, span_ms)))
-        return lambda facts: _streak(met, facts.backwards(signal, turns, span_ms))
+            return lambda facts: sum(map(met, facts.column(signal, window)))
+        # The first turn, going back, on which the comparison does not hold ends the streak.
+        return lambda facts: sum(1 for _ in takewhile(met, facts.column(signal, window)))
     name, summary = aggregate.of, _SUMMARIES[aggregate.function]
-    return lambda facts: summary(_known_numbers(facts.backwards(name, turns, span_ms)))
+    return lambda facts: summary([value for value in facts.column(name, window) if _is_number(value)])
 
 
-def _streak(met: Callable[[Value], bool], backwards: Iterator[Value]) -> int:
-    length = 0
-    for value in backwards:
-        if not met(value):
-            break
-        length += 1
-    return length
+def _is_number(value: Value) -> TypeGuard[float]:
+    # Most values are floats within bounds; the rest is asked with care.
+    return (type(value) is float and -NUMBER_MAX <= value <= NUMBER_MAX) or kind_of(value) == "number"
 
 
-def _known_numbers(backwards: Iterator[Value]) -> list[float | int]:
-    return [value for value in backwards if kind_of(value) == "number"]  # type: ignore[misc]
-
-
-def _average(latest_first: list[float | int]) -> Number:
+def _average(latest_first: list[float]) -> Number:
     if not latest_first:
         return None
-    # The oldest first, as a person would add them: the order decides the last bit of a sum of floats.
-    total = sum(reversed(latest_first))
     try:
-        average = total / len(latest_first)
+        # The oldest first, as a person would add them: the order decides the last bit of a sum of floats.
+        average = sum(reversed(latest_first)) / len(latest_first)
     except OverflowError:
         return None
-    return average if kind_of(average) == "number" else None
+    return average if _is_number(average) else None
 
 
-_SUMMARIES: dict[str, Callable[[list[float | int]], Number]] = {
+_SUMMARIES: dict[str, Callable[[list[float]], Number]] = {
     "min": lambda latest_first: min(latest_first, default=None),
     "max": lambda latest_first: max(latest_first, default=None),
     "avg": _average,
