@@ -65,7 +65,8 @@ async def commit(
         queues=place.queues,
         outbox=place.outbox,
         version=loaded.version,
-        handoff_version=change.before.version if change.before else "",
+        # A turn that only meets the handoff does not mind what happens to it; one that joins it must know it whole.
+        handoff_version=change.before.version if change.before and change.event else "",
         order="" if turn.turn_index is None else turn.turn_index,
         record=codec.record_out(change.record),
         said=codec.said_out(turn, decision),
