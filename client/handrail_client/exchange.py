@@ -25,6 +25,7 @@ OnUnreachable: TypeAlias = Literal["continue", "stop", "raise"]
 TRIES_MAX = 5  # with pauses that double this outlasts a restart; more would only add load to a service in trouble
 PAUSE_MS = 50  # the first pause is at most this long: a lost connection is usually there again at once
 PAUSE_MS_MAX = 2_000
+TRY_MS_MIN = 25  # with less time left a try would only replace the real reason with a time-out
 POLL_MS = 25_000  # one long poll; below the 30 to 60 s after which proxies cut idle connections
 POLL_GRACE_MS = 2_000  # the service may answer a long poll this much after its time
 POLL_PAUSE_MS = 500  # where a poll came back at once with nothing new, so that waiting never becomes a busy loop
@@ -92,7 +93,7 @@ def carry_through(call: Call[T], budget: Budget) -> Steps[tuple[T, int]]:
                 because = _refusal(came, tries)
                 asked_ms = retry_after_ms(came.headers.get("retry-after"), datetime.now(UTC))
         pause_ms = max(asked_ms, pause_before(tries, budget.chance()))
-        if tries >= budget.tries_max or budget.clock() + pause_ms / 1000 >= ends_at:
+        if tries >= budget.tries_max or budget.clock() + (pause_ms + TRY_MS_MIN) / 1000 >= ends_at:
             raise HandrailUnreachable(because, tries)
         yield Pause(pause_ms)
 

@@ -160,7 +160,7 @@ def test_new_fields_and_new_words_of_a_newer_service_are_kept(kind: Kind) -> Non
 )
 def test_after_a_fault_the_same_turn_is_asked_again_and_answered(kind: Kind, fault: Act) -> None:
     with Server([fault, decides()]) as server:
-        options = {"try_ms": 300, "budget_ms": 5_000, "on_unreachable": "raise"}
+        options = {"try_ms": 1_000, "budget_ms": 20_000, "on_unreachable": "raise"}
         decision = run(kind, server.url, "should_escalate", conversation_id="c1", message="hi", options=options)
     first, second = (request.json for request in server.requests)
     assert first == second
@@ -172,7 +172,7 @@ def test_after_a_fault_the_same_turn_is_asked_again_and_answered(kind: Kind, fau
 def test_the_declared_answer_is_given_when_the_service_stays_away(
     kind: Kind, declared: str, stop: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    options: dict[str, Any] = {"on_unreachable": declared, "unreachable_say": "One moment.", "budget_ms": 300}
+    options: dict[str, Any] = {"on_unreachable": declared, "unreachable_say": "One moment.", "budget_ms": 20_000}
     with Server([UNREACHABLE]) as server, caplog.at_level(logging.WARNING, "handrail_client"):
         decision = run(kind, server.url, "should_escalate", conversation_id="c1", message="s3cret", options=options)
     assert (decision.must_stop, decision.reachable, decision.degraded) == (stop, False, True)
@@ -180,7 +180,7 @@ def test_the_declared_answer_is_given_when_the_service_stays_away(
     assert decision.say == ("One moment." if stop else None)
     assert decision.because == "the service answered 503 (store_away)"
     assert decision.turn_id == server.requests[0].json["turn_id"]
-    assert decision.tries == len(server.requests) > 1
+    assert decision.tries == len(server.requests) == 5
     assert [record.getMessage() for record in caplog.records] == [
         f"handrail is unreachable after {decision.tries} tries (the service answered 503 (store_away)): "
         f"answering `{declared}`"
@@ -203,7 +203,7 @@ def test_the_budget_is_for_all_tries_and_pauses_together(kind: Kind, fault: Act)
         decision = run(kind, server.url, "should_escalate", conversation_id="c1", message="hi", budget_ms=700)
         took_ms = (time.monotonic() - started) * 1000
     assert (decision.reachable, decision.because) == (False, "time-out")
-    assert took_ms < 1_500  # far from the try's own second after the budget, with room for a busy machine
+    assert took_ms < 3_000  # five tries without a budget would take five seconds
 
 
 def test_no_pause_is_begun_that_the_budget_cannot_pay(kind: Kind) -> None:
