@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 from rules.errors import RuleFileInvalid
 from service.cli.check import check
 from service.cli.conversation_files import ConversationsUnreadable
+from service.cli.demo import demo
 from service.cli.explain import explain
 from service.cli.keys import keys
 from service.cli.output import note, refuse
@@ -68,4 +69,5 @@ app = typer.Typer(
 app.command("check")(check)
 app.command("explain")(explain)
 app.command("replay")(replay)
+app.command("demo")(demo)
 app.add_typer(keys, name="keys")

@@ -22,7 +22,7 @@ from rules.model import STOPPING, VERDICTS, Verdict
 from rules.replay import Played, Step
 from rules.transcripts import Recorded
 from rules.turn import Turn
-from service.cli.output import refuse
+from service.cli.output import first_of, refuse
 
 CONCURRENCY_MAX = 256  # conversations at a time; beyond it the client's own pool is what one measures
 BUDGET_MS = 30_000  # of one turn, retries included
@@ -65,9 +65,9 @@ async def play_over_http(
                 for _ in range(min(concurrency, len(recorded))):
                     senders.create_task(send_some())
         except* HandrailUnreachable as group:
-            refuse(f"no answer from {url}: {group.exceptions[0]}", "is `handrail serve` running there?")
+            refuse(f"no answer from {url}: {first_of(group)}", "is `handrail serve` running there?")
         except* HandrailProblem as group:
-            refuse(f"the service refused a turn: {group.exceptions[0]}", "give an agent's key with --key")
+            refuse(f"the service refused a turn: {first_of(group)}", "give an agent's key with --key")
     complete = tuple(each for each in played if each is not None)
     return HttpPlay(url, run, complete, frozenset(rulesets), time.perf_counter() - started_s)
 
@@ -77,7 +77,7 @@ async def _send(handrail: AsyncHandrail, run: str, recorded: Recorded, rulesets:
     for each in recorded.turns:
         decision = await handrail.should_escalate(sent_turn(each.turn, f"{run}-{recorded.conversation_id}"))
         rulesets.update((decision.ruleset,) if decision.ruleset else ())
-        steps.append(Step(_verdict(decision.verdict), tuple(rule.id for rule in decision.rules)))
+        steps.append(Step(known_verdict(decision.verdict), tuple(rule.id for rule in decision.rules)))
         if steps[-1].verdict in STOPPING:
             break
     return Played(recorded, tuple(steps))
@@ -119,7 +119,8 @@ def _customer(turn: Turn) -> Customer | None:
     return Customer.model_validate(fields) if any(value is not None for value in fields.values()) else None
 
 
-def _verdict(word: str) -> Verdict:
+def known_verdict(word: str) -> Verdict:
+    """Return the verdict that the service answered; refuses one that this Handrail cannot count."""
     known = next((verdict for verdict in VERDICTS if verdict == word), None)
     if known is None:
         refuse(
