@@ -121,6 +121,8 @@ def _refuse_signal(place: _Place, name: Name, known: dict[str, SignalSpec]) -> N
     elif name.text in CALL_SIGNALS or name.text.startswith(ARGS_PREFIX):
         message = f"`{name.text}` is a signal of a tool call"
         hint = f"write `tool_call: {{all: [name = …, {place.node.value.strip()}]}}`"
+        if "(" in place.node.value:
+            hint = "aggregate what a turn records of its calls, as `amount_usd_max` or `tools_failed`"
     elif name.text.startswith("customer."):
         attribute = name.text.removeprefix("customer.")
         hint = did_you_mean(place.source, name.text, known)

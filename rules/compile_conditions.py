@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from itertools import pairwise
 
 from rules.comparisons import aggregate_key, opposite, tester
@@ -141,7 +142,7 @@ def _all_of(condition: All, other: Callable[[Condition], None]) -> Iterator[Comp
         if isinstance(part, Compare):
             yield part
         elif isinstance(part, Not) and isinstance(part.part, Compare):
-            yield opposite(part.part)
+            yield replace(opposite(part.part), text=f"not {part.part.text}")
         elif isinstance(part, All):
             yield from _all_of(part, other)
         else:

@@ -33,6 +33,15 @@ _UNIT_FORMS = {
 }
 
 
+# kind of operand -> what exists of it
+_EXISTING = {
+    "number": "write a smaller number",
+    "duration": "write a year at most, `365d`",
+    "time": "write a time from `0:00` to `23:59`",
+    "date": "write a day of the calendar",
+}
+
+
 class Misfit(Exception):
     """A part of a comparison that does not fit: the problem's code, the characters, the fact, the next step."""
 
@@ -91,10 +100,10 @@ def _number(operand: Operand, wanted: Wanted) -> float | int:
     if kind in ("word", "text", "bool", "list"):
         _refuse_words(operand, wanted)
     if kind == "percent":
-        share = f"write `{float(operand.value or 0) / 100:g}`"
+        share = f"write `{float(operand.value or 0) / 100:g}`" if spec.unit == "ratio" else "write a plain number"
         raise Misfit("R123", operand.start, operand.end, f"`{operand.text}` is a percentage", share)
     if operand.value is None:
-        raise Misfit("R122", operand.start, operand.end, f"`{operand.text}` does not exist", "correct it")
+        raise Misfit("R122", operand.start, operand.end, f"`{operand.text}` does not exist", _EXISTING[kind])
     form = _UNIT_FORMS.get(spec.unit or "")
     expected = {"ms": "duration", "minutes": "time", "day": "date"}.get(spec.unit or "", "number")
     fits = kind == expected or (kind == "number" and expected == "duration")
