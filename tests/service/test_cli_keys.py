@@ -1,0 +1,55 @@
+"""`handrail keys`: made, listed and revoked in the store that a service would use."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from service.store.embedded import start_or_attach
+from tests.service.cli_run import as_json, handrail
+
+
+@pytest.mark.server
+def test_a_key_is_made_listed_and_revoked(tmp_path: Path) -> None:
+    place = ("--data-dir", str(tmp_path))
+    # Held open here, as a running service would, so that each command joins the same server.
+    with start_or_attach(tmp_path):
+        made = handrail("keys", "create", "shop-bot", "--role", "agent", *place)
+        token = made.stdout.strip()
+        assert (made.exit_code, made.stdout.count("\n")) == (0, 1)
+        assert "shop-bot (agent); this is the only time its secret is shown" in made.stderr
+        listed = as_json(handrail("keys", "list", "--json", *place))["keys"]
+        assert [(key["name"], key["role"], key["revoked_at_ms"]) for key in listed] == [("shop-bot", "agent", None)]
+        table = handrail("keys", "list", *place).stdout
+        assert token not in table
+        assert [line.split()[-1] for line in table.splitlines()] == ["state", "works"]
+        revoked = handrail("keys", "revoke", listed[0]["key_id"], *place)
+        assert (revoked.exit_code, revoked.stdout) == (0, f"key {listed[0]['key_id']} of shop-bot no longer works\n")
+        assert as_json(handrail("keys", "list", "--json", *place))["keys"][0]["revoked_at_ms"] > 0
+
+
+@pytest.mark.server
+def test_keys_work_without_a_running_service_and_leave_no_server_behind(tmp_path: Path) -> None:
+    place = ("--data-dir", str(tmp_path))
+    assert handrail("keys", "list", *place).stdout.startswith("no keys yet")
+    assert handrail("keys", "create", "mia", "--role", "operator", *place).exit_code == 0
+    with start_or_attach(tmp_path) as server:
+        assert server.started, "the command stopped the server that it had started"
+        assert len(as_json(handrail("keys", "list", "--json", *place))["keys"]) == 1
+
+
+@pytest.mark.server
+def test_what_cannot_be_done_is_refused(tmp_path: Path) -> None:
+    place = ("--data-dir", str(tmp_path))
+    unknown = handrail("keys", "revoke", "key_000000000000000000000000", *place)
+    assert unknown.exit_code == 2
+    assert unknown.stderr.startswith("error: ")
+    role = handrail("keys", "create", "x", "--role", "boss", *place)
+    assert role.stderr.splitlines()[0] == "error: `--role` is none of agent, operator, manager, admin"
+
+
+def test_a_setting_that_cannot_be_used_is_a_refusal(tmp_path: Path) -> None:
+    result = handrail("keys", "list", "--data-dir", str(tmp_path), env={"HANDRAIL_REDIS_URL": "http://x"})
+    assert result.exit_code == 2
+    assert result.stderr.startswith("error: HANDRAIL_REDIS_URL: ")
