@@ -153,7 +153,6 @@ def read(
     weekday, date, minutes = _clock(files.timezone, now_ms)
     message_hash = None if message is None else _digest(message, turn.conversation_id)
     reply_hash = None if draft is None else _digest(draft, turn.conversation_id)
-    started, ended = conversation.started_at_ms, conversation.last_handoff_at_ms
     values: dict[str, Value] = {
         "confidence": read_as(turn.confidence, "number"),
         "sentiment": read_as(turn.sentiment, "number"),
@@ -169,7 +168,6 @@ def read(
         "topics": topics,
         "reply_topics": reply_topics,
         "asks_for_person": asks_for_person,
-        # Agents look things up between a customer's yes and the call it was given for: the yes holds until then.
         "confirmed": _confirmed_before(past) if message is None else confirmed,
         "sources": None if turn.sources is None else frozenset(turn.sources),
         "sources_count": None if turn.sources is None else len(turn.sources),
@@ -187,12 +185,11 @@ def read(
         "writes_proposed_count": writes_count,
         "amount_usd_max": amount,
         "turn_count": conversation.turns_count + 1,
-        # Clocks of two processes differ a little: a time that seems to run backwards is no time at all.
-        "elapsed_ms": 0 if started is None else max(0, now_ms - started),
-        "since_last_turn_ms": max(0, now_ms - past[-1].at_ms) if past else None,
+        "elapsed_ms": _since(conversation.started_at_ms, now_ms) or 0,
+        "since_last_turn_ms": _since(past[-1].at_ms, now_ms) if past else None,
         "tool_errors_total": errors_count + _errors_before(past),
         "handoffs_count": conversation.handoffs_count,
-        "since_handoff_ms": None if ended is None else max(0, now_ms - ended),
+        "since_handoff_ms": _since(conversation.last_handoff_at_ms, now_ms),
         "clock.weekday": weekday,
         "clock.hour": None if minutes is None else minutes // 60,
         "clock.time": minutes,
@@ -200,10 +197,21 @@ def read(
         MESSAGE_HASH: message_hash,
         REPLY_HASH: reply_hash,
     }
-    for name, declaration in files.signals.items():
-        given = customer.attributes.get(name[9:]) if name.startswith(CUSTOMER_PREFIX) else turn.signals.get(name)
-        values[name] = read_as(given, declaration.type)
+    if files.signals:
+        _add_declared(files, turn, values)
     return values
+
+
+def _add_declared(files: RuleFiles, turn: Turn, values: dict[str, Value]) -> None:
+    attributes = turn.customer.attributes
+    for name, declaration in files.signals.items():
+        given = attributes.get(name[9:]) if name.startswith(CUSTOMER_PREFIX) else turn.signals.get(name)
+        values[name] = read_as(given, declaration.type)
+
+
+def _since(at_ms: int | None, now_ms: int) -> int | None:
+    # Clocks of two processes differ a little: a time that seems to run backwards is no time at all.
+    return None if at_ms is None else max(0, now_ms - at_ms)
 
 
 def record(files: RuleFiles, turn: Turn, values: Mapping[str, Value], now_ms: int) -> TurnRecord:
@@ -302,7 +310,10 @@ def _repeats(past: tuple[TurnRecord, ...], name: str, digest: str) -> int:
 
 
 def _confirmed_before(past: tuple[TurnRecord, ...]) -> bool | None:
-    """Return what the latest message of the turns before meant; None when there was none."""
+    """Return what the latest message of the turns before meant; None when there was none.
+
+    Agents look things up between a customer's yes and the call it was given for: the yes holds until the next message.
+    """
     return next(
         (known for earlier in reversed(past) if isinstance(known := earlier.values.get("confirmed"), bool)), None
     )
