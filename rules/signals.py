@@ -197,16 +197,15 @@ def read(
         MESSAGE_HASH: message_hash,
         REPLY_HASH: reply_hash,
     }
-    if files.signals:
-        _add_declared(files, turn, values)
-    return values
+    return _with_declared(files, turn, values) if files.signals else values
 
 
-def _add_declared(files: RuleFiles, turn: Turn, values: dict[str, Value]) -> None:
+def _with_declared(files: RuleFiles, turn: Turn, values: dict[str, Value]) -> dict[str, Value]:
     attributes = turn.customer.attributes
     for name, declaration in files.signals.items():
         given = attributes.get(name[9:]) if name.startswith(CUSTOMER_PREFIX) else turn.signals.get(name)
         values[name] = read_as(given, declaration.type)
+    return values
 
 
 def _since(at_ms: int | None, now_ms: int) -> int | None:
