@@ -1,0 +1,175 @@
+"""`handrail work` as a process: on time, more than once at a time, and through the deaths of all it depends on."""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import os
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from service import settings, supervise
+from service.clock import now_ms
+from service.flows import webhooks
+from service.flows.access import Store, open_store
+from service.flows.webhooks import NewWebhook
+from service.store.embedded import Embedded, start_or_attach
+from tests.workers.opened import ended, open_many, rules
+from tests.workers.receiver import Got, Receiver
+
+pytestmark = [pytest.mark.server, pytest.mark.walk]
+
+
+@pytest.fixture
+def server() -> Iterator[Embedded]:
+    with tempfile.TemporaryDirectory(prefix="hr-") as place, start_or_attach(Path(place) / "data") as embedded:
+        yield embedded
+
+
+@pytest.fixture
+async def store(server: Embedded) -> AsyncIterator[Store]:
+    opened = await open_store(server.url)
+    yield opened
+    await opened.close()
+
+
+@contextmanager
+def work(server: Embedded, count: int = 1) -> Iterator[list[subprocess.Popen[bytes]]]:
+    """Run so many `handrail work` on the server, and see each of them end in order."""
+    environment = supervise.environment(settings.load(), HANDRAIL_REDIS_URL=server.url)
+    processes = [subprocess.Popen(supervise.command("work"), env=environment) for _ in range(count)]
+    try:
+        yield processes
+        for process in processes:
+            process.terminate()
+        assert [process.wait(20) for process in processes] == [0] * count
+    finally:
+        for process in processes:
+            if process.poll() is None:
+                process.kill()
+                process.wait(10)
+
+
+def children(pid: int) -> list[int]:
+    """Return the processes that one has started and that are alive."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, parent = stat.read_text().rpartition(") ")[2].split()[:2]
+        except FileNotFoundError:
+            continue
+        if int(parent) == pid and state != "Z":
+            found.append(int(stat.parent.name))
+    return found
+
+
+def wait_until(holds: Callable[[], bool], seconds: float = 20.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+
+
+def types(got: list[Got]) -> collections.Counter[str]:
+    """Return how many different events of each type have arrived."""
+    return collections.Counter(kind for _, kind in {(each.event["id"], each.event["type"]) for each in got})
+
+
+async def test_deadlines_end_within_a_second_and_are_told(server: Embedded, store: Store) -> None:
+    with Receiver() as receiver, work(server):
+        hook = await webhooks.add(store, "acme", NewWebhook(receiver.url("/ok")), "loopback", now_ms())
+        opened = []
+        for _ in range(10):
+            opened += await open_many(store, rules("3s"), "acme", 5)
+            await asyncio.sleep(0.1)
+        found = await ended(store, "acme", opened)
+        lateness = [(each.ended_at_ms or 0) - each.expires_at_ms for each in found]
+        assert min(lateness) >= 0
+        assert max(lateness) < 1_000
+        got = await asyncio.to_thread(receiver.wait_for, lambda all_got: len(all_got) >= 100)
+        assert types(got) == {"handrail.handoff.opened": 50, "handrail.handoff.expired": 50}
+        assert {each.verified(hook.secret)["source"] for each in got} == {"/tenants/acme"}
+
+
+async def test_several_at_once_end_and_tell_everything_once(server: Embedded, store: Store) -> None:
+    with Receiver() as receiver, work(server, 3):
+        await webhooks.add(store, "acme", NewWebhook(receiver.url("/ok")), "loopback", now_ms())
+        opened = await open_many(store, rules("2s"), "acme", 100)
+        await ended(store, "acme", opened)
+        got = await asyncio.to_thread(receiver.wait_for, lambda all_got: len(all_got) >= 200)
+        await asyncio.sleep(0.5)
+        assert types(got) == {"handrail.handoff.opened": 100, "handrail.handoff.expired": 100}
+        # At least once is the promise; nobody died here, so it was once.
+        assert len(receiver.got) == 200
+
+
+async def test_killed_lanes_come_back_and_nothing_is_lost(server: Embedded, store: Store) -> None:
+    with Receiver() as receiver, work(server) as (process,):
+        await webhooks.add(store, "acme", NewWebhook(receiver.url("/ok")), "loopback", now_ms())
+        wait_until(lambda: len(children(process.pid)) == 3)
+        opened = []
+        for _ in range(3):
+            for lane in children(process.pid):
+                os.kill(lane, signal.SIGKILL)
+            opened += await open_many(store, rules("1s"), "acme", 20)
+            await asyncio.sleep(0.7)
+        await ended(store, "acme", opened)
+        got = await asyncio.to_thread(receiver.wait_for, lambda all_got: sum(types(all_got).values()) == 120, 40)
+        assert types(got) == {"handrail.handoff.opened": 60, "handrail.handoff.expired": 60}
+
+
+async def test_a_server_that_is_away_is_waited_for(server: Embedded, store: Store) -> None:
+    with Receiver() as receiver, work(server) as (process,):
+        await webhooks.add(store, "acme", NewWebhook(receiver.url("/ok")), "loopback", now_ms())
+        opened = await open_many(store, rules("2s"), "acme", 10)
+        wait_until(lambda: len(children(process.pid)) == 3)
+        os.kill(server.pid, signal.SIGKILL)
+        await asyncio.sleep(4)
+        assert server.revive()
+        back_at_ms = now_ms()
+        found = await ended(store, "acme", opened)
+        assert max(each.ended_at_ms or 0 for each in found) - back_at_ms < 6_000
+        got = await asyncio.to_thread(receiver.wait_for, lambda all_got: sum(types(all_got).values()) == 20, 40)
+        assert types(got) == {"handrail.handoff.opened": 10, "handrail.handoff.expired": 10}
+
+
+async def test_a_receiver_that_dies_gets_everything_when_it_is_back(server: Embedded, store: Store) -> None:
+    with work(server):
+        with Receiver() as first:
+            port = first.port
+            await webhooks.add(store, "acme", NewWebhook(first.url("/ok")), "loopback", now_ms())
+            await open_many(store, rules(), "acme", 5)
+            await asyncio.to_thread(first.wait_for, lambda got: len(got) == 5)
+        await open_many(store, rules(), "acme", 5)
+        await asyncio.sleep(1)
+        with Receiver(port) as second:
+            got = await asyncio.to_thread(second.wait_for, lambda all_got: sum(types(all_got).values()) == 5, 30)
+            assert types(got) == {"handrail.handoff.opened": 5}
+
+
+def test_a_killed_supervisor_takes_its_lanes_with_it(server: Embedded) -> None:
+    environment = supervise.environment(settings.load(), HANDRAIL_REDIS_URL=server.url)
+    process = subprocess.Popen(supervise.command("work"), env=environment)
+    try:
+        wait_until(lambda: len(children(process.pid)) == 3)
+        lanes = children(process.pid)
+    finally:
+        process.kill()
+        process.wait(10)
+    wait_until(lambda: not any(Path(f"/proc/{lane}").exists() for lane in lanes))
+
+
+def test_a_worker_with_nowhere_to_work_says_so() -> None:
+    environment = supervise.environment(settings.load(redis_url="redis://127.0.0.1:1/?cluster=true"))
+    ran = subprocess.run(
+        supervise.command("work"), env=environment, capture_output=True, text=True, timeout=20, check=False
+    )
+    assert ran.returncode == 69
+    assert "RQ does not run on a cluster; set HANDRAIL_RQ_URL to a standalone server or a Sentinel" in ran.stderr
