@@ -94,7 +94,7 @@ def read_timezone(source: Source, node: Node) -> str | None:
         return name
     try:
         ZoneInfo(name)
-    except (OSError, ValueError):
+    except (LookupError, OSError, ValueError):
         source.refuse("R109", node, f"`{name}` is no time zone", "write a name such as `Europe/Madrid` or `UTC`")
         return None
     return name

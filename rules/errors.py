@@ -92,7 +92,7 @@ PROBLEMS: dict[str, ProblemSpec] = _table(
         "add `queue:` with another queue's name",
     ),
     ("R150", "a regulated topic without a source", "advice: {regulated: true}", "add `source:` with the law or rule"),
-    ("R151", "a pattern that is refused", "patterns: ['(?=x)']", "write it without look-around and back-references"),
+    ("R151", "a pattern that is refused", "patterns: ['(?=x)']", "correct it as RE2 reads patterns"),
     ("R152", "a phrase without a word", "phrases: ['  ']", "write a word or remove it"),
     ("R160", "a rollout that is no percentage", "mode: {rollout: 110%}", "write a whole number from 0% to 100%"),
     ("R161", "a threshold outside its own limits", "low: {value: 2, max: 1}", "correct the value or the limit"),

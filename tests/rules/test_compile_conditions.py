@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rules.compile import compile_files
@@ -218,6 +218,7 @@ COMPARES = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(COMPARES, min_size=2, max_size=4))
 def test_a_contradiction_is_told_exactly_where_no_value_is_left(parts: list[str]) -> None:
     _, problems = compiled(f"{{all: [{', '.join(parts)}]}}")

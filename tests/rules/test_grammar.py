@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rules.grammar import (
@@ -218,6 +218,7 @@ PIECES = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(st.one_of(st.text(max_size=60), st.lists(PIECES, max_size=12).map(" ".join), st.lists(PIECES).map("".join)))
 def test_no_text_makes_the_parser_raise_anything_else(text: str) -> None:
     start, end = outcome(text)

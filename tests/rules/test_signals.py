@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rules.decision import Evidence
@@ -352,6 +352,7 @@ ANYTHING = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(ANYTHING, st.text(), st.text(), st.integers(-(10**15), 10**15))
 def test_no_value_of_a_caller_makes_reading_raise(value: object, message: str, name: str, now_ms: int) -> None:
     declared = {kind: SignalDeclaration(kind, kind) for kind in ("number", "text", "bool", "set")}

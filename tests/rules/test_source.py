@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rules.errors import render
@@ -99,6 +99,7 @@ def test_a_part_of_a_text_has_its_place_however_the_text_is_written(text: str) -
     assert (span.line, span.column, span.end_column) == (line, column, column + len(part))
 
 
+@settings(deadline=None)
 @given(
     st.text(
         alphabet=st.characters(exclude_categories=["Cc", "Cs", "Cn", "Co", "Zl", "Zp"], exclude_characters="\ufeff")
@@ -257,6 +258,7 @@ MARKS = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(st.one_of(st.text(), st.lists(MARKS).map("".join)))
 def test_no_text_makes_reading_raise_and_every_problem_has_a_place_in_the_file(text: str) -> None:
     source = read_source("f.yaml", text)
