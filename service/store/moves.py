@@ -15,6 +15,7 @@ from service.store.pooled import client
 
 WAITERS_MAX = 10_000  # one is an open request and 2 kB; the process has better uses for its last memory
 IDLE_MS = 5_000  # a quiet subscription is asked this often whether it still lives
+CANCEL_AGAIN_MS = 50  # a subscription that hears its cancellation ends in less than one
 RETRY_MS = 200  # those who wait read again by themselves at the end, so a lost subscription only costs time
 
 
@@ -48,10 +49,10 @@ class Moves:
 
     async def close(self) -> None:
         """End the subscription; who still waits reads once more at the end of the wait."""
-        if self._listener is not None:
+        # redis-py loses a cancellation that comes while it connects or reads, so one is not always enough.
+        while self._listener is not None and not self._listener.done():
             self._listener.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._listener
+            await asyncio.wait({self._listener}, timeout=CANCEL_AGAIN_MS / 1000)
 
     async def _listen(self) -> None:
         server = client(self._url)
