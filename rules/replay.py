@@ -13,7 +13,7 @@ from rules.history import remember
 from rules.model import STOPPING, VERDICTS, Aggregate, All, Any, CallMatch, Compare, Condition, Not, Rule, Verdict
 from rules.scorecards import Rate
 from rules.signals import call_values
-from rules.transcripts import TRUTHS, Recorded
+from rules.transcripts import TRUTHS, UNNAMED_TOOL, Recorded
 from rules.turn import Conversation, ToolCall, Value
 
 # A rule is `fired`, or `quiet` (its signals were there and it did not hold), or there was nothing it could have met.
@@ -58,7 +58,8 @@ class SignalsSeen:
         """Remember what is known of these signals in one turn; `wanted` are those that any rule asks for."""
         self.names.update(name for name in wanted - self.names if values.get(name) is not None)
         for call in calls:
-            self.call_names.update(name for name, value in call_values(call).items() if value is not None)
+            known = {name for name, value in call_values(call).items() if value is not None}
+            self.call_names |= known - {"name"} if call.name == UNNAMED_TOOL else known
 
 
 @dataclass(frozen=True, slots=True)

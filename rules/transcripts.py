@@ -16,6 +16,7 @@ ROWS_MAX = 2_000  # rows of one conversation; the longest recorded call seen had
 TEXT_CHARS_MAX = 8_000  # of one message or draft: well above what people type, under what the service takes
 TOOL_ERROR_CHARS_MAX = 300  # enough for a sentence; a stack trace says nothing more to a rule
 TURN_ORDINALS_FROM = 1
+UNNAMED_TOOL = "unnamed_tool"  # stands for a call whose name was not recorded; it counts as unknown
 
 # Rows without a time get this clock: a weekday at noon UTC, and a turn every 30 s. Durations measured on it are made
 # up, which is why `Recorded.clock` says so.
@@ -255,7 +256,7 @@ def _tool(since: _Since, raw: Mapping[str, object]) -> None:
     error = (_text(raw.get("text")) or "error")[:TOOL_ERROR_CHARS_MAX] if failed else None
     position = next((at for at, call in enumerate(since.open_calls) if name is None or call.name == name), None)
     if position is None:
-        since.done_calls.append(ToolCall(name=name or "unnamed_tool", status=status, error=error))
+        since.done_calls.append(ToolCall(name=name or UNNAMED_TOOL, status=status, error=error))
         return
     call = since.open_calls.pop(position)
     since.done_calls.append(ToolCall(call.name, call.args, call.write, call.amount, status, error))
@@ -273,7 +274,7 @@ def _call(raw: Mapping[str, object]) -> ToolCall:
     write = raw.get("write")
     amount = raw.get("amount_usd", raw.get("amount"))
     return ToolCall(
-        name=_text(raw.get("name")) or "unnamed_tool",
+        name=_text(raw.get("name")) or UNNAMED_TOOL,
         args={str(k): v for k, v in args.items()} if isinstance(args, Mapping) else {},
         write=write if isinstance(write, bool) else None,
         amount=_number(amount),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -65,43 +67,43 @@ def replay(
         refuse(f"`--truth` is none of {', '.join(TRUTHS)}", "these are the labels that a row can carry")
     ruleset = rule_files.load(rules)
     files = files_of(paths)
-    recorded = _read(files, limit)
-    if not recorded:
-        refuse("the files hold no conversation", "name files with at least one row")
-    seen, started_s = SignalsSeen(), time.perf_counter()
+    seen = SignalsSeen()
     over: HttpPlay | None = None
     if over_http is None:
-        played = _play(ruleset, recorded, seen)
+        scores, elapsed_s = _score_here(ruleset, _recorded(files, limit), seen, truth)
     else:
-        over = _over_http(ruleset, recorded, seen, over_http, key, concurrency)
-        played = list(over.played)
-    elapsed_s = time.perf_counter() - started_s if over is None else over.elapsed_s
-    scores = score(ruleset, played, seen, truth)
+        over = _over_http(ruleset, list(_recorded(files, limit)), seen, over_http, key, concurrency)
+        scores, elapsed_s = score(ruleset, over.played, seen, truth), over.elapsed_s
+    if not scores.conversations:
+        refuse("the files hold no conversation", "name files with at least one row")
     if as_json:
         say_json(as_json_of(scores, rules, files, elapsed_s, over))
     else:
         _print(scores, rules, files, elapsed_s, over)
 
 
-def _read(files: list[Path], limit: int | None) -> list[Recorded]:
-    recorded: list[Recorded] = []
-    with progress("reading", None) as bar:
-        for file in files:
-            for each in conversations(file):
-                recorded.append(each)
-                bar.advance(bar.task_ids[0])
-                if limit is not None and len(recorded) >= limit:
-                    return recorded
-    return recorded
+def _recorded(files: list[Path], limit: int | None) -> Iterator[Recorded]:
+    return itertools.islice(itertools.chain.from_iterable(map(conversations, files)), limit)
 
 
-def _play(ruleset: Ruleset, recorded: list[Recorded], seen: SignalsSeen) -> list[Played]:
-    played = []
-    with progress("replaying", len(recorded)) as bar:
+def _score_here(
+    ruleset: Ruleset, recorded: Iterator[Recorded], seen: SignalsSeen, truth: str | None
+) -> tuple[Scores, float]:
+    """Play and count one conversation after another, so that a file of any length fits; reading is not timed."""
+    elapsed_s = 0.0
+
+    def played() -> Iterator[Played]:
+        nonlocal elapsed_s
         for each in recorded:
-            played.append(play(ruleset, each, seen))
+            started_s = time.perf_counter()
+            done = play(ruleset, each, seen)
+            elapsed_s += time.perf_counter() - started_s
             bar.advance(bar.task_ids[0])
-    return played
+            yield done
+
+    with progress("replaying", None) as bar:
+        scores = score(ruleset, played(), seen, truth)
+    return scores, elapsed_s
 
 
 def _over_http(

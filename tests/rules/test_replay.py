@@ -158,6 +158,14 @@ def test_a_rule_without_data_is_not_a_quiet_rule(when: str, status: RuleStatus) 
         assert not could_hold(rules.files.rules[0].when, SignalsSeen())
 
 
+def test_a_call_whose_name_was_not_recorded_is_no_data_for_a_rule_about_names() -> None:
+    rules = ruleset(
+        rule("{tool_call: name = refund}", "{review: desk}"), rule("{tool_call: has_error = true}", "{review: desk}")
+    )
+    scores, _ = run(rules, row("a", agent(), {"role": "tool", "text": "ok"}, agent()))
+    assert [each.status for each in scores.rules] == ["NO_MATCHING_DATA", "quiet"]
+
+
 def test_the_same_conversations_give_the_same_scores() -> None:
     rows = [
         row(f"c{n}", user("my lawyer" if n % 3 else "hi"), agent(), write(), needs_human=n % 2 == 0) for n in range(20)
