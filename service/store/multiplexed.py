@@ -251,6 +251,8 @@ class Multiplexed:
                 await self._connecting
         if self._wire is not None:
             self._wire.abort(StoreAway("closed"))
+        # The loop closes the socket in its next turn; whoever closes the loop right after would leave it open.
+        await asyncio.sleep(0)
 
     async def _connected(self) -> Wire:
         loop = asyncio.get_running_loop()

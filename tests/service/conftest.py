@@ -99,7 +99,7 @@ class Server:
                 client.settimeout(5)
                 client.connect(str(self.socket))
                 client.sendall(b"PING\r\n")
-                return client.recv(16).startswith(b"+PONG")
+                return client.recv(16).startswith((b"+PONG", b"-NOAUTH"))
         except OSError:
             return False
 

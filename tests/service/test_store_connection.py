@@ -1,0 +1,194 @@
+"""The shared connection: nobody gets another's answer, nobody waits for ever, and it comes back by itself."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+from collections.abc import AsyncIterator
+from urllib.parse import quote
+
+import pytest
+
+from service.errors import NotDurable, ServerUnfit, StoreAway, StoreBusy
+from service.store import multiplexed
+from service.store.connection import address_of, link_to
+from service.store.multiplexed import Address, Barrier, Multiplexed, ServerError
+from service.store.pooled import is_cluster
+from tests.service.conftest import Server
+
+pytestmark = pytest.mark.server
+
+
+@pytest.fixture
+async def link(own_server: Server) -> AsyncIterator[Multiplexed]:
+    made = Multiplexed(Address(path=str(own_server.socket)))
+    yield made
+    await made.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "address"),
+    [
+        ("unix:///run/hr/s", Address(path="/run/hr/s")),
+        ("unix:///run/a%20b?db=2", Address(path="/run/a b", db=2)),
+        ("redis://box:7000/3", Address(host="box", port=7000, db=3)),
+        ("redis://:p%40ss@box", Address(host="box", password="p@ss")),
+        ("redis://mia:pw@box/0?db=1", Address(host="box", username="mia", password="pw", db=1)),
+        ("rediss://box", None),
+        ("redis+sentinel://a:1,b:2/main", None),
+        ("redis+cluster://box", None),
+        ("redis://box?cluster=true", None),
+    ],
+)
+def test_an_address_says_which_way_leads_there(url: str, address: Address | None) -> None:
+    assert address_of(url) == address
+    assert is_cluster(url) == ("cluster" in url)
+
+
+async def test_calls_of_one_tick_leave_in_one_write_and_each_gets_its_own_answer(link: Multiplexed) -> None:
+    numbers = list(range(2_000))
+    answers = await asyncio.gather(*(link.call("ECHO", number) for number in numbers))
+    assert [int(answer) for answer in answers] == numbers
+
+
+async def test_callers_that_give_up_leave_no_answer_behind_for_others(link: Multiplexed) -> None:
+    chance = random.Random(7)
+    wrong: list[tuple[int, bytes]] = []
+
+    async def caller(number: int) -> None:
+        for step in range(40):
+            word = f"{number}.{step}"
+            try:
+                async with asyncio.timeout(chance.choice([0.0, 0.0005, 5])):
+                    answer = await link.call("ECHO", word)
+                if answer != word.encode():
+                    wrong.append((number, answer))
+            except TimeoutError:
+                pass
+
+    await asyncio.gather(*(caller(number) for number in range(50)))
+    assert wrong == []
+    assert await link.call("ECHO", "still in step") == b"still in step"
+
+
+async def test_a_server_killed_under_way_fails_every_call_and_the_next_finds_it_again(
+    link: Multiplexed, own_server: Server
+) -> None:
+    assert await link.call("SET", "kept", "1") == b"OK"
+    calls = [asyncio.ensure_future(link.call("BLPOP", "nothing", 0)) for _ in range(30)]
+    await asyncio.sleep(0.05)
+    own_server.kill()
+    ended = await asyncio.wait_for(asyncio.gather(*calls, return_exceptions=True), 5)
+    assert {type(error) for error in ended} == {StoreAway}
+    assert {str(error) for error in ended} == {"the store is away: the connection broke"}
+    own_server.start()
+    assert await link.call("GET", "kept") == b"1"
+
+
+async def test_while_the_server_is_gone_calls_fail_at_once(link: Multiplexed, own_server: Server) -> None:
+    await link.call("PING")
+    own_server.kill()
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
+    with pytest.raises(StoreAway):
+        await link.call("PING")
+    # The first call waits a moment for a server that restarts; those after it do not.
+    assert loop.time() - begun < 3
+    begun = loop.time()
+    for _ in range(20):
+        with pytest.raises(StoreAway):
+            await link.call("PING")
+    assert loop.time() - begun < 1
+    own_server.start()
+    for _ in range(200):
+        try:
+            await link.call("PING")
+            break
+        except StoreAway:
+            await asyncio.sleep(0.05)
+    else:
+        pytest.fail("it never came back")
+
+
+async def test_a_server_that_does_not_answer_is_given_up_in_time(
+    link: Multiplexed, own_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(multiplexed, "CALL_MS_MAX", 300)
+    await link.call("PING")
+    assert own_server.process is not None
+    os.kill(own_server.process.pid, signal.SIGSTOP)
+    try:
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        with pytest.raises(StoreAway) as away:
+            await link.call("PING")
+        assert str(away.value) == "the store is away: no answer within 300 ms"
+        assert loop.time() - begun < 2
+    finally:
+        os.kill(own_server.process.pid, signal.SIGCONT)
+    for _ in range(100):
+        try:
+            assert await link.call("ECHO", "back") == b"back"
+            break
+        except StoreAway:
+            await asyncio.sleep(0.05)
+
+
+async def test_more_calls_than_the_limit_are_refused(link: Multiplexed, monkeypatch: pytest.MonkeyPatch) -> None:
+    await link.call("PING")
+    monkeypatch.setattr(multiplexed, "IN_FLIGHT_MAX", 10)
+    answers = await asyncio.gather(*(link.call("PING") for _ in range(15)), return_exceptions=True)
+    busy = [answer for answer in answers if isinstance(answer, StoreBusy)]
+    assert (len(busy), str(busy[0])) == (5, "the store is away: 10 calls are in flight already")
+    assert await link.call("PING") == b"PONG"
+
+
+async def test_an_error_line_is_the_callers_and_does_not_break_the_connection(link: Multiplexed) -> None:
+    with pytest.raises(ServerError) as error:
+        await link.call("NOSUCHCOMMAND")
+    assert error.value.word == "ERR"
+    assert await link.call("PING") == b"PONG"
+
+
+async def test_wrong_credentials_are_told_as_such(own_server: Server) -> None:
+    own_server.kill()
+    own_server.start("--requirepass", "secret")
+    socket = quote(str(own_server.socket))
+    for url, refused in ((f"unix://{socket}", "NOAUTH"), (f"unix://:wrong@{socket}", "WRONGPASS")):
+        link = link_to(url)
+        with pytest.raises(ServerUnfit) as unfit:
+            await link.call("PING")
+        assert str(unfit.value) == f"the server says {refused}"
+        await link.close()
+    link = link_to(f"unix://:secret@{socket}")
+    assert await link.call("PING") == b"PONG"
+    await link.close()
+
+
+async def test_after_close_nothing_is_sent(link: Multiplexed) -> None:
+    await link.call("PING")
+    await link.close()
+    with pytest.raises(StoreAway):
+        await link.call("PING")
+
+
+async def test_writes_wait_for_the_disk_and_reads_pass_them_by(own_server: Server) -> None:
+    own_server.kill()
+    own_server.start("--appendfsync", "everysec")
+    link = link_to(own_server.url, Barrier(("WAITAOF", 1, 0, 2_000), 1))
+    answers = await asyncio.gather(*(link.call("SET", f"k{n}", n, durable=True) for n in range(100)))
+    assert set(answers) == {b"OK"}
+    own_server.kill()
+    own_server.start()
+    assert await link.call("DBSIZE") == 100
+    await link.close()
+
+
+async def test_what_is_not_confirmed_is_told_as_such(own_server: Server) -> None:
+    link = link_to(own_server.url, Barrier(("WAIT", 1, 50), 1))
+    with pytest.raises(NotDurable):
+        await link.call("SET", "k", "v", durable=True)
+    assert await link.call("GET", "k") == b"v"
+    await link.close()
