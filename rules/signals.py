@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from functools import lru_cache
 from hashlib import blake2b
+from math import isfinite
 from typing import Literal, TypeAlias
 from zoneinfo import ZoneInfo
 
+from rules.comparisons import NUMBER_MAX
 from rules.decision import Evidence
 from rules.model import RuleFiles
 from rules.normalise import normalise
@@ -128,7 +129,7 @@ def read_as(given: object, kind: SignalType) -> Value:
     """Return the value when it is of that type, else None: a wrong type is unknown, never an error or a guess."""
     if kind == "number":
         # A bool is a Python int, and NaN is no number that a rule could mean.
-        number = type(given) is int or (type(given) is float and math.isfinite(given))
+        number = type(given) is int or (type(given) is float and isfinite(given))
         return given if number else None  # type: ignore[return-value]
     if kind == "text":
         return given if isinstance(given, str) else None
@@ -280,16 +281,18 @@ _NO_CALLS: tuple[frozenset[str], frozenset[str], int, int, float | None] = (_NO_
 
 def _calls(calls: tuple[ToolCall, ...]) -> tuple[frozenset[str], frozenset[str], int, int, float | None]:
     """Return the names proposed, the names failed, the errors, the writes proposed and the largest amount."""
-    proposed = [call for call in calls if call.status == "proposed"]
-    failed = [call.name for call in calls if call.status == "error"]
-    amounts = [call.amount for call in calls if call.amount is not None and math.isfinite(call.amount)]
-    return (
-        frozenset([call.name for call in proposed]),
-        frozenset(failed),
-        len(failed),
-        sum(1 for call in proposed if call.write),
-        max(amounts) if amounts else None,
-    )
+    proposed, failed = [], []
+    writes_count, amount_max = 0, None
+    for call in calls:
+        if call.status == "proposed":
+            proposed.append(call.name)
+            writes_count += call.write is True
+        elif call.status == "error":
+            failed.append(call.name)
+        amount = call.amount
+        if amount is not None and -NUMBER_MAX <= amount <= NUMBER_MAX and (amount_max is None or amount > amount_max):
+            amount_max = amount
+    return frozenset(proposed), frozenset(failed), len(failed), writes_count, amount_max
 
 
 def _digest(text: str, conversation_id: str) -> str | None:

@@ -135,7 +135,7 @@ TURNS: dict[str, tuple[Turn, dict[str, Value]]] = {
             ToolCall("look_up", write=False, status="ok"),
             ToolCall("issue_refund", write=True, amount=250.0),
             ToolCall("close_account", write=True, amount=math.nan),
-            ToolCall("send_mail"),
+            ToolCall("send_mail", amount=10**400),
             ToolCall("charge", write=True, amount=9.0, status="error", error="declined"),
         ),
         {
