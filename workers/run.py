@@ -15,12 +15,10 @@ import structlog
 from service import logs, settings, supervise
 from service.errors import Refusal, StoreAway
 from service.flows import webhooks
-from service.flows.access import Store, open_store
+from service.flows.access import Embedded, ServerUnavailable, Store, open_store, start_or_attach
 from service.flows.webhook_targets import targets_of
 from service.jobs import LANES, Lane
 from service.settings import Settings
-from service.store.embedded import Embedded, start_or_attach
-from service.store.server_binary import ServerUnavailable
 from service.supervise import Keeper
 from workers import context, lane, rq_server, schedule
 from workers.context import Context

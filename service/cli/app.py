@@ -17,6 +17,7 @@ from service.cli.keys import keys
 from service.cli.output import note, refuse
 from service.cli.replay import replay
 from service.errors import Refusal
+from service.flows.access import ServerUnavailable
 from service.rule_files import RulesUnreadable
 from service.settings import SettingsInvalid
 
@@ -37,7 +38,7 @@ class Told(TyperGroup):
             refuse(str(unreadable), "docs/replay.md shows what a row looks like")
         except SettingsInvalid as invalid:
             refuse("\n       ".join(invalid.facts))
-        except Refusal as refused:
+        except (Refusal, ServerUnavailable) as refused:
             refuse(refused.detail, refused.hint)
         except BrokenPipeError:
             # `handrail … | head`: the reader has enough. Python would complain again while closing stdout.

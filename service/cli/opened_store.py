@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from service.flows.access import Store, open_store
+from service.flows.access import Store, open_store, start_or_attach
 from service.settings import Settings
-from service.store.embedded import start_or_attach
 
 
 @asynccontextmanager
