@@ -9,9 +9,11 @@ from dataclasses import dataclass
 
 import structlog
 
+from service.errors import StoreAway
 from service.flows.access import Store
 from service.jobs import JobSpec
 from service.settings import Settings
+from workers.lane import JobFailed
 from workers.nudges import Nudges
 from workers.sender import Sender
 
@@ -32,10 +34,6 @@ class Context:
     reader: str
 
 
-class JobFailed(Exception):
-    """A run ended early; what it left is still due. The words of the cause stay out: they may quote a customer."""
-
-
 _entered: list[Context] = []
 
 
@@ -52,7 +50,12 @@ def run_job(spec: JobSpec, work: Callable[[Context], Awaitable[object]], tenant:
 
     async def bounded() -> None:
         async with asyncio.timeout((spec.run_ms_max + END_MARGIN_MS) / 1000):
-            await work(context)
+            try:
+                await work(context)
+            except StoreAway:
+                # Between two jobs nobody reads the connection: one that broke meanwhile is noticed by the first call
+                # on it, and the second has a new one.
+                await work(context)
 
     context.nudges.begun(spec, tenant, *about)
     try:

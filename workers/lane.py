@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import redis
+import structlog
 from rq import Queue, SimpleWorker
 from rq.exceptions import DeserializationError
 from rq.job import Job
@@ -21,6 +22,15 @@ MAINTENANCE_EVERY_S = 30  # RQ's own sweep only tidies its lists: lost nudges ar
 RECONNECT_WAIT_S_MAX = 1.0  # RQ's 60 s would leave timers standing for a minute after a short outage
 FAILED_KEPT_S = 3_600  # what a failed job's trace is worth; its work is still due and is nudged again
 RUN_MARGIN_MS = 10_000  # a run ends itself by its `run_ms_max`; RQ breaks it off only when it did not
+
+
+AWAY_LOGGED_EVERY_S = 30  # RQ says once a second that its server is away; twice a minute is enough to know
+
+log = structlog.get_logger("handrail.lane")
+
+
+class JobFailed(Exception):
+    """A run ended early; what it left is still due. The words of the cause stay out: they may quote a customer."""
 
 
 class JobRefused(Exception):
@@ -83,6 +93,11 @@ class LaneWorker(SimpleWorker):
         """Return how long, in seconds, a running job counts as alive after its worker was last heard of."""
         return int(job.timeout or WORKER_TTL_S) + WORKER_TTL_S
 
+    def handle_exception(self, job: Job, *exc_info: Any) -> None:
+        """Say of a failure what may be said: RQ would write the exception's own words, over many lines."""
+        if not isinstance(exc_info[1], JobFailed):
+            log.error("job_refused", error=exc_info[0].__name__, lane=job.origin)
+
     def handle_job_failure(self, job: Job, queue: Queue, *rest: Any, **named: Any) -> None:
         """Let go of a job that cannot even be read, which RQ's own handling would stumble over."""
         try:
@@ -100,6 +115,7 @@ def worker(lane: Lane, connection: redis.Redis) -> LaneWorker:
     """Return the worker of a lane; its `work()` returns when the process is told to end or Redis stays away."""
     for name in ("rq.worker", "rq.job", "rq.queue"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("rq.worker").addFilter(_Seldom())
     return LaneWorker(
         [queue(lane, connection)],
         connection=connection,
@@ -110,3 +126,19 @@ def worker(lane: Lane, connection: redis.Redis) -> LaneWorker:
         log_job_description=False,
         serializer=JSONSerializer,
     )
+
+
+class _Seldom(logging.Filter):
+    """Lets the line about a server that is away through once in a while, and every other line always."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._next_s = 0.0
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if "could not connect to Redis" not in str(record.msg):
+            return True
+        if record.created < self._next_s:
+            return False
+        self._next_s = record.created + AWAY_LOGGED_EVERY_S
+        return True

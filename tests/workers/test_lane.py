@@ -154,7 +154,7 @@ def test_the_words_of_a_failure_stay_out_of_redis(
         sender.send(SPEC, "tenant", 0)
         run_all(connection)
         runner.run(store.close())
-    assert failures(connection) == ["workers.context.JobFailed: expire: ValueError"]
+    assert failures(connection) == ["workers.lane.JobFailed: expire: ValueError"]
     assert not any(b"4111" in _dumped(connection, key) for key in connection.keys("*"))
     # What failed is still due: it is nudged again, a little later.
     assert connection.exists("hr:nudge:expire:tenant:0")
