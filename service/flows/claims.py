@@ -58,18 +58,17 @@ async def claim_next(
     asked = _asked(queue, claiming, now_ms)
     skip, before = 0, ""
     for _ in range(TRIES_MAX):
-        heads = await queues.heads(store, tenant, queue, asked.request_id, skip)
-        if isinstance(heads, Taken):
-            return await _claimed(store, tenant, heads, now_ms)
-        if not heads:
+        runs = await queues.runs(store, tenant, queue, asked.request_id, skip)
+        if isinstance(runs, Taken):
+            return await _claimed(store, tenant, runs, now_ms)
+        if not runs:
             return NothingWaiting(queue)
-        for head in heads:
-            handoff_ids = [handoff_id for handoff_id, _ in head.candidates]
-            taken = await handoffs.claim(store, head.place, handoff_ids, asked, now_ms)
+        for run in runs:
+            taken = await handoffs.claim(store, run.place, run.handoff_ids, asked, now_ms)
             if isinstance(taken, Taken):
                 return await _claimed(store, tenant, taken, now_ms)
         # The same ones twice: they wait, but not for this operator. Others: somebody was quicker, so look again.
-        seen = repr(heads)
+        seen = repr(runs)
         skip, before = (skip + queues.CANDIDATES_MAX, "") if seen == before else (skip, seen)
     return NothingWaiting(queue)
 

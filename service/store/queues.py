@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from dataclasses import dataclass
 
 from service.store.handoffs import Taken, taken_before
@@ -17,29 +18,37 @@ QUEUES_MAX = 1_000  # names kept in one partition; rule files hold dozens
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
-    """The most urgent of one partition's waiting handoffs, lowest score first."""
+class Run:
+    """Handoffs of one partition that follow each other in the order of urgency over all partitions."""
 
     place: Place
-    candidates: tuple[tuple[str, int], ...]
+    handoff_ids: list[str]
 
 
-async def heads(store: Store, tenant: str, queue: str, request_id: str, skip: int) -> list[Head] | Taken:
-    """Return the partitions that have work, most urgent first, or what this request was answered before."""
+async def runs(store: Store, tenant: str, queue: str, request_id: str, skip: int) -> list[Run] | Taken:
+    """Return the most urgent that wait, in order, or what this request was answered before.
 
-    async def look(place: Place) -> tuple[Head, bytes | None]:
+    A script can take from one partition only, so the order over all of them is told in runs; the first one mostly
+    does. `skip` leaves out that many in each partition.
+    """
+
+    async def look(place: Place) -> tuple[Place, tuple[tuple[str, int], ...], bytes | None]:
         waiting, answered = await asyncio.gather(
             store.link.call("ZRANGE", place.waiting(queue), skip, skip + CANDIDATES_MAX - 1, "WITHSCORES"),
             store.link.call("GET", place.request(request_id)),
         )
-        return Head(place, _scored(waiting)), answered
+        return place, _scored(waiting), answered
 
     looked = await asyncio.gather(*(look(place) for place in store.places(tenant)))
-    for _, answered in looked:
+    for _, _, answered in looked:
         if answered is not None:
             return taken_before(answered)
-    with_work = [head for head, _ in looked if head.candidates]
-    return sorted(with_work, key=lambda head: (head.candidates[0][1], head.candidates[0][0]))
+    merged = sorted((score, handoff_id, place.partition) for place, found, _ in looked for handoff_id, score in found)
+    places = [place for place, _, _ in looked]
+    return [
+        Run(places[partition], [handoff_id for _, handoff_id, _ in run])
+        for partition, run in itertools.groupby(merged, key=lambda row: row[2])
+    ]
 
 
 async def ahead(store: Store, elsewhere: list[Place], queue: str, score_ms: int) -> int:

@@ -1,0 +1,349 @@
+"""The queue against a pure model: random commands must leave the store and the model agreeing, and nobody lost.
+
+The model is what this file says a queue is: a dict of handoffs and a clock. The store is the real one, on a real
+server, with two partitions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Awaitable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+
+from rules.compile import files_or_raise
+from rules.evaluate import build
+from rules.handoff import ENDED, KINDS, Handoff
+from rules.model import PRIORITIES
+from rules.turn import Turn
+from service.errors import AlreadyClaimed, LeaseLost, MoveIllegal, Refusal
+from service.flows import handoffs
+from service.flows.access import open_store
+from service.flows.decide import Decided, decide
+from service.flows.handoffs import Claimed, Claiming, HandingBack, Lease, Resolving
+from tests.service.conftest import RULES
+from tests.service.turns import angry, calm, refunding, turn, wordy
+
+pytestmark = pytest.mark.server
+
+T = TypeVar("T")
+MINUTE = 60_000
+START = 1_800_000_000_000
+LEASE_MS = 60_000
+OPERATORS = ("mia", "ben", "kim")
+CONVERSATIONS = tuple(f"c{number}" for number in range(4))
+QUEUES = ("tier1", "tier2", "approvals", "readers")
+ALLOWANCE_MS = {"low": 60 * MINUTE, "normal": 15 * MINUTE, "high": 5 * MINUTE, "urgent": 0}
+WITHIN_MS = {"tier1": 15 * MINUTE, "tier2": 10 * MINUTE, "approvals": 5 * MINUTE, "readers": 1440 * MINUTE}
+PANIC = """
+  - id: panic
+    why: the agent has no idea
+    when: confidence < 0.1
+    then: {escalate: tier2}
+"""
+RULESET = build(files_or_raise({"rules.yaml": RULES + PANIC}))
+# kind of turn -> what it asks for: kind, queue, priority
+ASKS = {
+    "angry": ("escalate", "tier1", "high"),
+    "panic": ("escalate", "tier2", "normal"),
+    "refund": ("hold", "approvals", "high"),
+    "wordy": ("review", "readers", "low"),
+    "calm": None,
+}
+_TENANTS = (f"model-{number}" for number in itertools.count())
+
+
+@dataclass
+class Modelled:
+    """A handoff as the model sees it."""
+
+    handoff_id: str
+    conversation_id: str
+    kind: str
+    queue: str
+    priority: str
+    opened_at_ms: int
+    expires_at_ms: int
+    state: str = "waiting"
+    reroutes: bool = False
+    holder: str | None = None
+    token: str | None = None
+    lease_at_ms: int = 0
+    reserved_for: str | None = None
+    reserved_at_ms: int = 0
+    reasons: int = 1
+    replies: list[str] = field(default_factory=list)
+    tokens: list[str] = field(default_factory=list)
+    score_ms: int = 0
+
+    def free_for(self, operator: str, now_ms: int) -> bool:
+        reserved = self.reserved_for not in (None, operator) and self.reserved_at_ms > now_ms
+        return self.state == "waiting" and not reserved and self.expires_at_ms > now_ms
+
+
+def made(kind: str, conversation_id: str) -> Turn:
+    if kind == "panic":
+        return turn(conversation_id, confidence=0.05)
+    return {"angry": angry, "refund": refunding, "wordy": wordy, "calm": calm}[kind](conversation_id)
+
+
+class QueueMachine(RuleBasedStateMachine):
+    """The commands, each carried out on both sides."""
+
+    url = ""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.runner = asyncio.Runner()
+        self.store = self.runner.run(open_store(f"{self.url}?db=2", partitions=2))
+        self.tenant = next(_TENANTS)
+        self.now_ms = START
+        self.all: dict[str, Modelled] = {}
+        self.open: dict[str, Modelled] = {}
+        self.decided: list[tuple[Turn, Decided]] = []
+        self.requests = itertools.count()
+
+    def teardown(self) -> None:
+        self.runner.run(self.store.close())
+        self.runner.close()
+
+    def do(self, work: Awaitable[T]) -> T:
+        async def bounded() -> T:
+            async with asyncio.timeout(20):
+                return await work
+
+        return self.runner.run(bounded())
+
+    # What time does, in the model.
+
+    def lapse(self, one: Modelled) -> None:
+        if one.state in ("leased", "held") and one.lease_at_ms <= self.now_ms:
+            one.state, one.holder, one.token = "waiting", None, None
+
+    def expire(self, one: Modelled) -> None:
+        if one.state != "waiting" or one.expires_at_ms > self.now_ms:
+            return
+        if one.reroutes:
+            one.reroutes, one.queue, one.reserved_for = False, "tier1", None
+            one.expires_at_ms = self.now_ms + WITHIN_MS["tier1"]
+        else:
+            self.end(one, "expired")
+
+    def end(self, one: Modelled, state: str) -> None:
+        one.state, one.holder, one.token, one.reserved_for = state, None, None, None
+        del self.open[one.conversation_id]
+
+    def settle_all(self) -> None:
+        for one in list(self.open.values()):
+            self.lapse(one)
+        for one in list(self.open.values()):
+            self.expire(one)
+
+    # Commands
+
+    @rule(step_ms=st.sampled_from([1, 1_000, LEASE_MS // 2, LEASE_MS, 3 * MINUTE, 6 * MINUTE, 20 * MINUTE]))
+    def time_passes(self, step_ms: int) -> None:
+        self.now_ms += step_ms
+
+    @rule(conversation_id=st.sampled_from(CONVERSATIONS), kind=st.sampled_from(sorted(ASKS)))
+    def a_turn_comes_in(self, conversation_id: str, kind: str) -> None:
+        one = made(kind, conversation_id)
+        decided = self.do(decide(self.store, RULESET, self.tenant, one, self.now_ms))
+        self.decided.append((one, decided))
+        current = self.open.get(conversation_id)
+        for _ in range(3):
+            if current is not None and current.state in ("leased", "held"):
+                self.lapse(current)
+            elif current is not None:
+                self.expire(current)
+            current = self.open.get(conversation_id)
+        asks = ASKS[kind]
+        fenced = current is not None and current.kind == "escalate"
+        assert decided.decision.verdict == ("held_by_human" if fenced else asks[0] if asks else "continue")
+        if asks is None:
+            assert decided.decision.handoff_id == (current.handoff_id if current and fenced else None)
+        elif current is None:
+            self.opens(decided, conversation_id, *asks)
+        else:
+            self.joins(current, *asks)
+            assert decided.decision.handoff_id == current.handoff_id
+
+    def opens(self, decided: Decided, conversation_id: str, kind: str, queue: str, priority: str) -> None:
+        handoff_id = decided.decision.handoff_id
+        assert handoff_id is not None
+        assert handoff_id not in self.all
+        one = Modelled(handoff_id, conversation_id, kind, queue, priority, self.now_ms, self.now_ms + WITHIN_MS[queue])
+        one.score_ms = self.now_ms + ALLOWANCE_MS[priority]
+        one.reroutes = queue == "tier2"
+        self.all[handoff_id] = self.open[conversation_id] = one
+
+    def joins(self, one: Modelled, kind: str, queue: str, priority: str) -> None:
+        one.reasons += 1
+        one.priority = max(one.priority, priority, key=PRIORITIES.index)
+        one.score_ms = min(one.score_ms, one.opened_at_ms + ALLOWANCE_MS[one.priority])
+        if KINDS.index(kind) > KINDS.index(one.kind):
+            one.kind, one.queue, one.expires_at_ms = kind, queue, self.now_ms + WITHIN_MS[queue]
+            one.reroutes = queue == "tier2"
+
+    @precondition(lambda self: self.decided)
+    @rule(data=st.data())
+    def a_turn_is_sent_again(self, data: st.DataObject) -> None:
+        one, first = data.draw(st.sampled_from(self.decided))
+        again = self.do(decide(self.store, RULESET, self.tenant, one, self.now_ms))
+        assert again.repeated
+        assert again.decision == first.decision
+
+    @rule(operator=st.sampled_from(OPERATORS), queue=st.sampled_from(QUEUES), twice=st.booleans())
+    def an_operator_claims_the_next(self, operator: str, queue: str, twice: bool) -> None:
+        claiming = Claiming(operator, LEASE_MS, f"r{next(self.requests)}")
+        claimed = self.do(handoffs.claim_next(self.store, RULESET, self.tenant, queue, claiming, self.now_ms))
+        self.settle_all()
+        free = [one for one in self.open.values() if one.queue == queue and one.free_for(operator, self.now_ms)]
+        if not free:
+            assert not isinstance(claimed, Claimed)
+            return
+        assert isinstance(claimed, Claimed)
+        wanted = min(free, key=lambda one: (one.score_ms, one.handoff_id))
+        assert claimed.handoff.handoff_id == wanted.handoff_id
+        self.claimed(wanted, operator, claimed)
+        if twice:
+            again = self.do(handoffs.claim_next(self.store, RULESET, self.tenant, queue, claiming, self.now_ms))
+            assert isinstance(again, Claimed)
+            assert (again.token, again.handoff) == (claimed.token, claimed.handoff)
+
+    def claimed(self, one: Modelled, operator: str, claimed: Claimed) -> None:
+        assert claimed.token not in one.tokens
+        one.state, one.holder, one.token = "leased", operator, claimed.token
+        one.lease_at_ms, one.reserved_for = self.now_ms + LEASE_MS, None
+        one.tokens.append(claimed.token)
+        assert claimed.packet.handoff_id == one.handoff_id
+
+    @precondition(lambda self: self.all)
+    @rule(data=st.data(), operator=st.sampled_from(OPERATORS))
+    def an_operator_claims_one(self, data: st.DataObject, operator: str) -> None:
+        one = self.all[data.draw(st.sampled_from(sorted(self.all)))]
+        work = handoffs.claim_one(self.store, self.tenant, one.handoff_id, Claiming(operator, LEASE_MS), self.now_ms)
+        claimed: Claimed | None = None
+        try:
+            claimed = self.do(work)
+        except (AlreadyClaimed, MoveIllegal) as error:
+            refused: Refusal = error
+        for _ in range(3):
+            self.lapse(one)
+            self.expire(one)
+        if claimed is not None:
+            assert one.free_for(operator, self.now_ms)
+            self.claimed(one, operator, claimed)
+        else:
+            assert not one.free_for(operator, self.now_ms)
+            assert isinstance(refused, MoveIllegal) == (one.state in ENDED)
+
+    @precondition(lambda self: any(one.tokens for one in self.all.values()))
+    @rule(
+        data=st.data(),
+        verb=st.sampled_from(["renew", "hold", "release", "transfer", "reply", "resolve", "hand_back"]),
+        queue=st.sampled_from([None, *QUEUES]),
+        operator=st.sampled_from([None, *OPERATORS]),
+        lost=st.booleans(),
+    )
+    def whoever_has_a_token_moves(
+        self, data: st.DataObject, verb: str, queue: str | None, operator: str | None, lost: bool
+    ) -> None:
+        one = self.all[data.draw(st.sampled_from(sorted(h for h, m in self.all.items() if m.tokens)))]
+        # The newest token most often; now and then one that somebody kept from before.
+        token = data.draw(st.sampled_from([*one.tokens, *[one.tokens[-1]] * 4]))
+        lease = Lease(one.handoff_id, token, f"r{next(self.requests)}")
+        expected: type[Refusal] | None = None
+        if one.state in ENDED:
+            expected = MoveIllegal
+        elif one.token != token or one.lease_at_ms <= self.now_ms:
+            expected = LeaseLost
+        if expected is not None:
+            with pytest.raises(expected):
+                self.do(self.verb(verb, lease, queue, operator))
+            return
+        first = self.do(self.verb(verb, lease, queue, operator))
+        if lost and verb != "renew":
+            # The reply got lost; the same request again changes nothing.
+            assert self.do(self.verb(verb, lease, queue, operator)) == first
+        self.moved(one, verb, queue, operator)
+
+    def verb(self, verb: str, lease: Lease, queue: str | None, operator: str | None) -> Awaitable[Handoff]:
+        store, tenant, now_ms = self.store, self.tenant, self.now_ms
+        if verb == "renew":
+            return handoffs.renew(store, tenant, lease, LEASE_MS, now_ms)
+        if verb == "hold":
+            return handoffs.hold(store, tenant, lease, now_ms + 30 * MINUTE, "bank", now_ms)
+        if verb == "release":
+            return handoffs.release(store, tenant, lease, now_ms)
+        if verb == "transfer":
+            return handoffs.transfer(store, RULESET, tenant, lease, queue, operator, now_ms)
+        if verb == "reply":
+            return handoffs.reply(store, tenant, lease, f"words {now_ms}", LEASE_MS, now_ms)
+        if verb == "resolve":
+            return handoffs.resolve(store, tenant, lease, Resolving("answer", "needed"), now_ms)
+        return handoffs.hand_back(store, tenant, lease, HandingBack(may_retry=True), now_ms)
+
+    def moved(self, one: Modelled, verb: str, queue: str | None, operator: str | None) -> None:
+        if verb in ("renew", "reply"):
+            one.state, one.lease_at_ms = "leased", self.now_ms + LEASE_MS
+            one.replies += [f"words {self.now_ms}"] if verb == "reply" else []
+        elif verb == "hold":
+            one.state, one.lease_at_ms = "held", self.now_ms + 30 * MINUTE
+        elif verb in ("release", "transfer"):
+            one.state, one.holder, one.token = "waiting", None, None
+            if verb == "transfer":
+                one.queue = queue or one.queue
+                one.reserved_for, one.reserved_at_ms = operator, self.now_ms + handoffs.RESERVED_MS
+                one.expires_at_ms = max(one.expires_at_ms, self.now_ms + WITHIN_MS[one.queue])
+        else:
+            self.end(one, "resolved" if verb == "resolve" else "handed_back")
+
+    @rule()
+    def a_worker_sweeps(self) -> None:
+        for partition in range(2):
+            self.do(handoffs.lapse_due(self.store, self.tenant, partition, self.now_ms))
+            self.do(handoffs.expire_due(self.store, self.tenant, partition, self.now_ms))
+        self.settle_all()
+
+    @invariant()
+    def both_sides_agree(self) -> None:
+        for one in self.all.values():
+            found = self.do(handoffs.get(self.store, self.tenant, one.handoff_id))
+            assert (found.state, found.queue, found.kind, found.priority, found.score_ms) == (
+                one.state, one.queue, one.kind, one.priority, one.score_ms,
+            )  # fmt: skip
+            assert (found.holder, found.expires_at_ms, len(found.reasons)) == (
+                one.holder, one.expires_at_ms, one.reasons,
+            )  # fmt: skip
+            assert [reply.text for reply in found.replies] == one.replies
+            if one.state in ("leased", "held"):
+                assert found.lease_expires_at_ms == one.lease_at_ms
+
+    @invariant()
+    def nobody_is_lost_and_nobody_stands_twice(self) -> None:
+        listed = self.do(handoffs.list_open(self.store, self.tenant, None, None, None, 100)).handoffs
+        assert sorted(one.handoff_id for one in listed) == sorted(one.handoff_id for one in self.open.values())
+        for view in self.do(handoffs.queues(self.store, RULESET, self.tenant)):
+            mine = [one.state for one in self.open.values() if one.queue == view.name]
+            assert (view.waiting, view.leased) == (mine.count("waiting"), len(mine) - mine.count("waiting"))
+
+
+def test_random_commands_leave_the_store_and_the_model_agreeing(server_url: str) -> None:
+    machine = type("Machine", (QueueMachine,), {"url": server_url})
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=40,
+            stateful_step_count=40,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+            derandomize=False,
+        ),
+    )
