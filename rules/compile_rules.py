@@ -130,6 +130,8 @@ def _handoff(source: Source, verdict: Verdict, values: dict[str, Node], names: N
         within_ms = read_duration(source, values["answer_within"], "`answer_within`")
     on_timeout = read_on_timeout(source, values["on_timeout"], names) if "on_timeout" in values else None
     words = read_say(source, values["say"]) if "say" in values else {}
+    if on_timeout is not None and queue is not None and on_timeout.queue == queue:
+        source.refuse("R143", values["on_timeout"], f"at its deadline the rule moves on to its own queue `{queue}`")
     if queue is None or priority is None:
         return None
     then = Then(verdict, queue, cast(Priority, priority), within_ms, on_timeout, words)
