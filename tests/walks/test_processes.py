@@ -177,3 +177,28 @@ def test_two_services_share_one_server_and_the_last_one_stops_it(folder: Path) -
         server = second.server_pid
         second.stop()
         wait_until(lambda: not alive(server))
+
+
+async def test_what_was_answered_without_the_store_is_in_it_later_even_when_serve_is_killed(folder: Path) -> None:
+    with Served(folder, work="false") as served:
+        served.post("/should-escalate", turn("chat-0"), "agent")
+        server = served.server_pid
+        os.kill(server, signal.SIGSTOP)
+        try:
+            async with httpx.AsyncClient(timeout=20) as client:
+                first = (await served.ask(client, "/should-escalate", "agent", turn("chat-1"))).json()
+            assert (first["degraded"], first["verdict"]) == (True, "escalate")
+            served.kill()
+        finally:
+            os.kill(server, signal.SIGCONT)
+        served.restart()
+        served.wait_until_ready()
+
+        def kept() -> bool:
+            headers = {"Authorization": f"Bearer {served.keys['admin']}"}
+            answer = httpx.get(f"{served.url}/handoffs/{first['handoff']['id']}", headers=headers)
+            return answer.status_code == httpx.codes.OK and answer.json()["state"] == "waiting"
+
+        await asyncio.to_thread(wait_until, kept)
+        again = served.post("/should-escalate", turn("chat-1"), "agent")
+        assert (again["decision_id"], again["handoff"]["id"]) == (first["decision_id"], first["handoff"]["id"])
