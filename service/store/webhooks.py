@@ -240,7 +240,7 @@ async def _settle(store: Store, place: Place, step: str, taken: Delivery, tried:
 
 
 async def _dead_in(store: Store, place: Place, limit: int) -> list[DeadLetter]:
-    flat: list[Reply] = await store.link.call("ZREVRANGE", place.dead_letters_at, 0, limit - 1, "WITHSCORES")
+    flat: list[Reply] = await store.link.call("ZRANGE", place.dead_letters_at, 0, limit - 1, "REV", "WITHSCORES")
     if not flat:
         return []
     bodies = await store.link.call("HMGET", place.dead_letters, *flat[::2])

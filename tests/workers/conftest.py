@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -15,11 +16,16 @@ from service.store.embedded import Embedded, start_or_attach
 _TENANTS = (f"tenant-{number}" for number in itertools.count())
 
 
-@pytest.fixture(scope="session")
-def server() -> Iterator[Embedded]:
+REDIS = shutil.which("redis-server")
+
+
+@pytest.fixture(scope="session", params=["valkey", *(["redis"] if REDIS else [])])
+def server(request: pytest.FixtureRequest) -> Iterator[Embedded]:
+    binary = Path(REDIS) if REDIS and request.param == "redis" else None
     # Not tmp_path: its names are too long for a socket in them.
-    with tempfile.TemporaryDirectory(prefix="hr-") as place, start_or_attach(Path(place) / "data") as embedded:
-        yield embedded
+    with tempfile.TemporaryDirectory(prefix="hr-") as place:
+        with start_or_attach(Path(place) / "data", binary=binary) as embedded:
+            yield embedded
 
 
 @pytest.fixture
