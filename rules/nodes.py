@@ -34,6 +34,7 @@ class TextNode(NamedTuple):
     end: int
     line: int
     column: int
+    in_one_line: bool = True
 
 
 class ListNode(NamedTuple):
@@ -190,7 +191,8 @@ class _Builder:
             value = value.translate(self._unmask)
         # A plain text has no style; libyaml says "" where nothing is written at all.
         style = event.style if event.style in ("'", '"', "|", ">") else None
-        node = TextNode(value, style, start.index, end.index, start.line + 1, start.column + 1)
+        line = start.line
+        node = TextNode(value, style, start.index, end.index, line + 1, start.column + 1, line == end.line)
         self._count(event)
         if event.tag is not None:
             self._find("R114", event, f"the tag `{event.tag}` is not used in rule files")

@@ -67,7 +67,7 @@ class Source:
             return Span(self.file, node.line, node.column, node.column + 1)
         last = len(node.value) if end is None else end
         added = node.end - node.start - len(node.value)
-        if added == 0 or (added == 2 and node.style in ("'", '"')):
+        if node.in_one_line and (added == 0 or (added == 2 and node.style in ("'", '"'))):
             column = node.column + start + added // 2
             return Span(self.file, node.line, column, column + max(1, last - start))
         if start == 0 and end is None:

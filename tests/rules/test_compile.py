@@ -346,6 +346,7 @@ def holds_together(texts: dict[str, str]) -> None:
         assert problem.code in render(problem)
         assert problem.span.file in texts or not texts
         assert 1 <= problem.span.column < problem.span.end_column
+        assert problem.span.column <= len(problem.source_line) + 1
         assert problem.message
         assert not problem.message.endswith(".")
 

@@ -75,6 +75,7 @@ WRITTEN: dict[str, tuple[str, int, int]] = {
     'a: "\\x41\\U0001F600 two"': ("two", 1, 20),
     "a: é😀 two": ("two", 1, 7),
     "a: one\n   two": ("two", 2, 4),
+    "{a: one\ntwo}": ("two", 2, 1),
     "a: 'one\n\n   two'": ("two", 3, 4),
     'a: "one \\\n  \\\n   two"': ("two", 3, 4),
     "a: |\n   one\n   two\n": ("two", 3, 4),
