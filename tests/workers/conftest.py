@@ -23,9 +23,11 @@ REDIS = shutil.which("redis-server")
 def server(request: pytest.FixtureRequest) -> Iterator[Embedded]:
     binary = Path(REDIS) if REDIS and request.param == "redis" else None
     # Not tmp_path: its names are too long for a socket in them.
-    with tempfile.TemporaryDirectory(prefix="hr-") as place:
-        with start_or_attach(Path(place) / "data", binary=binary) as embedded:
-            yield embedded
+    with (
+        tempfile.TemporaryDirectory(prefix="hr-") as place,
+        start_or_attach(Path(place) / "d", binary=binary) as embedded,
+    ):
+        yield embedded
 
 
 @pytest.fixture
