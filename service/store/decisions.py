@@ -87,7 +87,8 @@ async def commit(
         return Moved()
     if word == b"decided":
         return codec.decision_in(rest[0]), True
-    return replace(decision, position=codec.number(rest[0])), False
+    position = codec.number(rest[0])
+    return (decision if position is None else replace(decision, position=position)), False
 
 
 async def get(store: Store, place: Place, decision_id: str) -> Decision | None:

@@ -23,6 +23,8 @@ from service.store.multiplexed import Reply, ServerError, Word
 Argument: TypeAlias = Word | Sequence[Word]
 
 LUA = Path(__file__).parent / "lua"
+# A tuple, made once: thirty arguments a turn are looked at, and `str | bytes | …` would be built anew for each.
+ONE_WORD = (str, bytes, int, float)
 # One more try when an answer is lost, if the header allows it. More tries are the caller's to make.
 REPEAT_PAUSE_MS = 50
 
@@ -103,7 +105,7 @@ def _flat(script: Script, names: tuple[str, ...], values: Mapping[str, Argument]
     words: list[Word] = []
     for name in names:
         value = values[name]
-        if not isinstance(value, str | bytes | int | float):
+        if not isinstance(value, ONE_WORD):
             if name not in script.rest:
                 raise TypeError(f"{script.name}: `{name}` is one word, not a list")
             words.extend(value)
