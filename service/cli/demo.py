@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import secrets
+import signal
 import time
 from pathlib import Path
 from typing import Annotated
@@ -61,6 +63,8 @@ def demo(
     names = OPERATORS[:operators]
     try:
         ledger, still_open = asyncio.run(_run(recorded, agents, names, rules, data_dir))
+    except* asyncio.CancelledError:
+        refuse("the demo was told to stop", "nothing of it is left behind")
     except* HandrailError as group:
         refuse(
             f"the demo's own service refused or did not answer: {first_of(group)}", "`--data-dir` keeps its serve.log"
@@ -82,6 +86,10 @@ def demo(
 async def _run(
     recorded: list[Recorded], agents: int, names: tuple[str, ...], rules: Path | None, data_dir: Path | None
 ) -> tuple[Ledger, tuple[str, ...]]:
+    task = asyncio.current_task()
+    with contextlib.suppress(NotImplementedError):  # not on Windows
+        # Told to stop, the demo must not leave its service behind.
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, lambda: task.cancel() if task else None)
     async with demo_service(data_dir, rules, names) as service:
         ledger = Ledger({})
         await _people(service, recorded, agents, ledger)

@@ -40,3 +40,24 @@ def test_the_demo_loses_nothing_and_leaves_nothing_behind(tmp_path: Path) -> Non
     assert told["recall"]["of"] > 0
     assert list(temporary.iterdir()) == []
     assert time.monotonic() - started_s < 60
+
+
+@pytest.mark.walk
+def test_a_demo_that_is_told_to_stop_takes_its_service_with_it(tmp_path: Path) -> None:
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    environment = {**os.environ, "TMPDIR": str(temporary), "PYTHONPATH": str(ROOT)}
+    words = [sys.executable, "-m", "service.main", "demo", "--agents", "1"]
+    demo = subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        deadline_s = time.monotonic() + 60
+        while not list(temporary.glob("*/keys.json")) and time.monotonic() < deadline_s:
+            time.sleep(0.05)
+        assert list(temporary.glob("*/keys.json")), "the service is up"
+        demo.terminate()
+        _, told = demo.communicate(timeout=60)
+    finally:
+        demo.kill()
+    assert demo.returncode == 2
+    assert "error: the demo was told to stop" in told
+    assert list(temporary.iterdir()) == []
