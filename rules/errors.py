@@ -34,7 +34,7 @@ def _table(*rows: tuple[str, str, str, str]) -> dict[str, ProblemSpec]:
 
 
 # R10x names, R11x the text and its YAML, R12x comparisons, R13x whole conditions, R14x queues and what happens there,
-# R15x topics, R16x everything else of a rule; W2xx load all the same.
+# R15x topics, R16x everything else of a rule, R17x test files; W2xx load all the same.
 PROBLEMS: dict[str, ProblemSpec] = _table(
     ("R101", "unknown signal", "when: sentimant < -0.6", "write a signal of docs/rules.md or declare it"),
     ("R102", "unknown topic", "when: topics has refnds", "declare it under `topics:`"),
@@ -96,6 +96,9 @@ PROBLEMS: dict[str, ProblemSpec] = _table(
     ("R152", "a phrase without a word", "phrases: ['  ']", "write a word or remove it"),
     ("R160", "a rollout that is no percentage", "mode: {rollout: 110%}", "write a whole number from 0% to 100%"),
     ("R161", "a threshold outside its own limits", "low: {value: 2, max: 1}", "correct the value or the limit"),
+    ("R170", "a test names an unknown rule", "expect: {rules: [unsur]}", "write the id of a rule"),
+    ("R171", "a moment that cannot be read", "at: monday", "write it as `2026-03-02T09:00Z`"),
+    ("R172", "a test that expects nothing", "- {name: asks, message: hi}", "add `expect:`"),
     ("W201", "a threshold that no rule uses", "low_confidence: 0.55", "remove it or use it as `$name`"),
     ("W202", "a topic that no rule asks for", "refunds: {phrases: [refund]}", "ask for it or remove it"),
     ("W203", "a queue that no rule uses", "tier2: {…}", "name it in a rule's `then:` or remove it"),
