@@ -16,6 +16,7 @@ from service.cli.explain import explain
 from service.cli.keys import keys
 from service.cli.output import note, refuse
 from service.cli.replay import replay
+from service.cli.rule_tests import rule_tests
 from service.errors import Refusal
 from service.flows.access import ServerUnavailable
 from service.rule_files import RulesUnreadable
@@ -68,6 +69,7 @@ app = typer.Typer(
     """,
 )
 app.command("check")(check)
+app.command("test")(rule_tests)
 app.command("explain")(explain)
 app.command("replay")(replay)
 app.command("demo")(demo)

@@ -76,7 +76,7 @@ def test_a_command_that_was_not_understood_ends_with_2(words: tuple[str, ...]) -
     assert "Traceback" not in result.stderr
 
 
-@pytest.mark.parametrize("command", ["check", "explain", "replay", "demo", "keys", "keys create"])
+@pytest.mark.parametrize("command", ["check", "test", "explain", "replay", "demo", "keys", "keys create"])
 def test_help_teaches_with_examples(command: str) -> None:
     result = handrail(*command.split(), "--help")
     assert result.exit_code == 0
