@@ -76,7 +76,10 @@ class Facts:
 
 
 class Probes:
-    """What may be asked of the facts of a turn: one answer for all who ask the same, wherever they wrote it."""
+    """What may be asked of the facts of a turn: one answer for all who ask the same, wherever they wrote it.
+
+    Facts keep answers by the number they have here, so the same facts are never asked by two Probes.
+    """
 
     def __init__(self) -> None:
         self._measures: dict[Key, Measure] = {}

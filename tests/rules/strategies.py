@@ -32,6 +32,7 @@ from rules.model import (
 )
 from rules.turn import (
     AgentRef,
+    CallStatus,
     Conversation,
     Customer,
     ToolCall,
@@ -98,86 +99,83 @@ def compare(left: str | Aggregate, operator: str, operand: Anything = None, thre
     return Compare(left, operator, operand, f"{name} {operator} {operand_text(operand)}".strip(), SPAN, threshold)
 
 
-def _operators(*groups: str) -> list[str]:
-    return [operator for operator, comparison in COMPARISONS.items() if comparison.group in groups]
+def _operators(*groups: str) -> st.SearchStrategy[str]:
+    return st.sampled_from([operator for operator, comparison in COMPARISONS.items() if comparison.group in groups])
 
 
-@st.composite
-def _numeric_compares(draw: st.DrawFn, left: str | Aggregate) -> Compare:
-    operator = draw(st.sampled_from(_operators("order", "equal", "presence")))
+def _operands(operator: str, operands: st.SearchStrategy[Anything]) -> st.SearchStrategy[Anything]:
     if COMPARISONS[operator].group == "presence":
-        return compare(left, operator)
-    if operator in ("in", "not in"):
-        return compare(left, operator, tuple(draw(st.lists(odd_numbers, min_size=1, max_size=3))))
-    return compare(left, operator, draw(odd_numbers if draw(st.integers(0, 9)) == 0 else numbers))
+        return st.none()
+    return st.lists(operands, min_size=1, max_size=3).map(tuple) if operator in ("in", "not in") else operands
+
+
+_ANY_OPERAND = st.one_of(odd_numbers, texts, st.booleans())
+_MOSTLY_NUMBERS = st.one_of(numbers, numbers, numbers, odd_numbers)
+# Strategies are dear to make and cheap to draw from, so each is made once: operator -> where its operand is drawn.
+_ORDERED = _operators("order", "equal", "presence")
+_EQUAL = _operators("equal", "presence")
+_MEMBER = _operators("member", "presence")
+_BY_OPERATOR: dict[str, dict[str, st.SearchStrategy[Anything]]] = {
+    kind: {operator: _operands(operator, operands) for operator in COMPARISONS}
+    for kind, operands in {
+        "number": _MOSTLY_NUMBERS,
+        "text": texts,
+        "bool": st.booleans(),
+        "set": members,
+        "any": _ANY_OPERAND,
+        "tool": st.sampled_from(TOOLS),
+        "status": st.sampled_from(("proposed", "ok", "error")),
+    }.items()
+}
 
 
 @st.composite
-def _equal_compares(draw: st.DrawFn, left: str, operands: st.SearchStrategy[Anything]) -> Compare:
-    operator = draw(st.sampled_from(_operators("equal", "presence")))
-    if COMPARISONS[operator].group == "presence":
-        return compare(left, operator)
-    if operator in ("in", "not in"):
-        return compare(left, operator, tuple(draw(st.lists(operands, min_size=1, max_size=3))))
-    return compare(left, operator, draw(operands))
+def _compares(
+    draw: st.DrawFn, lefts: st.SearchStrategy[Anything], operators: st.SearchStrategy[str], kind: str
+) -> Compare:
+    operator = draw(operators)
+    return compare(draw(lefts), operator, draw(_BY_OPERATOR[kind][operator]))
 
 
-@st.composite
-def _member_compares(draw: st.DrawFn, left: str) -> Compare:
-    operator = draw(st.sampled_from(_operators("member", "presence")))
-    return compare(left, operator, draw(members) if COMPARISONS[operator].group == "member" else None)
-
-
-def signal_compares() -> st.SearchStrategy[Compare]:
-    """Draw a comparison of a signal with an operand of its type, or of any type at all."""
+def _signal_compares(numeric: tuple[str, ...], *others: tuple[str, ...]) -> st.SearchStrategy[Compare]:
+    text, boolean, several = others
     return st.one_of(
-        st.sampled_from(NUMBER_SIGNALS).flatmap(_numeric_compares),
-        st.sampled_from(TEXT_SIGNALS).flatmap(lambda name: _equal_compares(name, texts)),
-        st.sampled_from(BOOL_SIGNALS).flatmap(lambda name: _equal_compares(name, st.booleans())),
-        st.sampled_from(SET_SIGNALS).flatmap(_member_compares),
-        st.sampled_from(NUMBER_SIGNALS + TEXT_SIGNALS + BOOL_SIGNALS + SET_SIGNALS).flatmap(
-            lambda name: _equal_compares(name, st.one_of(odd_numbers, texts, st.booleans()))
-        ),
+        _compares(st.sampled_from(numeric), _ORDERED, "number"),
+        _compares(st.sampled_from(text), _EQUAL, "text"),
+        _compares(st.sampled_from(boolean), _EQUAL, "bool"),
+        _compares(st.sampled_from(several), _MEMBER, "set"),
+        _compares(st.sampled_from(numeric + text + boolean + several), _EQUAL, "any"),
     )
 
 
-@st.composite
-def windows(draw: st.DrawFn) -> Window:
-    """Draw a window of turns, of time, or none."""
-    kind = draw(st.integers(0, 2))
-    if kind == 0:
-        return Window()
-    if kind == 1:
-        return Window(turns=draw(st.sampled_from((1, 2, 3, 10, 50))))
-    return Window(span_ms=draw(st.sampled_from((1_000, 60_000, 600_000))))
+# A comparison of a signal with an operand of its type, or of any type at all.
+signal_compares = _signal_compares(NUMBER_SIGNALS, TEXT_SIGNALS, BOOL_SIGNALS, SET_SIGNALS)
 
+windows: st.SearchStrategy[Window] = st.one_of(
+    st.just(Window()),
+    st.sampled_from((1, 2, 3, 10, 50)).map(lambda turns: Window(turns=turns)),
+    st.sampled_from((1_000, 60_000, 600_000)).map(lambda span_ms: Window(span_ms=span_ms)),
+)
+aggregates: st.SearchStrategy[Aggregate] = st.one_of(
+    st.builds(
+        Aggregate,
+        st.sampled_from(("count", "streak")),
+        _signal_compares(RECORDED_NUMBERS, ("mood",), ("flagged",), ("labels", "topics")),
+        windows,
+    ),
+    st.builds(Aggregate, st.sampled_from(("min", "max", "avg", "last")), st.sampled_from(RECORDED_NUMBERS), windows),
+)
+aggregate_compares = _compares(aggregates, _ORDERED, "number")
 
-@st.composite
-def aggregates(draw: st.DrawFn) -> Aggregate:
-    """Draw an aggregate of any function over recorded signals."""
-    function = draw(st.sampled_from(("count", "streak", "min", "max", "avg", "last")))
-    if function not in ("count", "streak"):
-        return Aggregate(function, draw(st.sampled_from(RECORDED_NUMBERS)), draw(windows()))  # type: ignore[arg-type]
-    inner = draw(signal_compares().filter(lambda one: one.left in RECORDED))
-    return Aggregate(function, inner, draw(windows()))  # type: ignore[arg-type]
-
-
-def aggregate_compares() -> st.SearchStrategy[Compare]:
-    """Draw a comparison of an aggregate with a small number."""
-    return aggregates().flatmap(_numeric_compares)
-
-
-def call_compares() -> st.SearchStrategy[Compare]:
-    """Draw a comparison for inside a `tool_call` block."""
-    return st.one_of(
-        _equal_compares("name", st.sampled_from(TOOLS)),
-        _equal_compares("status", st.sampled_from(("proposed", "ok", "error"))),
-        _equal_compares("write", st.booleans()),
-        _numeric_compares("amount_usd"),
-        _numeric_compares("args.count"),
-        _equal_compares("args.why", texts),
-        _member_compares("args.labels"),
-    )
+# A comparison for inside a `tool_call` block.
+call_compares = st.one_of(
+    _compares(st.just("name"), _EQUAL, "tool"),
+    _compares(st.just("status"), _EQUAL, "status"),
+    _compares(st.just("write"), _EQUAL, "bool"),
+    _compares(st.sampled_from(("amount_usd", "args.count")), _ORDERED, "number"),
+    _compares(st.just("args.why"), _EQUAL, "text"),
+    _compares(st.just("args.labels"), _MEMBER, "set"),
+)
 
 
 def nested(leaves: st.SearchStrategy[Anything], max_leaves: int) -> st.SearchStrategy[Anything]:
@@ -190,27 +188,30 @@ def nested(leaves: st.SearchStrategy[Anything], max_leaves: int) -> st.SearchStr
     return st.recursive(leaves, deeper, max_leaves=max_leaves)
 
 
-def call_matches() -> st.SearchStrategy[CallMatch]:
-    """Draw a `tool_call` block."""
-    return nested(call_compares(), 4).map(lambda inner: CallMatch(inner, SPAN))
+call_matches: st.SearchStrategy[CallMatch] = nested(call_compares, 4).map(lambda inner: CallMatch(inner, SPAN))
+_LEAVES = st.one_of(signal_compares, signal_compares, signal_compares, aggregate_compares, call_matches)
+# Whole conditions: what a rule's `when` holds, and wider ones.
+conditions: st.SearchStrategy[Condition] = nested(_LEAVES, 8)
+wide_conditions: st.SearchStrategy[Condition] = nested(_LEAVES, 20)
 
 
-def conditions(max_leaves: int = 8) -> st.SearchStrategy[Condition]:
-    """Draw a whole condition."""
-    plain = signal_compares()
-    return nested(st.one_of(plain, plain, plain, aggregate_compares(), call_matches()), max_leaves)
+_MODES = st.sampled_from([Mode(percent) for percent in (100, 100, 0, 30, 70)])
+_THENS = st.builds(
+    lambda verdict, priority: Then(verdict, None if verdict == "continue" else "tier1", priority),
+    st.sampled_from(VERDICTS[:4]),
+    st.sampled_from(PRIORITIES),
+)
 
 
-@st.composite
-def rule_lists(draw: st.DrawFn, max_rules: int = 8) -> tuple[Rule, ...]:
-    """Draw rules in order of precedence."""
-    rules = []
-    for number, when in enumerate(draw(st.lists(conditions(), min_size=1, max_size=max_rules))):
-        verdict = draw(st.sampled_from(VERDICTS[:4]))
-        then = Then(verdict, None if verdict == "continue" else "tier1", draw(st.sampled_from(PRIORITIES)))
-        mode = Mode(draw(st.sampled_from((100, 100, 0, 30, 70))))
-        rules.append(Rule(f"rule-{number}", "because", when, then, mode, SPAN))
-    return ordered(rules)
+def _rules(parts: Sequence[tuple[Condition, Then, Mode]]) -> tuple[Rule, ...]:
+    made = [Rule(f"rule-{n}", "because", when, then, mode, SPAN) for n, (when, then, mode) in enumerate(parts)]
+    return ordered(made)
+
+
+# Rules in order of precedence.
+rule_lists: st.SearchStrategy[tuple[Rule, ...]] = st.lists(
+    st.tuples(conditions, _THENS, _MODES), min_size=1, max_size=8
+).map(_rules)
 
 
 def ordered(rules: Sequence[Rule]) -> tuple[Rule, ...]:
@@ -224,73 +225,84 @@ def files_of(rules: Sequence[Rule]) -> RuleFiles:
     return RuleFiles("0" * 64, {}, TOPICS, QUEUES, SIGNALS, tuple(rules))
 
 
-def rule_files(max_rules: int = 8) -> st.SearchStrategy[RuleFiles]:
-    """Draw rule files."""
-    return rule_lists(max_rules).map(files_of)
+rule_files: st.SearchStrategy[RuleFiles] = rule_lists.map(files_of)
 
 
-@st.composite
-def tool_calls(draw: st.DrawFn) -> ToolCall:
-    """Draw one tool call."""
-    args = draw(st.fixed_dictionaries({}, optional={"count": anything, "why": _mostly(texts), "labels": _mostly(sets)}))
-    return ToolCall(
-        draw(st.sampled_from(TOOLS)),
-        {name: list(value) if isinstance(value, frozenset) else value for name, value in args.items()},
-        draw(st.sampled_from((True, False, None))),
-        draw(st.none() | numbers),
-        draw(st.sampled_from(("proposed", "ok", "error"))),
-    )
+def _listed(args: dict[str, Value]) -> dict[str, object]:
+    return {name: list(value) if isinstance(value, frozenset) else value for name, value in args.items()}
 
 
-@st.composite
-def turns(draw: st.DrawFn) -> Turn:
-    """Draw a turn; every field may be missing."""
-    optional = {"risk": _mostly(odd_numbers), "mood": _mostly(texts)}
-    optional |= {"flagged": _mostly(st.booleans()), "labels": _mostly(sets)}
-    attributes = st.fixed_dictionaries({}, optional={"balance": numbers, "plan": texts})
-    return Turn(
-        conversation_id=draw(st.sampled_from(("conv-1", "conv-2", "conv-3", "conv-4"))),
-        turn_id="turn",
-        agent=AgentRef(draw(st.none() | texts)),
-        channel=draw(st.none() | texts),
-        locale=draw(st.sampled_from((None, "en", "es-MX"))),
-        customer=Customer(None, draw(st.none() | texts), draw(attributes)),
-        message=draw(st.sampled_from(MESSAGES)),
-        reply=draw(st.sampled_from((None, "", "this hidden fee"))),
-        confidence=draw(st.none() | odd_numbers),
-        topics=tuple(TopicScore(name) for name in draw(sets)),
-        sentiment=draw(st.none() | numbers),
-        tool_calls=tuple(draw(st.lists(tool_calls(), max_size=3))),
-        sources=draw(st.none() | st.lists(members, max_size=2).map(tuple)),
-        signals=draw(st.fixed_dictionaries({}, optional=optional)),
-    )
+_STATUSES: tuple[CallStatus, ...] = ("proposed", "ok", "error")
+tool_calls: st.SearchStrategy[ToolCall] = st.builds(
+    ToolCall,
+    st.sampled_from(TOOLS),
+    st.fixed_dictionaries({}, optional={"count": anything, "why": _mostly(texts), "labels": _mostly(sets)}).map(
+        _listed
+    ),
+    st.sampled_from((True, False, None)),
+    st.none() | numbers,
+    st.sampled_from(_STATUSES),
+)
+
+# Turns of which every field may be missing.
+turns: st.SearchStrategy[Turn] = st.builds(
+    Turn,
+    conversation_id=st.sampled_from(("conv-1", "conv-2", "conv-3", "conv-4")),
+    turn_id=st.just("turn"),
+    agent=st.builds(AgentRef, st.none() | texts),
+    channel=st.none() | texts,
+    locale=st.sampled_from((None, "en", "es-MX")),
+    customer=st.builds(
+        Customer, st.none(), st.none() | texts, st.fixed_dictionaries({}, optional={"balance": numbers, "plan": texts})
+    ),
+    message=st.sampled_from(MESSAGES),
+    reply=st.sampled_from((None, "", "this hidden fee")),
+    confidence=st.none() | odd_numbers,
+    topics=sets.map(lambda names: tuple(map(TopicScore, sorted(names)))),
+    sentiment=st.none() | numbers,
+    tool_calls=st.lists(tool_calls, max_size=3).map(tuple),
+    sources=st.none() | st.lists(members, max_size=2).map(tuple),
+    signals=st.fixed_dictionaries(
+        {},
+        optional={
+            "risk": _mostly(odd_numbers),
+            "mood": _mostly(texts),
+            "flagged": _mostly(st.booleans()),
+            "labels": _mostly(sets),
+        },
+    ),
+)
+
+_RECORDS = st.tuples(
+    # The ages of earlier turns fall on the borders of the windows too.
+    st.sampled_from((-5, 0, 999, 1_000, 1_001, 60_000, 60_001, 600_000, 3_600_000)),
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "confidence": numbers,
+            "sentiment": numbers,
+            "message_length": st.integers(0, 3),
+            "risk": odd_numbers,
+            "mood": texts,
+            "flagged": st.booleans(),
+            "labels": sets,
+            "topics": sets,
+        },
+    ),
+)
 
 
-@st.composite
-def records(draw: st.DrawFn, number: int = 0) -> TurnRecord:
-    """Draw what an earlier turn left; its age falls on the borders of the windows too."""
-    age_ms = draw(st.sampled_from((-5, 0, 999, 1_000, 1_001, 60_000, 60_001, 600_000, 3_600_000)))
-    values = {
-        "confidence": numbers,
-        "sentiment": numbers,
-        "message_length": st.integers(0, 3),
-        "risk": odd_numbers,
-        "mood": texts,
-        "flagged": st.booleans(),
-        "labels": sets,
-        "topics": sets,
-    }
-    return TurnRecord(f"past-{number}", NOW_MS - age_ms, draw(st.fixed_dictionaries({}, optional=values)))
+def _conversation(started_at_ms: int | None, records: Sequence[tuple[int, dict[str, Value]]]) -> Conversation:
+    past = tuple(TurnRecord(f"past-{n}", NOW_MS - age_ms, values) for n, (age_ms, values) in enumerate(records))
+    return Conversation("conv-1", started_at_ms, len(past), past=past)
 
 
-@st.composite
-def conversations(draw: st.DrawFn) -> Conversation:
-    """Draw a conversation with up to six remembered turns."""
-    past = tuple(draw(records(number)) for number in range(draw(st.integers(0, 6))))
-    return Conversation("conv-1", draw(st.none() | st.just(NOW_MS - 1_000)), len(past), past=past)
+# Conversations with up to six remembered turns.
+conversations: st.SearchStrategy[Conversation] = st.builds(
+    _conversation, st.none() | st.just(NOW_MS - 1_000), st.lists(_RECORDS, max_size=6)
+)
 
-
-def odd_values() -> st.SearchStrategy[dict[str, Value]]:
-    """Draw the value of each signal without regard for its type: evaluation must bear it, though `read` prevents it."""
-    names = NUMBER_SIGNALS + TEXT_SIGNALS + BOOL_SIGNALS + SET_SIGNALS
-    return st.fixed_dictionaries({name: anything for name in names})
+# The value of each signal without regard for its type: evaluation must bear it, though `read` prevents it.
+odd_values: st.SearchStrategy[dict[str, Value]] = st.fixed_dictionaries(
+    {name: anything for name in NUMBER_SIGNALS + TEXT_SIGNALS + BOOL_SIGNALS + SET_SIGNALS}
+)

@@ -108,7 +108,7 @@ def test_opposites_come_in_pairs() -> None:
         assert COMPARISONS[comparison.opposite].group == comparison.group
 
 
-@given(signal_compares(), anything)
+@given(signal_compares, anything)
 def test_of_a_comparison_and_its_opposite_exactly_one_holds_where_the_value_can_be_compared(
     one: Compare, value: Value
 ) -> None:

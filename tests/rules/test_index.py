@@ -24,6 +24,7 @@ from tests.rules.strategies import (
     odd_values,
     signal_compares,
     turns,
+    wide_conditions,
 )
 
 NOTHING = Turn("conv-1", "turn")
@@ -48,7 +49,7 @@ def fired_by_reference(
 
 
 @settings(max_examples=250, deadline=None)
-@given(st.lists(conditions(), min_size=1, max_size=6), odd_values(), turns(), conversations())
+@given(st.lists(conditions, min_size=1, max_size=6), odd_values, turns, conversations)
 def test_the_index_fires_what_the_plain_meaning_fires_whatever_the_values(
     whens: list[Condition], values: dict[str, Value], turn: Turn, conversation: Conversation
 ) -> None:
@@ -56,7 +57,7 @@ def test_the_index_fires_what_the_plain_meaning_fires_whatever_the_values(
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.lists(conditions(20), min_size=1, max_size=4), st.lists(odd_values(), min_size=1, max_size=3), turns())
+@given(st.lists(wide_conditions, min_size=1, max_size=4), st.lists(odd_values, min_size=1, max_size=3), turns)
 def test_rules_that_would_explode_fire_all_the_same(
     whens: list[Condition], many: list[dict[str, Value]], turn: Turn
 ) -> None:
@@ -68,7 +69,7 @@ def test_rules_that_would_explode_fire_all_the_same(
 
 
 @settings(max_examples=120, deadline=None)
-@given(st.lists(conditions(), min_size=1, max_size=6), st.lists(odd_values(), min_size=1, max_size=3), turns())
+@given(st.lists(conditions, min_size=1, max_size=6), st.lists(odd_values, min_size=1, max_size=3), turns)
 def test_values_that_the_tables_do_not_keep_apart_are_checked_by_themselves(
     whens: list[Condition], many: list[dict[str, Value]], turn: Turn
 ) -> None:
@@ -80,7 +81,7 @@ def test_values_that_the_tables_do_not_keep_apart_are_checked_by_themselves(
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.lists(conditions(), min_size=1, max_size=8), st.lists(odd_values(), min_size=1, max_size=3), turns())
+@given(st.lists(conditions, min_size=1, max_size=8), st.lists(odd_values, min_size=1, max_size=3), turns)
 def test_an_answer_read_in_pieces_names_every_rule_once(
     whens: list[Condition], many: list[dict[str, Value]], turn: Turn
 ) -> None:
@@ -92,7 +93,7 @@ def test_an_answer_read_in_pieces_names_every_rule_once(
 
 
 @settings(max_examples=100, deadline=None)
-@given(conditions(), st.lists(odd_values(), min_size=1, max_size=4), turns(), conversations())
+@given(conditions, st.lists(odd_values, min_size=1, max_size=4), turns, conversations)
 def test_double_negation_and_de_morgan_change_nothing(
     when: Condition, many: list[dict[str, Value]], turn: Turn, conversation: Conversation
 ) -> None:
@@ -108,7 +109,7 @@ def test_double_negation_and_de_morgan_change_nothing(
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.lists(conditions(), min_size=2, max_size=6), odd_values(), turns(), st.data())
+@given(st.lists(conditions, min_size=2, max_size=6), odd_values, turns, st.data())
 def test_a_rule_fires_alone_as_it_does_among_others(
     whens: list[Condition], values: dict[str, Value], turn: Turn, data: st.DataObject
 ) -> None:
@@ -121,9 +122,7 @@ def _without_presence(whens: list[Condition]) -> bool:
 
 
 @settings(max_examples=150, deadline=None)
-@given(
-    st.lists(nested(signal_compares(), 8), min_size=1, max_size=5).filter(_without_presence), odd_values(), st.data()
-)
+@given(st.lists(nested(signal_compares, 8), min_size=1, max_size=5).filter(_without_presence), odd_values, st.data())
 def test_absence_never_makes_a_rule_fire(whens: list[Condition], values: dict[str, Value], data: st.DataObject) -> None:
     unknown = data.draw(st.sets(st.sampled_from(sorted(values))))
     fewer: dict[str, Value] = {name: None if name in unknown else value for name, value in values.items()}
