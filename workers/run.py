@@ -99,7 +99,11 @@ async def _work(found: Settings, url: str, rq_url: str) -> None:
         if store is None:
             return
         stack.push_async_callback(store.close)
-        await webhooks.adopt_setting(store, found)
+        try:
+            await webhooks.adopt_setting(store, found)
+        except Refusal as fact:
+            # Deadlines and other webhooks must not wait until somebody mends this one.
+            log.error("webhook_setting_refused", code=fact.code, detail=fact.detail, hint=fact.hint)
         rq = rq_server.connect(rq_url)
         stack.callback(rq.close)
         keepers = [_lane_keeper(found, name, url, rq_url) for name in LANES]

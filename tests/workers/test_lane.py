@@ -147,6 +147,7 @@ def test_the_words_of_a_failure_stay_out_of_redis(
         raise ValueError("the customer said: my card is 4111 1111 1111 1111")
 
     monkeypatch.setattr("service.flows.handoffs.lapse_due", fails)
+    monkeypatch.setattr(nudges, "FAILED_PAUSE_MS", 60_000)
     sender = Nudges(connection)
     with asyncio.Runner() as runner:
         store = runner.run(open_store(server.url))
