@@ -12,7 +12,10 @@ from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "HANDRAIL_"
-REDIS_SCHEMES = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel")
+REDIS_SCHEMES = (
+    *("redis", "rediss", "unix"),
+    *("redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster"),
+)
 # Read by the agents' SDK and by commands that speak to a running service, never by the service itself.
 CLIENT_VARIABLES = frozenset({"HANDRAIL_URL", "HANDRAIL_KEY", "HANDRAIL_API_KEY"})
 # More partitions than this only cost: a claim asks every partition that has work.

@@ -11,7 +11,7 @@ from redis.exceptions import RedisError
 
 from service.errors import LimitReached
 from service.store.keys import MOVED_CHANNEL
-from service.store.pooled import client, subscription
+from service.store.pooled import client, close, subscription
 
 WAITERS_MAX = 10_000  # one is an open request and 2 kB; the process has better uses for its last memory
 IDLE_MS = 5_000  # a quiet subscription is asked this often whether it still lives
@@ -62,7 +62,7 @@ class Moves:
                     await self._subscribed(await subscription(server))
                 await asyncio.sleep(RETRY_MS / 1000)
         finally:
-            await server.aclose()
+            await close(server)
 
     async def _subscribed(self, heard: Any) -> None:
         async with heard:

@@ -15,7 +15,7 @@ from redis import exceptions
 from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster
 from redis.asyncio.cluster import PipelineCommand
 from redis.asyncio.retry import Retry
-from redis.asyncio.sentinel import Sentinel
+from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from redis.backoff import NoBackoff
 
 from service.errors import NotDurable, ServerUnfit, StoreAway
@@ -38,6 +38,8 @@ CALLED_RAW = (
     *("CONFIG GET", "HGETALL", "INFO", "PUBSUB NUMSUB", "SET", "SMEMBERS", "XAUTOCLAIM", "XREADGROUP"),
     *("ZRANGE", "ZRANGEBYSCORE", "ZSCORE"),
 )
+# Where a command names its key, if not right after its own name.
+KEY_PLACE = {"EVALSHA": 3, "EVAL": 3, "XGROUP": 2}
 
 # redis-py drops the first word of these error lines; the callers of a link are told it all the same.
 _WORDS: tuple[tuple[type[Exception], str], ...] = (
@@ -78,13 +80,13 @@ class Pooled:
 
     async def close(self) -> None:
         """Let go of every connection."""
-        await self._client.aclose()
+        await close(self._client)
 
 
 async def _call_durable(client: Redis | RedisCluster, barrier: Barrier, words: tuple[Word, ...]) -> Reply:
     """Send the write and the wait for its durability over one connection: the server counts by connection."""
     if isinstance(client, RedisCluster):
-        answers = await _on_node_of(client, str(words[3]), (words, barrier.words))
+        answers = await _on_node_of(client, str(words[KEY_PLACE.get(str(words[0]), 1)]), (words, barrier.words))
     else:
         pipe = client.pipeline(transaction=False)
         for command in (words, barrier.words):
@@ -144,6 +146,17 @@ def client(url: str) -> Redis | RedisCluster:
         )
     pool: BlockingConnectionPool = BlockingConnectionPool.from_url(url, **_options())
     return Redis(connection_pool=pool)
+
+
+async def close(server: Redis | RedisCluster) -> None:
+    """Let go of every connection, those to the Sentinels too: redis-py forgets these."""
+    if isinstance(server, RedisCluster):
+        await server.aclose()
+        return
+    pool = server.connection_pool
+    await server.aclose(close_connection_pool=True)
+    if isinstance(pool, SentinelConnectionPool):
+        await asyncio.gather(*(one.aclose(close_connection_pool=True) for one in pool.sentinel_manager.sentinels))
 
 
 async def subscription(server: Redis | RedisCluster) -> Any:

@@ -46,7 +46,7 @@ INVALID = {
     "an address of the store has a scheme that is known": (
         {"HANDRAIL_REDIS_URL": "http://user:s3cret@redis"},
         "HANDRAIL_REDIS_URL: an address starts with one of `redis://`, `rediss://`, `unix://`, `redis+sentinel://`, "
-        "`rediss+sentinel://`",
+        "`rediss+sentinel://`, `redis+cluster://`, `rediss+cluster://`",
     ),
     "an address of the store names a host": (
         {"HANDRAIL_REDIS_URL": "redis://"},
