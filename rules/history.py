@@ -32,6 +32,8 @@ def remember(conversation: Conversation, record: TurnRecord) -> Conversation:
 
 def before(conversation: Conversation, turn_index: int | None) -> Conversation:
     """Return the conversation as it stood before the turn with that index: what a turn that came late may look at."""
+    if turn_index is None:
+        return conversation
     past = tuple(record for record in conversation.past if _lower(record.turn_index, turn_index))
     return conversation if len(past) == len(conversation.past) else replace(conversation, past=past)
 
@@ -52,5 +54,5 @@ def _place(past: tuple[TurnRecord, ...], turn_index: int | None) -> int:
     return len(past)
 
 
-def _lower(index: int | None, turn_index: int | None) -> bool:
-    return index is None or turn_index is None or index < turn_index
+def _lower(index: int | None, turn_index: int) -> bool:
+    return index is None or index < turn_index

@@ -7,6 +7,9 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 
+# A turn's texts are asked for twice, by the topics and by what tells repeats; more turns than these are not in between.
+TEXTS_REMEMBERED = 32
+
 # Characters without width: soft hyphen, joiners, direction marks, variation selectors, tags. They hide inside words.
 _DROPPED_RANGES = (
     (0x00AD, 0x00AD),
@@ -45,6 +48,7 @@ _SPACELESS = re.compile(
 )
 
 
+@lru_cache(maxsize=TEXTS_REMEMBERED)
 def normalise(text: str) -> str:
     """Return the text as phrases and patterns see it: NFKC, case folded, zero width dropped, white space folded.
 

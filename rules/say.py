@@ -14,6 +14,8 @@ def words(*says: Words, locale: str | None) -> str | None:
     better served by the queue's general words in Spanish than by the rule's own in English. For `es-MX` the order is
     es-MX, es, any other es-…, en, any en-…, and at last whatever comes first.
     """
+    if not any(says):
+        return None
     by_tag = [{_tag(tag): text for tag, text in say.items()} for say in says]
     wanted = _tag(locale or "")
     for tag in (wanted, _language(wanted), FALLBACK_LANGUAGE):

