@@ -92,7 +92,7 @@ class Resolution:
 
 @dataclass(frozen=True, slots=True)
 class Reroute:
-    """Where a handoff moves when nobody came: fixed when it was opened, so that a rule change never breaks a promise."""
+    """Where a handoff moves when nobody came: fixed at its opening, so that a rule change never breaks a promise."""
 
     queue: str
     answer_within_ms: int
