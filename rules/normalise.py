@@ -55,7 +55,12 @@ def normalise(text: str) -> str:
     Accents stay, since `si` and `sí` are two words. Any text is taken, lone surrogates and NUL included.
     """
     if text.isascii():
-        return " ".join(text.lower().split())
+        lower = text.lower()
+        # Nothing to fold in nearly every text, and looking costs half of taking all words apart: printable ASCII has
+        # no white space but the space.
+        if lower.isprintable() and "  " not in lower and lower == lower.strip():
+            return lower
+        return " ".join(lower.split())
     return " ".join(_fold(text).split())
 
 
