@@ -9,7 +9,7 @@ from rules.decision import Decision
 from rules.evaluate import Ruleset
 from rules.model import OnTimeout
 from rules.turn import Turn
-from service.errors import ConversationBusy, DecisionUnknown, NotDurable, StoreAway, TurnStale
+from service.errors import ConversationBusy, DecisionUnknown, NotDurable, StoreAway, StoreBusy, TurnStale
 from service.flows import deadlines
 from service.flows.degraded import answer_alone, told_in
 from service.flows.spool import Spool
@@ -55,8 +55,8 @@ async def decide(
     """Return the Decision of the turn, the stored one when it was decided before.
 
     Two round trips for an ordinary turn, one for a repeated one, one more where a handoff is open. While the store is
-    away the rules alone answer into the `spool`. Raises TurnStale, ConversationBusy, NotDurable, and StoreAway where
-    there is no `spool` or it is full.
+    away the rules alone answer into the `spool`. Raises TurnStale, ConversationBusy, NotDurable,
+    StoreBusy, and StoreAway where there is no `spool` or it is full.
     """
     place = store.place_of(tenant, turn.conversation_id)
     decision_id = keys.decision_id(tenant, place.partition, turn.conversation_id, turn.turn_id)
@@ -70,8 +70,9 @@ async def decide(
     try:
         await store.know(tenant)
         return await _decide(store, ruleset, place, names, turn, now_ms)
-    except NotDurable:
-        # It is written, so it is decided; an answer from the rules alone could only contradict it.
+    except (NotDurable, StoreBusy):
+        # The one is written, so an answer from the rules alone could only contradict it; with the other the store is
+        # there, and this process has more on its hands than a disk full of decisions would mend.
         raise
     except StoreAway:
         if spool is None:

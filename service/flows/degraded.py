@@ -19,7 +19,6 @@ from rules.model import Aggregate, CallMatch, Compare, Condition, Not, Rule
 from rules.routing import join
 from rules.signals import SIGNALS
 from rules.turn import Conversation, ToolCall, Turn
-from service.errors import LimitReached
 from service.flows.spool import Spool
 from service.flows.thinking import Names, judge, think
 from service.store import codec, conversations, decisions, handoffs
@@ -105,26 +104,30 @@ async def drain(store: Store, spool: Spool) -> int:
             log.error("spooled_decision_unreadable", decision_id=path.stem)
             spool.set_aside(path)
             continue
-        await _deliver(store, tenant, told)
+        if not await _deliver(store, tenant, told):
+            continue
         # Only now: whoever asks in between is answered from the file.
         path.unlink(missing_ok=True)
         delivered += 1
     return delivered
 
 
-async def _deliver(store: Store, tenant: str, told: Change) -> None:
-    """Write a told decision as if the store had been there, in whatever state the conversation is now."""
+async def _deliver(store: Store, tenant: str, told: Change) -> bool:
+    """Write a told decision as if the store had been there, in whatever state the conversation is now.
+
+    Return False when the conversation was too busy for it; it stays, and is tried again with the next ones.
+    """
     place = store.place_of(tenant, told.turn.conversation_id)
     await store.know(tenant)
     for _ in range(DELIVER_TRIES_MAX):
         # The conversation as it is: a decision that was written, but whose answer got lost, gives way to the told one.
         loaded = await conversations.load(store, place, told.turn.conversation_id, "")
         if isinstance(loaded, Decision):
-            return
+            return True
         fitted = await _fitted(store, place, loaded, told)
         if not isinstance(await decisions.commit(store, place, loaded, fitted, "handrail", told=True), Moved):
-            return
-    raise LimitReached("tries to deliver a spooled decision", DELIVER_TRIES_MAX, "it is tried again with the next ones")
+            return True
+    return False
 
 
 async def _fitted(store: Store, place: Place, loaded: Loaded, told: Change) -> Change:

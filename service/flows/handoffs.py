@@ -5,6 +5,7 @@ Reading is here; `claims`, `moves`, `waiting` and `deadlines` hold the verbs, an
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import re
@@ -99,13 +100,13 @@ async def list_open(
 async def queues(store: Store, ruleset: Ruleset, tenant: str) -> list[QueueView]:
     """Return every declared queue, and every other that still holds a handoff."""
     declared = ruleset.files.queues
-    views = []
-    for name in (*declared, *(n for n in await store_queues.names(store, tenant) if n not in declared)):
-        waiting, leased, oldest = await store_queues.counts(store, tenant, name)
-        if name in declared or waiting or leased:
-            title = declared[name].title if name in declared else None
-            views.append(QueueView(name, title, waiting, leased, oldest, name in declared))
-    return views
+    names = (*declared, *(name for name in await store_queues.names(store, tenant) if name not in declared))
+    counted = await asyncio.gather(*(store_queues.counts(store, tenant, name) for name in names))
+    return [
+        QueueView(name, declared[name].title if name in declared else None, *counts, name in declared)
+        for name, counts in zip(names, counted, strict=True)
+        if name in declared or any(counts[:2])
+    ]
 
 
 def _cursor_out(score_ms: int, handoff_id: str) -> str:

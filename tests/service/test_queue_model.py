@@ -357,7 +357,7 @@ def test_random_commands_leave_the_store_and_the_model_agreeing(server_url: str)
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=40,
+            max_examples=60,
             stateful_step_count=50,
             deadline=None,
             suppress_health_check=list(HealthCheck),

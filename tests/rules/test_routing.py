@@ -1,0 +1,94 @@
+"""Where a handoff waits, how urgent it is, and what a second reason changes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from rules.handoff import Handoff, Reason, Reroute
+from rules.model import All, Mode, OnTimeout, Priority, Queue, Rule, Span, Then, Verdict
+from rules.routing import REASONS_MAX, join, kind_of, open_handoff, score_ms
+from rules.turn import Turn
+
+NOW = 1_800_000_000_000
+MINUTE = 60_000
+CALLBACK = OnTimeout("callback", {"en": "We will call you."})
+QUEUES = {
+    "first": Queue("first", 15 * MINUTE, OnTimeout("escalate", {}, "second")),
+    "second": Queue("second", 10 * MINUTE, OnTimeout("escalate", {"en": "Passed on."}, "first")),
+    "last": Queue("last", 5 * MINUTE, CALLBACK),
+}
+
+
+def rule(verdict: Verdict, queue: str, priority: Priority = "normal", **then: object) -> Rule:
+    asked = Then(verdict, queue, priority, **then)  # type: ignore[arg-type]  # as the tests say
+    return Rule("r", "because", All(()), asked, Mode(), Span("f", 1, 1, 2))
+
+
+def opened(top: Rule, number: int = 1, at_ms: int = NOW) -> Handoff:
+    reason = Reason(f"dec{number}", f"t{number}", top.then.verdict, ("r",), at_ms)
+    return open_handoff(f"hof{number}", "acme", Turn("c1", f"t{number}", locale="de"), reason, top, QUEUES)
+
+
+def test_a_rule_without_its_own_promise_has_its_queues() -> None:
+    handoff = opened(rule("escalate", "last"))
+    assert (handoff.queue, handoff.expires_at_ms, handoff.on_timeout) == ("last", NOW + 5 * MINUTE, CALLBACK)
+    own = opened(rule("hold", "last", answer_within_ms=1_000, on_timeout=OnTimeout("deny", {})))
+    assert (own.kind, own.expires_at_ms, own.on_timeout.verdict) == ("hold", NOW + 1_000, "deny")
+
+
+@pytest.mark.parametrize(
+    ("priority", "later"), [("urgent", 0), ("high", 5 * MINUTE), ("normal", 15 * MINUTE), ("low", 60 * MINUTE)]
+)
+def test_each_priority_may_be_passed_over_for_so_long(priority: Priority, later: int) -> None:
+    assert score_ms(NOW, priority) == NOW + later
+
+
+def test_age_outweighs_priority_in_the_end() -> None:
+    assert score_ms(NOW, "low") < score_ms(NOW + 61 * MINUTE, "urgent")
+
+
+def test_where_a_missed_deadline_leads_is_fixed_at_the_opening_and_leads_no_further() -> None:
+    handoff = opened(rule("escalate", "first"))
+    assert handoff.reroute == Reroute("second", 10 * MINUTE, OnTimeout("callback", {"en": "Passed on."}))
+
+
+def test_a_second_reason_of_the_same_kind_changes_nothing_but_priority() -> None:
+    handoff = opened(rule("hold", "last"))
+    joined = join(handoff, opened(rule("hold", "first", "urgent"), 2, NOW + 5))
+    assert joined == replace(
+        handoff,
+        priority="urgent",
+        score_ms=NOW,
+        reasons=(*handoff.reasons, Reason("dec2", "t2", "hold", ("r",), NOW + 5)),
+    )
+    assert join(joined, opened(rule("review", "first", "low"), 3)).priority == "urgent"
+
+
+def test_a_stronger_kind_brings_its_own_promise() -> None:
+    handoff = opened(rule("review", "last", "high"))
+    joined = join(handoff, opened(rule("escalate", "first", "low"), 2, NOW + MINUTE))
+    assert (joined.kind, joined.queue, joined.priority) == ("escalate", "first", "high")
+    assert joined.expires_at_ms == NOW + 16 * MINUTE
+    assert joined.reroute is not None
+    # Once passed on, never again.
+    again = join(replace(handoff, rerouted=True), opened(rule("escalate", "first"), 2))
+    assert again.reroute is None
+
+
+def test_an_urgency_that_was_reached_is_never_taken_back() -> None:
+    handoff = replace(opened(rule("hold", "last")), score_ms=NOW - 1)
+    assert join(handoff, opened(rule("hold", "last", "high"), 2)).score_ms == NOW - 1
+
+
+def test_reasons_have_a_limit() -> None:
+    handoff = opened(rule("hold", "last"))
+    for number in range(2, REASONS_MAX + 10):
+        handoff = join(handoff, opened(rule("hold", "last"), number))
+    assert len(handoff.reasons) == REASONS_MAX
+
+
+def test_a_rule_that_goes_on_opens_nothing() -> None:
+    with pytest.raises(ValueError, match="rule `r` opens no handoff"):
+        kind_of(rule("continue", "last"))
