@@ -155,12 +155,17 @@ def describe(app: FastAPI) -> dict[str, Any]:
     found = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes, tags=TAGS)
     turn = BODY.json_schema(ref_template="#/components/schemas/{model}")
     schemas = found.setdefault("components", {}).setdefault("schemas", {})
-    for name, part in turn.pop("$defs", {}).items():
-        schemas[name] = part
+    schemas |= turn.pop("$defs", {})
+    # Attributes arrive beside `id` and `tier`, and are gathered only here.
+    customer = schemas["CustomerBody"]
+    customer["additionalProperties"] = customer["properties"].pop("attributes")["additionalProperties"]
     schemas["Turn"] = turn | {"title": "Turn"}
     schemas["Problem"] = PROBLEM
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
+    # FastAPI leaves out of an example what is null, and null is an answer.
+    asked = found["paths"]["/should-escalate"]["post"]
+    asked["responses"]["200"]["content"]["application/json"]["example"] = DECISION_EXAMPLE
     for operations in found["paths"].values():
         for operation in operations.values():
             # FastAPI documents a 422 in its own shape for every route with a parameter; ours has another.
