@@ -60,6 +60,7 @@ async def claim_next(
     for _ in range(TRIES_MAX):
         runs = await queues.runs(store, tenant, queue, asked.request_id, skip)
         if isinstance(runs, Taken):
+            await store.confirm(handoffs.place_of(store, tenant, runs.handoff_id))
             return await _claimed(store, tenant, runs, now_ms)
         if not runs:
             return NothingWaiting(queue)

@@ -104,6 +104,7 @@ async def _decide(store: Store, ruleset: Ruleset, place: Place, names: Names, tu
     for _ in range(TRIES_MAX):
         loaded = await conversations.load(store, place, turn.conversation_id, names.decision_id)
         if isinstance(loaded, Decision):
+            await store.confirm(place)
             return decided(loaded, repeated=True)
         _refuse_stale(turn, loaded)
         handoff = None

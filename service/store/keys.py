@@ -20,6 +20,7 @@ SCHEMA = 1  # raised when a key changes its shape; a server with a higher one is
 MOVED_CHANNEL = "hr:moved"
 CONSUMERS = "handrail"  # the one group that reads the outbox
 
+MARK = "hr:{control}:mark"  # STRING as in a partition, for what concerns the whole store
 STORE = "hr:{control}:store"  # HASH schema, partitions: what this server was made with
 TENANTS = "hr:{control}:tenants"  # SET of tenants: workers have no other way to know whose partitions to sweep
 
@@ -78,6 +79,11 @@ class Place:
     def request(self, request_id: str) -> str:
         """STRING what a request was answered. A retry whose first answer got lost must not run twice."""
         return f"{self.tag}request:{request_id}"
+
+    @property
+    def mark(self) -> str:
+        """STRING, always empty: written so that a wait for the disk has something to wait for."""
+        return f"{self.tag}mark"
 
     @property
     def queues(self) -> str:

@@ -60,10 +60,15 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class Barrier:
-    """The command that waits until all writes before it are safe, and how many copies its answer must count."""
+    """The command that waits until all writes before it are safe, and how many copies its answer must count.
+
+    A server waits for the last write of the same connection only, and a retry that finds its answer writes nothing:
+    so `mark` is written first, which comes after whatever anybody wrote before.
+    """
 
     words: tuple[Word, ...]
     copies: int
+    mark: tuple[Word, ...]
 
 
 @dataclass(slots=True)
@@ -72,6 +77,7 @@ class _Waiting:
     due_at_s: float
     durable: bool = False
     barrier: Barrier | None = None
+    mark: bool = False
 
 
 def packed_words(words: tuple[Word, ...]) -> bytes:
@@ -137,7 +143,8 @@ class Wire(asyncio.Protocol):
         if self._barrier is not None and any(waiting.durable for _, waiting in self._outgoing):
             # One wait for the disk covers all writes of this tick; until it is answered nothing more is sent, because
             # the server would keep it back all the same and its time-out would already run.
-            parts.append(packed_words(self._barrier.words))
+            parts += [packed_words(self._barrier.mark), packed_words(self._barrier.words)]
+            self._waiting.append(_Waiting(self._loop.create_future(), due_at_s, mark=True))
             self._waiting.append(_Waiting(self._loop.create_future(), due_at_s, barrier=self._barrier))
             self._barrier_out = True
         self._outgoing.clear()
@@ -170,7 +177,7 @@ class Wire(asyncio.Protocol):
         future = waiting.future
         if waiting.barrier is not None:
             self._release(reply, waiting.barrier.copies)
-        elif future.done():
+        elif future.done() or waiting.mark:
             return  # the caller has gone; its answer is taken off the wire all the same
         elif isinstance(reply, hiredis.ReplyError):
             future.set_exception(fact(reply))
@@ -211,7 +218,9 @@ class Wire(asyncio.Protocol):
         self.lost = why
         if self._watch is not None:
             self._watch.cancel()
-        waiting = [w.future for w in self._waiting if w.barrier is None] + [w.future for _, w in self._outgoing]
+        waiting = [w.future for w in self._waiting if w.barrier is None and not w.mark] + [
+            w.future for _, w in self._outgoing
+        ]
         waiting += [future for future, _ in self._held]
         self._waiting.clear()
         self._outgoing.clear()

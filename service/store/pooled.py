@@ -86,16 +86,19 @@ class Pooled:
 async def _call_durable(client: Redis | RedisCluster, barrier: Barrier, words: tuple[Word, ...]) -> Reply:
     """Send the write and the wait for its durability over one connection: the server counts by connection."""
     if isinstance(client, RedisCluster):
-        answers = await _on_node_of(client, str(words[KEY_PLACE.get(str(words[0]), 1)]), (words, barrier.words))
+        key = str(words[KEY_PLACE.get(str(words[0]), 1)])
+        # The mark must lie where the write lies, so it takes the same hash tag.
+        mark = ("SET", key[: key.index("}") + 1] + ":mark", "")
+        answers = await _on_node_of(client, key, (words, mark, barrier.words))
     else:
         pipe = client.pipeline(transaction=False)
-        for command in (words, barrier.words):
+        for command in (words, barrier.mark, barrier.words):
             pipe.execute_command(*command)
         answers = await pipe.execute(raise_on_error=False)
     for answer in answers:
         if isinstance(answer, Exception):
             raise answer
-    copies = answers[1][0] if isinstance(answers[1], list) else answers[1]
+    copies = answers[2][0] if isinstance(answers[2], list) else answers[2]
     if copies < barrier.copies:
         raise NotDurable(DURABLE_MS_MAX)
     return answers[0]

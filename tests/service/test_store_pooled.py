@@ -76,7 +76,7 @@ async def test_more_callers_than_connections_wait_their_turn(own_server: Server)
 async def test_writes_wait_for_what_strict_asks(own_server: Server, barrier: tuple[str | int, ...], safe: bool) -> None:
     own_server.kill()
     own_server.start("--appendfsync", "everysec")
-    link = pooled(own_server.url, Barrier(barrier, 1))
+    link = pooled(own_server.url, Barrier(barrier, 1, ("SET", "mark", "")))
     if safe:
         await link.call("HSET", "k", "f", "v", durable=True)
         own_server.kill()
