@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -13,7 +14,7 @@ from rules.facts import Facts, Probes
 from rules.index import Index, index_of
 from rules.model import Aggregate, All, Any, CallMatch, Condition, Not, Window
 from rules.reference import Moment
-from rules.turn import Conversation, Turn, Value
+from rules.turn import Conversation, ToolCall, Turn, Value
 from tests.rules.strategies import (
     NOW_MS,
     SPAN,
@@ -158,6 +159,48 @@ def test_more_numbers_texts_and_members_than_a_table_keeps_apart_are_told_apart(
         values: dict[str, Value] = {"x": n, "y": f"t{n}", "z": frozenset({f"m{n}"})}
         lacking = [3 * count + m for m in range(3) if m != n]
         assert many.fired(Facts(values, NOTHING, NEW, NOW_MS)) == [n, count + n, 2 * count + n, *lacking]
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(st.tuples(st.sampled_from(("<", "<=", ">", ">=", "=", "!=")), st.integers(0, 9)), min_size=1), st.data()
+)
+def test_numbers_between_those_that_a_table_keeps_apart_are_told_apart(
+    rules: list[tuple[str, int]], data: st.DataObject
+) -> None:
+    whens: list[Condition] = [compare("x", operator, operand) for operator, operand in rules]
+    whens += [All((one, other)) for one, other in pairwise(whens)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tables, "VALUES_APART_MAX", 3)
+        coarse = index(*whens)
+    for half in range(-1, 21):
+        values: dict[str, Value] = {"x": half / 2}
+        assert coarse.fired(Facts(values, NOTHING, NEW, NOW_MS)) == fired_by_reference(whens, values)
+
+
+def test_sets_are_told_apart_member_by_member() -> None:
+    a, b, c, d = (compare("z", "has", member) for member in "abcd")
+    no_a, no_b = compare("z", "lacks", "a"), compare("z", "lacks", "b")
+    whens: list[Condition] = [All((a, b)), All((b, a)), All((a, Any((b, c)))), All((Any((a, b)), Any((c, d)), no_a))]
+    whens += [
+        All((a, b, c)),
+        All((a, no_b)),
+        All((no_a, no_b)),
+        Any((no_a, no_b)),
+        All((a, no_a)),
+        compare("z", "is known"),
+    ]
+    for members in ("", "a", "b", "ab", "ac", "bc", "abc", "bd", "abcd", "x", "ax", "cd"):
+        values: dict[str, Value] = {"z": frozenset(members)}
+        assert fired(whens, values) == fired_by_reference(whens, values)
+
+
+def test_a_rule_may_ask_for_more_calls_than_the_index_looks_up_by_name() -> None:
+    asked = tuple(CallMatch(compare("name", "=", f"tool{n}"), SPAN) for n in range(5))
+    calls = tuple(ToolCall(f"tool{n}") for n in range(5))
+    turn = Turn("conv-1", "turn", tool_calls=calls)
+    assert fired([All(asked)], {}, turn) == [0]
+    assert fired([All(asked)], {}, Turn("conv-1", "turn", tool_calls=calls[:4])) == []
 
 
 def test_aggregates_are_not_measured_for_rules_that_the_values_rule_out(monkeypatch: pytest.MonkeyPatch) -> None:
