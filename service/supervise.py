@@ -19,6 +19,8 @@ RESTART_AFTER_MS_MIN = 100  # a child killed by hand is back before anybody wait
 RESTART_AFTER_MS_MAX = 5_000  # a child that cannot start must not take a core while somebody mends its settings
 STEADY_AFTER_MS = 10_000  # a child that ran this long had started well: its next restart is quick again
 STOP_WAIT_MS_MAX = 15_000  # a delivery under way may take 10 s to end
+# A child whose parent is gone ends its own children first, which may take STOP_WAIT_MS_MAX, and then the server.
+LEAVE_WAIT_MS_MAX = 45_000
 LIFELINE = "HANDRAIL_LIFELINE"  # tells a child that its standard input is the pipe to watch
 
 log = structlog.get_logger("handrail.supervise")
@@ -112,8 +114,8 @@ def watch_parent(leave: Callable[[], None] | None = None) -> None:
         while os.read(0, 1):
             pass
         (leave or _terminate)()
-        # A job that does not end in this time is left: it is done again by whoever comes next.
-        time.sleep(STOP_WAIT_MS_MAX / 1000)
+        # What does not end in this time is left: it is done again by whoever comes next.
+        time.sleep(LEAVE_WAIT_MS_MAX / 1000)
         os._exit(1)
 
     threading.Thread(target=wait, name="handrail-lifeline", daemon=True).start()

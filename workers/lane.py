@@ -5,20 +5,23 @@ from __future__ import annotations
 import importlib
 import logging
 from collections.abc import Callable
+from types import FrameType
 from typing import Any
 
 import redis
 import structlog
 from rq import Queue, SimpleWorker
-from rq.exceptions import DeserializationError
+from rq.exceptions import DeserializationError, StopRequested
 from rq.job import Job
 from rq.serializers import JSONSerializer
+from rq.worker.base import WorkerStatus
 
 from service.jobs import FUNCTIONS, Lane
 
 QUEUE_PREFIX = "handrail-"  # other programs may keep their own RQ queues on the same server
 WORKER_TTL_S = 25  # a dead worker leaves RQ's list after this; RQ's 420 s showed ghosts for minutes
 MAINTENANCE_EVERY_S = 30  # RQ's own sweep only tidies its lists: lost nudges are sent again by the scheduler
+DEQUEUE_WAIT_S = 5  # how long a wait for a job goes on after a stop that got lost; see `request_stop`
 RECONNECT_WAIT_S_MAX = 1.0  # RQ's 60 s would leave timers standing for a minute after a short outage
 FAILED_KEPT_S = 3_600  # what a failed job's trace is worth; its work is still due and is nudged again
 RUN_MARGIN_MS = 10_000  # a run ends itself by its `run_ms_max`; RQ breaks it off only when it did not
@@ -85,6 +88,26 @@ class LaneWorker(SimpleWorker):
 
     job_class = ListedJob
     max_connection_wait_time = RECONNECT_WAIT_S_MAX
+
+    @property
+    def dequeue_timeout(self) -> int:
+        """Return how long, in seconds, one wait for a job lasts before the next begins."""
+        return DEQUEUE_WAIT_S
+
+    def request_stop(self, signum: int, frame: FrameType | None) -> None:
+        """Stop after the present job, or at once.
+
+        RQ's way is an exception out of the signal handler, which Python drops when it falls into some object's
+        `__del__`: the worker would then wait for ever. So the wish is written down first, and `heartbeat` reads it.
+        """
+        self._stop_requested = True
+        super().request_stop(signum, frame)  # type: ignore[no-untyped-call]
+
+    def heartbeat(self, timeout: int | None = None, pipeline: Any = None) -> None:
+        """Say that this worker lives, before every wait for a job; leave instead when it was told to stop."""
+        if self._stop_requested and self.get_state() != WorkerStatus.BUSY:
+            raise StopRequested
+        super().heartbeat(timeout, pipeline)
 
     def subscribe(self) -> None:
         """Listen to no commands: the supervisor starts and stops this process, nobody on the network does."""

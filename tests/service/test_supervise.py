@@ -94,11 +94,12 @@ def test_a_child_that_cannot_start_is_tried_less_and_less_often(
 ) -> None:
     monkeypatch.setattr(supervise, "RESTART_AFTER_MS_MIN", 50)
     record = tmp_path / "lives"
+    begun = time.monotonic()
     keeper = kept(FAILING, record)
-    time.sleep(1.5)
+    wait_until(lambda: len(lives(record)) == 5)
     keeper.stop()
-    # 50, 100, 200, 400, 800 ms of pauses: 30 tries without them.
-    assert 2 <= len(lives(record)) <= 6
+    # Pauses of 50, 100, 200 and 400 ms lie between five tries.
+    assert time.monotonic() - begun >= 0.75
 
 
 def test_a_program_that_is_not_there_is_no_end_of_the_parent() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -168,6 +169,18 @@ def _dumped(connection: redis.Redis, key: bytes | str) -> bytes:
     if kind == b"stream":
         return repr(connection.xrange(key)).encode()
     return b""
+
+
+def test_a_stop_that_python_drops_is_noticed_at_the_next_wait(
+    connection: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lane, "DEQUEUE_WAIT_S", 1)
+    waiting = lane.worker("timers", connection)
+    # What is left of a SIGTERM whose exception fell into some object's `__del__`.
+    threading.Timer(0.3, lambda: setattr(waiting, "_stop_requested", True)).start()
+    begun = time.monotonic()
+    waiting.work()
+    assert time.monotonic() - begun < 5
 
 
 def test_every_job_names_a_function_that_is_there_and_a_lane_that_runs() -> None:
