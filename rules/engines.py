@@ -1,25 +1,21 @@
-"""Two engines that name the patterns that may occur in a text, all searched together in one pass.
+"""Two ways to name the patterns that may occur in a text, without asking them one by one.
 
-Where a pattern stands is asked of the pattern itself afterwards, so both engines give the same hits. Every step is
-linear in the text, whatever the pattern.
+Where a pattern stands is asked of the pattern itself afterwards, so both give the same hits. Every step is linear in
+the text, whatever the pattern.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from importlib import import_module
 from typing import Any, Literal, TypeAlias
 
-import re2
-
-from rules.patterns import Pattern, re2_options
+from rules.patterns import Pattern
 
 Engine: TypeAlias = Literal["hyperscan", "re2"]
-
-# Memory of the automaton of a set of patterns, which empties its cache when it is full. 200 patterns over fresh texts:
-# 26 µs a text with 4 MB, 17 with 16 MB, 13 with 64 MB.
-SET_BYTES_MAX = 16 << 20
+ENGINES: tuple[Engine, ...] = ("hyperscan", "re2")
 
 
 def _hyperscan_or_none() -> Any:
@@ -32,97 +28,88 @@ def _hyperscan_or_none() -> Any:
 
 hyperscan = _hyperscan_or_none()
 
+# Hyperscan takes as long for the few longest patterns as for all others: without them the shipped library takes 0.4 s
+# instead of 1.2 s.
+SIEVE_LENGTH_MAX = 250
+# Databases are kept for a ruleset that is loaded again with other numbers or conditions, but the same patterns.
+DATABASES_KEPT = 4
 
-class HyperscanSearch:
-    """All patterns in one Hyperscan database; those it refuses are left to RE2, with the same hits."""
 
-    def __init__(self, patterns: Sequence[Pattern]) -> None:
-        sieves = {number: pattern.sieve for number, pattern in enumerate(patterns)}
-        self._database = _hyperscan_database(sieves)
-        refused: list[int] = []
-        if self._database is None:
-            refused = [number for number, sieve in sieves.items() if _hyperscan_database({number: sieve}) is None]
-            taken = {number: sieve for number, sieve in sieves.items() if number not in refused}
-            self._database = _hyperscan_database(taken) if taken else None
-        self._rest = Re2Search([patterns[number] for number in refused]) if refused else None
-        self._rest_numbers = refused
+class WordIndex:
+    """Rules patterns out by the words that each cannot do without; the words are found together with the phrases.
+
+    RE2's own set of patterns is no answer: its automaton has to remember which were met so far, so on texts never seen
+    before it filled and emptied its memory all the time (577 µs for 430 characters with the shipped library).
+    """
+
+    def __init__(self, patterns: Mapping[int, Pattern]) -> None:
+        self.uses: dict[str, list[tuple[int, int]]] = {}
+        self._always: list[int] = []
+        self._wanted: dict[int, int] = {}
+        for number, pattern in patterns.items():
+            sets = pattern.needed_words
+            if not sets:
+                self._always.append(number)
+            self._wanted[number] = (1 << len(sets)) - 1
+            for place, words in enumerate(sets):
+                for word in words:
+                    self.uses.setdefault(word, []).append((number, 1 << place))
+
+    def candidates(self, found: Iterable[Sequence[tuple[int, int]]]) -> list[int]:
+        """Return the numbers of the patterns that may occur in a text that holds the words of these uses."""
+        met: dict[int, int] = {}
+        for uses in found:
+            for number, bit in uses:
+                met[number] = met.get(number, 0) | bit
+        wanted = self._wanted
+        return [*self._always, *(number for number, bits in met.items() if bits == wanted[number])]
+
+
+class PatternDatabase:
+    """Patterns in one Hyperscan database. Each thread has its own scratch space, since Hyperscan forbids sharing."""
+
+    def __init__(self, sieves: Mapping[int, str]) -> None:
+        self._database = _database(tuple(sieves.items()))
         self._scratch = threading.local()
 
     def candidates(self, data: bytes) -> list[int]:
         """Return the numbers of the patterns that may occur in folded text as UTF-8."""
-        found: list[int] = []
-        if self._database is not None:
-            self._database.scan(data, _note, context=found, scratch=self._own_scratch())
-        if self._rest is not None:
-            found.extend(self._rest_numbers[number] for number in self._rest.candidates(data))
-        return found
-
-    def _own_scratch(self) -> Any:
-        """Return this thread's scratch space: Hyperscan forbids sharing one."""
         scratch = getattr(self._scratch, "space", None)
         if scratch is None:
             scratch = self._scratch.space = hyperscan.Scratch(self._database)
-        return scratch
+        found: list[int] = []
+        self._database.scan(data, _note, context=found, scratch=scratch)
+        return found
 
 
 def _note(number: int, _start: int, _end: int, _flags: int, found: list[int]) -> None:
     found.append(number)
 
 
-def _hyperscan_database(sieves: Mapping[int, str]) -> Any:
-    """Return the database of numbered patterns, or None when Hyperscan refuses one of them."""
+def taken_by_hyperscan(patterns: Sequence[Pattern]) -> dict[int, str]:
+    """Return the sieves of the patterns that Hyperscan compiles, and fast, by the patterns' numbers."""
+    short = {number: sieve for number, each in enumerate(patterns) if len(sieve := each.sieve) <= SIEVE_LENGTH_MAX}
+    if _compiles(short):
+        return short
+    return {number: sieve for number, sieve in short.items() if _compiles({number: sieve})}
+
+
+def _compiles(sieves: Mapping[int, str]) -> bool:
+    try:
+        return not sieves or _database(tuple(sieves.items())) is not None
+    except hyperscan.error:
+        return False
+
+
+@lru_cache(maxsize=DATABASES_KEPT)
+def _database(sieves: tuple[tuple[int, str], ...]) -> Any:
+    """Return the database of numbered patterns. Raises hyperscan.error when Hyperscan refuses one of them."""
     database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
     flags = hyperscan.HS_FLAG_UTF8 | hyperscan.HS_FLAG_SINGLEMATCH | hyperscan.HS_FLAG_DOTALL
-    expressions = [sieve.encode() for sieve in sieves.values()]
-    try:
-        database.compile(expressions=expressions, ids=list(sieves), elements=len(expressions), flags=flags)
-    except hyperscan.error:
-        return None
+    expressions = [sieve.encode() for _, sieve in sieves]
+    numbers = [number for number, _ in sieves]
+    database.compile(expressions=expressions, ids=numbers, elements=len(numbers), flags=flags)
     return database
-
-
-class Re2Search:
-    """All patterns in as few RE2 sets as hold them, for machines without Hyperscan."""
-
-    def __init__(self, patterns: Sequence[Pattern]) -> None:
-        self._sets = tuple(_re2_sets([pattern.sieve for pattern in patterns], range(len(patterns))))
-
-    def candidates(self, data: bytes) -> list[int]:
-        """Return the numbers of the patterns that may occur in folded text as UTF-8."""
-        found: list[int] = []
-        for numbers, together in self._sets:
-            hits = together.Match(data)
-            if hits:
-                found.extend(numbers[hit - 1] for hit in hits if hit)
-            else:
-                # Not even the empty pattern was found: the set ran out of memory, so each is asked by itself.
-                found.extend(numbers)
-        return found
-
-
-def _re2_sets(sieves: Sequence[str], numbers: Sequence[int]) -> Iterator[tuple[Sequence[int], Any]]:
-    """Yield sets of numbered patterns; a set that does not fit its memory is halved. One pattern alone always fits."""
-    options = re2_options(SET_BYTES_MAX)
-    options.never_capture = True
-    together = re2.Set.SearchSet(options)
-    # Found in every text: RE2 has no other word for "out of memory" than finding nothing at all.
-    together.Add("")
-    for number in numbers:
-        together.Add(sieves[number])
-    try:
-        together.Compile()
-    except re2.error:
-        half = len(numbers) // 2
-        yield from _re2_sets(sieves, numbers[:half])
-        yield from _re2_sets(sieves, numbers[half:])
-        return
-    yield numbers, together
-
-
-ENGINES: dict[Engine, Callable[[Sequence[Pattern]], HyperscanSearch | Re2Search]] = {
-    "hyperscan": HyperscanSearch,
-    "re2": Re2Search,
-}
 
 
 def best_engine() -> Engine:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import re2
 
+from rules.literals import needed_words
 from rules.normalise import is_word, normalise
 
 # A pattern a person can still read; the longest of the shipped library has 300 characters.
@@ -22,6 +23,10 @@ COPIES_MAX = 4
 # at 256 kB each, 200 patterns grew by 26 MB over 300,000 texts. A pattern that does not fit the second is refused.
 PATTERN_BYTES = 1 << 15
 PATTERN_BYTES_MAX = 1 << 18
+# What PATTERN_BYTES_MAX holds are 10,900 steps, and the edges of words of all scripts take 2,600 of them.
+STEPS_MAX = 8_000
+# Patterns that are remembered as checked and read: a ruleset that is loaded again mostly has the same ones.
+PATTERNS_KEPT = 10_000
 # Places of one pattern that are looked at in one text; a customer who writes it more often says nothing new.
 PLACES_MAX = 64
 
@@ -70,6 +75,11 @@ class Pattern:
         A long counted repetition is copied out by the engines, step by step: `.{0,40}` becomes `.*` here.
         """
         return "".join(_loosened(token) for token in _tokens(self.core))
+
+    @cached_property
+    def needed_words(self) -> tuple[frozenset[str], ...]:
+        """Return sets of words of which every text that the pattern is found in holds one each."""
+        return needed_words(_tokens(self.core))
 
     @cached_property
     def loose(self) -> Any:
@@ -132,6 +142,7 @@ def _in_characters(places: Sequence[tuple[int, int]], data: bytes) -> list[tuple
     return turned
 
 
+@lru_cache(maxsize=PATTERNS_KEPT)
 def pattern_problem(pattern: str) -> str | None:
     """Return why a pattern is refused, or None when it may be used."""
     if len(pattern) > PATTERN_LENGTH_MAX:
@@ -161,7 +172,9 @@ def _alternative_problem(pattern: Pattern) -> str | None:
         return (
             "`\\b` inside a pattern knows ASCII letters only; beside other letters write a space, or split the pattern"
         )
-    _ = pattern.exact  # the larger of the two: what is too large is refused here
+    steps = pattern._compile("[^a-z0-9]", PATTERN_BYTES_MAX).programsize
+    if steps > STEPS_MAX:
+        return f"compiles to {steps} steps, the limit is {STEPS_MAX}; split it into several patterns"
     bare = re2.compile(pattern.core.encode(), re2_options(PATTERN_BYTES_MAX))
     empty = (found for text in (b"", b"a", b"a a") if (found := bare.search(text)) and not found.group())
     if next(empty, None):
@@ -169,6 +182,7 @@ def _alternative_problem(pattern: Pattern) -> str | None:
     return None
 
 
+@lru_cache(maxsize=PATTERNS_KEPT)
 def alternatives(pattern: str) -> tuple[Pattern, ...]:
     """Return the alternatives of a pattern's top level, folded as texts are."""
     parts: list[list[str]] = [[]]

@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple, TypeAlias
 from ahocorasick_rs import AhoCorasick, MatchKind
 
 from rules.decision import Evidence
-from rules.engines import ENGINES, Engine, best_engine
+from rules.engines import Engine, PatternDatabase, WordIndex, best_engine, taken_by_hyperscan
 from rules.model import Topic
 from rules.normalise import normalise, original_spans, stands_alone
 from rules.patterns import Pattern, alternatives, pattern_problem
@@ -79,26 +79,31 @@ def _read_in(topics: Mapping[str, Topic], inside: Inside) -> tuple[Topic, ...]:
     return tuple(topic for topic in topics.values() if inside in topic.inside)
 
 
+class _Use(NamedTuple):
+    """What a word of the automaton is for: a phrase of topics, `source` None for `unless`; a need of patterns."""
+
+    phrases: list[tuple[str, str | None]]
+    needs: Sequence[tuple[int, int]]
+
+
 class _Search:
-    """Phrases in one Aho-Corasick automaton, patterns in one database; each text is read once by each."""
+    """Phrases, and words that patterns need, in one Aho-Corasick automaton; the other patterns in one database."""
 
     def __init__(self, topics: Sequence[Topic], engine: Engine) -> None:
-        phrases: dict[str, list[tuple[str, str | None]]] = {}
         patterns: dict[Pattern, list[str]] = {}
         for topic in topics:
-            for phrase in topic.phrases:
-                phrases.setdefault(normalise(phrase), []).append((topic.name, phrase))
-            for phrase in topic.unless:
-                phrases.setdefault(normalise(phrase), []).append((topic.name, None))
             for source in topic.patterns:
                 for pattern in alternatives(source):
                     patterns.setdefault(pattern, []).append(topic.name)
-        phrases.pop("", None)
-        self._uses = tuple(phrases.values())
-        self._phrases = AhoCorasick(list(phrases), matchkind=MatchKind.Standard) if phrases else None
         self._patterns = tuple(patterns.items())
-        self._search = ENGINES[engine](tuple(patterns)) if patterns else None
-        self.anything = bool(phrases or patterns)
+        taken = taken_by_hyperscan(tuple(patterns)) if engine == "hyperscan" else {}
+        self._database = PatternDatabase(taken) if taken else None
+        self._index = WordIndex({number: each for number, each in enumerate(patterns) if number not in taken})
+        phrases = _phrases(topics)
+        words = list({**phrases, **self._index.uses})
+        self._uses = tuple(_Use(phrases.get(word, []), self._index.uses.get(word, ())) for word in words)
+        self._words = AhoCorasick(words, matchkind=MatchKind.Standard) if words else None
+        self.anything = bool(words or patterns)
         for pattern in patterns:
             # Compiled now, not at the first hit.
             _ = pattern.loose
@@ -106,17 +111,35 @@ class _Search:
     def hits(self, folded: str) -> list[_Hit]:
         """Return every phrase and pattern that stands in the folded text at the edges of words."""
         hits: list[_Hit] = []
-        if self._phrases is not None:
-            for number, start, end in self._phrases.find_matches_as_indexes(folded, overlapping=True):
-                if stands_alone(folded, start, end):
-                    hits.extend(_Hit(topic, start, end, source) for topic, source in self._uses[number])
-        if self._search is not None:
-            data = folded.encode()
-            for number in self._search.candidates(data):
-                pattern, topics = self._patterns[number]
-                for start, end in pattern.places(folded, data):
-                    hits.extend(_Hit(topic, start, end, pattern.source) for topic in topics)
+        needs: dict[int, Sequence[tuple[int, int]]] = {}
+        if self._words is not None:
+            for number, start, end in self._words.find_matches_as_indexes(folded, overlapping=True):
+                use = self._uses[number]
+                if use.needs:
+                    needs[number] = use.needs
+                if use.phrases and stands_alone(folded, start, end):
+                    hits.extend(_Hit(topic, start, end, source) for topic, source in use.phrases)
+        data = folded.encode()
+        candidates = self._index.candidates(needs.values())
+        if self._database is not None:
+            candidates += self._database.candidates(data)
+        for number in candidates:
+            pattern, topics = self._patterns[number]
+            for start, end in pattern.places(folded, data):
+                hits.extend(_Hit(topic, start, end, pattern.source) for topic in topics)
         return hits
+
+
+def _phrases(topics: Sequence[Topic]) -> dict[str, list[tuple[str, str | None]]]:
+    """Return the topics that each phrase is for, by the phrase as it stands in folded texts."""
+    phrases: dict[str, list[tuple[str, str | None]]] = {}
+    for topic in topics:
+        for phrase in topic.phrases:
+            phrases.setdefault(normalise(phrase), []).append((topic.name, phrase))
+        for phrase in topic.unless:
+            phrases.setdefault(normalise(phrase), []).append((topic.name, None))
+    phrases.pop("", None)
+    return phrases
 
 
 def _kept(hits: list[_Hit]) -> list[_Hit]:

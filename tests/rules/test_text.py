@@ -13,7 +13,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from rules.engines import ENGINES, HyperscanSearch, Re2Search, best_engine, hyperscan
+from rules.engines import ENGINES, SIEVE_LENGTH_MAX, best_engine, hyperscan, taken_by_hyperscan
+from rules.literals import needed_words
 from rules.model import Topic
 from rules.normalise import _is_plain, _plain, _sources, is_word, normalise, original_spans
 from rules.patterns import PATTERN_LENGTH_MAX, PLACES_MAX, alternatives
@@ -239,11 +240,41 @@ def test_what_hyperscan_refuses_is_searched_by_re2() -> None:
         assert [place for _, place in found(matcher, "person ab")] == ["person", "ab"]
 
 
-def test_a_set_that_runs_out_of_memory_hands_over_all_its_patterns(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rules.engines.SET_BYTES_MAX", 1 << 14)
-    patterns = [alternative for n in range(60) for alternative in alternatives(rf"word{n}[a-z ]*\d+(?:x|y)+ end")]
-    search = Re2Search(patterns)
-    assert set(search.candidates(b"word7 a 12xyx end")) >= {7}
+def test_what_hyperscan_would_compile_for_long_is_searched_by_words() -> None:
+    long = "(?:" + "|".join(f"word{number}" for number in range(60)) + r")\s(?:please|now)"
+    (pattern,) = alternatives(long)
+    assert len(pattern.sieve) > SIEVE_LENGTH_MAX
+    assert taken_by_hyperscan([pattern]) == {}
+    for engine in EACH_ENGINE:
+        assert found(Matcher(topic(patterns=(long,)), engine), "x word59 now") == [("t", "word59 now")]
+
+
+# a pattern, and sets of words of which every text that it is found in must hold one each
+NEEDED: dict[str, list[set[str]]] = {
+    r"guaranteed\s+returns?": [{"guaranteed"}, {"return"}],
+    "foo(?:bar|bazz)+x?": [{"foo"}, {"bar", "bazz"}],
+    r"(?:speak|talk) to (?:\w+ )?(?:human|person)": [{"speak to ", "talk to "}, {"human", "person"}],
+    "[ab]cde": [{"acde", "bcde"}],
+    "colou?r.{0,5}(?:x|yz)": [{"color", "colour"}],
+    "(?:abc|c.*def)ghi": [{"ghi"}, {"abc", "def"}],
+    "x(?:c.*def)ghi": [{"defghi"}],
+    "x(?:c.*def)?yyy": [{"yyy"}],
+    "abc{0}defg?": [{"def"}],
+    "abc+?def": [{"cdef"}],
+    r"1\.50": [{"1.50"}],
+    "a?b": [],
+    r"\d{16}": [],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("pattern", NEEDED)
+def test_words_that_a_pattern_cannot_do_without(pattern: str) -> None:
+    (alternative,) = alternatives(pattern)
+    assert {frozenset(words) for words in alternative.needed_words} == set(map(frozenset, NEEDED[pattern]))
+
+
+def test_a_pattern_that_is_only_an_end_needs_nothing() -> None:
+    assert needed_words([]) == ()
 
 
 def slow_hits(fields: dict[str, tuple[str, ...]], folded: str) -> list[tuple[int, int]]:
@@ -387,8 +418,6 @@ def test_threads_share_one_matcher(engine: Literal["hyperscan", "re2"]) -> None:
 def test_the_faster_engine_is_taken_where_it_exists() -> None:
     assert best_engine() == ("re2" if hyperscan is None else "hyperscan")
     assert Matcher({}).engine == best_engine()
-    assert ENGINES["re2"] is Re2Search
-    assert ENGINES["hyperscan"] is HyperscanSearch
 
 
 def test_a_pattern_has_a_length_that_a_person_can_read() -> None:
