@@ -261,6 +261,7 @@ def _queue(source: Source, key: TextNode, node: Node, names: Names) -> Queue | N
     needs = read_list(source, values["needs"], "`needs`") if "needs" in values else []
     skills = [read_text(source, item, "a skill in `needs`") for item in needs]
     words = read_say(source, values["say"]) if "say" in values else {}
+    meanwhile = read_say(source, values["meanwhile"]) if "meanwhile" in values else {}
     answer_within_ms = None
     if "answer_within" in values:
         answer_within_ms = read_duration(source, values["answer_within"], "`answer_within`")
@@ -273,7 +274,7 @@ def _queue(source: Source, key: TextNode, node: Node, names: Names) -> Queue | N
         source.refuse("R141", key, f"the queue `{name}` has no `on_timeout`", _ON_TIMEOUT_HINT)
     if answer_within_ms is None or on_timeout is None:
         return None
-    return Queue(name, answer_within_ms, on_timeout, tuple(skill for skill in skills if skill), words, title)
+    return Queue(name, answer_within_ms, on_timeout, tuple(filter(None, skills)), words, title, meanwhile)
 
 
 _ON_TIMEOUT_HINT = "add `on_timeout: {verdict: callback, say: {en: …}}`"

@@ -95,6 +95,7 @@ QUEUE_KEYS: KeyTable = _table(
     KeySpec("on_timeout", "on_timeout", "what happens when nobody came by then"),
     KeySpec("needs", "texts", "skills that an operator must have"),
     KeySpec("say", "say", "what the agent says when a rule has no words of its own"),
+    KeySpec("meanwhile", "say", "what the agent says on later turns, until the handoff ends"),
 )
 
 ON_TIMEOUT_KEYS: KeyTable = _table(

@@ -124,6 +124,7 @@ class Queue:
     needs: tuple[str, ...] = ()
     say: Words = field(default_factory=dict)
     title: str | None = None
+    meanwhile: Words = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,7 +53,9 @@ def join(handoff: Handoff, asked: Handoff) -> Handoff:
     """Return the open handoff with the reason of one that another turn would have opened: kind and priority only rise.
 
     A stronger kind brings the queue, the deadline and the time-out it was asked with; a person who already has the
-    handoff keeps it. The version is left to the store, which raises it with the write.
+    handoff keeps it. An escalation that still waits also moves to where a more urgent one is asked for, and never to a
+    later deadline: a customer who is in danger must not stay in the line for refunds. The version is left to the store,
+    which raises it with the write.
     """
     priority = max(handoff.priority, asked.priority, key=PRIORITIES.index)
     full = len(handoff.reasons) >= REASONS_MAX
@@ -63,16 +65,25 @@ def join(handoff: Handoff, asked: Handoff) -> Handoff:
         score_ms=min(handoff.score_ms, score_ms(handoff.opened_at_ms, priority)),
         reasons=handoff.reasons if full else handoff.reasons + asked.reasons,
     )
-    if KINDS.index(asked.kind) <= KINDS.index(handoff.kind):
+    stronger = KINDS.index(asked.kind) > KINDS.index(handoff.kind)
+    if not stronger and not _is_more_urgent(handoff, asked):
         return joined
     return replace(
         joined,
         kind=asked.kind,
         queue=asked.queue,
-        expires_at_ms=asked.expires_at_ms,
+        expires_at_ms=asked.expires_at_ms if stronger else min(handoff.expires_at_ms, asked.expires_at_ms),
+        reserved_for=handoff.reserved_for if stronger else None,
+        reserved_until_at_ms=handoff.reserved_until_at_ms if stronger else None,
         on_timeout=asked.on_timeout,
         reroute=None if handoff.rerouted else asked.reroute,
     )
+
+
+def _is_more_urgent(handoff: Handoff, asked: Handoff) -> bool:
+    """Return whether a waiting escalation is asked for again, with a higher priority than it has."""
+    both = handoff.kind == asked.kind == "escalate" and handoff.state == "waiting"
+    return both and PRIORITIES.index(asked.priority) > PRIORITIES.index(handoff.priority)
 
 
 def kind_of(rule: Rule) -> Kind:

@@ -10,7 +10,7 @@ from rules.decision import Decision, FiredRule
 from rules.evaluate import Evaluation, Ruleset, evaluate
 from rules.handoff import Handoff, Reason
 from rules.history import before
-from rules.model import STOPPING, Rule, Verdict, Words
+from rules.model import STOPPING, Queue, Rule, Verdict, Words
 from rules.routing import join, open_handoff
 from rules.say import words
 from rules.turn import Conversation, Turn
@@ -86,7 +86,7 @@ def think(ruleset: Ruleset, names: Names, turn: Turn, judged: Judged, handoff: H
         turn_id=turn.turn_id,
         verdict=verdict,
         rules=judged.fired,
-        say=_say(ruleset, verdict, None if fenced else judged.asking or judged.evaluation.top, after, turn.locale),
+        say=_say(ruleset, judged, handoff if fenced else None, after, turn.locale),
         ruleset=ruleset.hash,
         degraded=judged.degraded,
         decided_at_ms=now_ms,
@@ -104,8 +104,25 @@ def _reason(names: Names, turn: Turn, judged: Judged, asking: Rule, now_ms: int)
 
 
 def _say(
-    ruleset: Ruleset, verdict: Verdict, rule: Rule | None, handoff: Handoff | None, locale: str | None
+    ruleset: Ruleset, judged: Judged, fence: Handoff | None, handoff: Handoff | None, locale: str | None
 ) -> str | None:
+    """Return what the agent says: the nearest words of rule and queue, its own where it must stop without any."""
     queue = ruleset.files.queues.get(handoff.queue) if handoff else None
+    if fence is not None:
+        return _say_meanwhile(judged, fence, queue, locale)
+    rule = judged.asking or judged.evaluation.top
     own = words(rule.then.say if rule else {}, queue.say if queue else {}, locale=locale)
-    return own or (words(SAY_DEFAULT[verdict], locale=locale) if verdict in STOPPING else None)
+    return own or (words(SAY_DEFAULT[judged.verdict], locale=locale) if judged.verdict in STOPPING else None)
+
+
+def _say_meanwhile(judged: Judged, fence: Handoff, queue: Queue | None, locale: str | None) -> str | None:
+    """Return what the agent says while a person is on the way or there: a new reason's own words once, then no more.
+
+    A crisis line's number must reach a customer who already waits in another queue; the same sentence for every
+    message would be a machine talking over the wait.
+    """
+    known = {rule_id for reason in fence.reasons for rule_id in reason.rule_ids}
+    rule = judged.asking
+    own = words(rule.then.say, locale=locale) if rule is not None and rule.id not in known else None
+    meanwhile = words(queue.meanwhile if queue else {}, SAY_DEFAULT["held_by_human"], locale=locale)
+    return own or meanwhile

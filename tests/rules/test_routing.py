@@ -77,6 +77,19 @@ def test_a_stronger_kind_brings_its_own_promise() -> None:
     assert again.reroute is None
 
 
+def test_a_more_urgent_escalation_moves_one_that_waits_and_only_to_an_earlier_deadline() -> None:
+    handoff = replace(opened(rule("escalate", "first")), reserved_for="mia", reserved_until_at_ms=NOW + 1)
+    joined = join(handoff, opened(rule("escalate", "last", "urgent"), 2, NOW + MINUTE))
+    assert (joined.queue, joined.priority, joined.expires_at_ms) == ("last", "urgent", NOW + 6 * MINUTE)
+    assert (joined.on_timeout, joined.reroute, joined.reserved_for) == (CALLBACK, None, None)
+    late = join(handoff, opened(rule("escalate", "last", "urgent"), 2, NOW + 14 * MINUTE))
+    assert late.expires_at_ms == handoff.expires_at_ms
+    # Who has it keeps it where it is, and equal urgency moves nothing.
+    leased = join(replace(handoff, state="leased"), opened(rule("escalate", "last", "urgent"), 2))
+    assert (leased.queue, leased.priority) == ("first", "urgent")
+    assert join(handoff, opened(rule("escalate", "last"), 2)).queue == "first"
+
+
 def test_an_urgency_that_was_reached_is_never_taken_back() -> None:
     handoff = replace(opened(rule("hold", "last")), score_ms=NOW - 1)
     assert join(handoff, opened(rule("hold", "last", "high"), 2)).score_ms == NOW - 1

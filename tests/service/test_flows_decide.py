@@ -101,11 +101,16 @@ async def test_while_a_person_is_asked_for_every_turn_is_fenced_and_what_fires_j
         assert decided.decision.verdict == "held_by_human"
         assert decided.decision.must_stop
         assert decided.decision.handoff_id == opened.decision.handoff_id
-        assert decided.decision.say == "A colleague is taking care of this and will answer you here."
+    # Words of a new reason are said once; otherwise the agent only says that somebody comes.
+    again = await decide(store, ruleset, tenant, angry("c1"), NOW + 3)
+    meanwhile = "A colleague is taking care of this and will answer you here."
+    assert [told.decision.say for told in (quiet, joined, again)] == [meanwhile, "I am getting someone.", meanwhile]
     handoff = await handoffs.get(store, tenant, opened.decision.handoff_id or "")
-    assert [reason.rule_ids for reason in handoff.reasons] == [("unsure-twice",), ("angry",)]
-    # Its kind did not rise, so it stays where it was promised; its priority did.
-    assert (handoff.queue, handoff.priority, handoff.score_ms) == ("tier2", "high", NOW + 5 * MINUTE)
+    assert [reason.rule_ids for reason in handoff.reasons] == [("unsure-twice",), ("angry",), ("angry",)]
+    # It still waits and is more urgent now, so it moves to where the urgent one is asked for.
+    assert (handoff.queue, handoff.priority, handoff.score_ms) == ("tier1", "high", NOW + 5 * MINUTE)
+    views = {view.name: view.waiting for view in await handoffs.queues(store, ruleset, tenant)}
+    assert views == {"tier1": 1, "tier2": 0, "approvals": 0, "readers": 0}
 
 
 async def test_a_review_raises_no_fence_and_grows_into_whatever_is_stronger(

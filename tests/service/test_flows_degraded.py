@@ -116,7 +116,7 @@ async def test_a_spooled_handoff_joins_one_that_was_open_and_its_id_leads_there(
     found = await handoffs.get(store, "acme", told.decision.handoff_id or "")
     assert found.handoff_id == first.decision.handoff_id
     assert [reason.rule_ids for reason in found.reasons] == [("unsure-twice",), ("angry",)]
-    assert (found.queue, found.priority) == ("tier2", "high")
+    assert (found.queue, found.priority) == ("tier1", "high")
 
 
 async def test_a_regulated_topic_that_cannot_be_judged_without_history_escalates(

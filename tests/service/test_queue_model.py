@@ -72,8 +72,10 @@ class Modelled:
     expires_at_ms: int
     state: str = "waiting"
     reroutes: bool = False
+    rerouted: bool = False
     holder: str | None = None
     token: str | None = None
+    ended_token: str | None = None
     lease_at_ms: int = 0
     reserved_for: str | None = None
     reserved_at_ms: int = 0
@@ -131,11 +133,13 @@ class QueueMachine(RuleBasedStateMachine):
             return
         if one.reroutes:
             one.reroutes, one.queue, one.reserved_for = False, "tier1", None
+            one.rerouted = True
             one.expires_at_ms = self.now_ms + WITHIN_MS["tier1"]
         else:
             self.end(one, "expired")
 
     def end(self, one: Modelled, state: str) -> None:
+        one.ended_token = one.token
         one.state, one.holder, one.token, one.reserved_for = state, None, None, None
         del self.open[one.conversation_id]
 
@@ -185,6 +189,11 @@ class QueueMachine(RuleBasedStateMachine):
 
     def joins(self, one: Modelled, kind: str, queue: str, priority: str) -> None:
         one.reasons += 1
+        more_urgent = one.state == "waiting" and PRIORITIES.index(priority) > PRIORITIES.index(one.priority)
+        if one.kind == kind == "escalate" and more_urgent:
+            one.queue, one.expires_at_ms = queue, min(one.expires_at_ms, self.now_ms + WITHIN_MS[queue])
+            one.reserved_for = None
+            one.reroutes = queue == "tier2" and not one.rerouted
         one.priority = max(one.priority, priority, key=PRIORITIES.index)
         one.score_ms = min(one.score_ms, one.opened_at_ms + ALLOWANCE_MS[one.priority])
         if KINDS.index(kind) > KINDS.index(one.kind):
@@ -278,7 +287,8 @@ class QueueMachine(RuleBasedStateMachine):
         lease = Lease(one.handoff_id, token, f"r{next(self.requests)}")
         expected: type[Refusal] | None = None
         if one.state in ENDED:
-            expected = MoveIllegal
+            # Whoever ended it is told so; anyone else has lost the lease.
+            expected = MoveIllegal if token == one.ended_token else LeaseLost
         elif one.token != token or one.lease_at_ms <= self.now_ms:
             expected = LeaseLost
         if expected is not None:

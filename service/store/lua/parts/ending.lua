@@ -1,9 +1,10 @@
 -- End a handoff: its state, the fence down, and the history before this moment cut, so that nothing fires on it again.
 local function finish(handoff, conversation, turns, open, state, resolution, at_ms, kept_ms)
-  local handoff_id = redis.call('HGET', handoff, 'handoff_id')
+  local of = redis.call('HMGET', handoff, 'handoff_id', 'token', 'lease_ended_at_ms')
+  local handoff_id = of[1]
   redis.call('HSET', handoff, 'state', state, 'resolution', resolution, 'ended_at_ms', at_ms, 'holder', '',
     'token', '', 'lease_expires_at_ms', '', 'hold_reason', '', 'reserved_for', '', 'reserved_until_at_ms', '',
-    'lease_ended_at_ms', at_ms)
+    'lease_ended_at_ms', (of[2] and of[2] ~= '') and at_ms or of[3] or '', 'ended_token', of[2] or '')
   redis.call('HINCRBY', handoff, 'version', 1)
   redis.call('PEXPIRE', handoff, kept_ms)
   redis.call('ZREM', open, handoff_id)

@@ -1,9 +1,12 @@
 -- Return nil when the token holds the handoff at this moment, else what to return to the caller.
 local function refusal(handoff, token, now_ms)
-  local of = redis.call('HMGET', handoff, 'state', 'token', 'lease_expires_at_ms', 'holder', 'lease_ended_at_ms')
+  local of = redis.call('HMGET', handoff, 'state', 'token', 'lease_expires_at_ms', 'holder', 'lease_ended_at_ms',
+    'ended_token')
   if not of[1] then return {'unknown'} end
-  if of[1] ~= 'waiting' and of[1] ~= 'leased' and of[1] ~= 'held' then return {'illegal', of[1]} end
-  if of[1] == 'waiting' or of[2] ~= token then return {'lost', of[4] or '', of[5] or ''} end
+  -- Whoever ended it knows that it ended; anyone else has lost the lease, before or by that.
+  local open = of[1] == 'waiting' or of[1] == 'leased' or of[1] == 'held'
+  if not open and of[6] == token then return {'illegal', of[1]} end
+  if not open or of[1] == 'waiting' or of[2] ~= token then return {'lost', of[4] or '', of[5] or ''} end
   -- A lease that has run out is lost even before anybody has noticed: somebody may be about to claim.
   if tonumber(of[3]) <= tonumber(now_ms) then return {'lost', '', of[3]} end
   return nil
