@@ -11,7 +11,7 @@ _NUMBERS = itertools.count(1)
 
 def turn(conversation_id: str, turn_id: str | None = None, **fields: object) -> Turn:
     given: dict[str, object] = {"message": "hello", "confidence": 0.9, **fields}
-    return Turn(conversation_id, turn_id or f"t{next(_NUMBERS)}", **given)  # type: ignore[arg-type]  # as the tests say
+    return Turn(conversation_id, turn_id or f"unnamed-{next(_NUMBERS)}", **given)  # type: ignore[arg-type]  # as the tests say
 
 
 def calm(conversation_id: str, turn_id: str | None = None, **fields: object) -> Turn:
