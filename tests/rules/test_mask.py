@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -140,15 +138,9 @@ def test_masks_never_overlap_and_the_rest_of_the_text_stays(text: str) -> None:
     "seed",
     ["a", "1 ", "1", "a@", "password is ", "GB82 ", ":", "1.1.", "born ", "(", "phone 1", "a@b.co ", "+", "card "],
 )
-def test_the_work_grows_with_the_length_and_nothing_else(seed: str) -> None:
-    def seconds(characters: int) -> float:
-        text = (seed * characters)[:characters]
-        best = float("inf")
-        for _ in range(3):
-            started = time.perf_counter()
-            mask(text)
-            best = min(best, time.perf_counter() - started)
-        return best
-
-    # Eight times the text may take eight times as long; what is quadratic takes 64 times.
-    assert seconds(40_000) < 30 * max(seconds(5_000), 0.0005)
+def test_a_text_that_repeats_itself_for_ever_is_masked_once(seed: str) -> None:
+    # Work that grows with the square of the length would take hours here; bench/ is where time is measured.
+    text = (seed * 200_000)[:200_000]
+    masked = mask(text)
+    assert mask(masked.text).text == masked.text
+    assert bool(masked.masks) is ("a@b.co" in seed)

@@ -24,7 +24,6 @@ def test_the_demo_loses_nothing_and_leaves_nothing_behind(tmp_path: Path) -> Non
     # A real installation's store must not be touched, whatever the environment says.
     environment["HANDRAIL_REDIS_URL"] = "redis://127.0.0.1:1"
     words = [sys.executable, "-m", "service.main", "demo", "--json", "--rules", str(rules), "--operators", "2"]
-    started_s = time.monotonic()
     ran = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=120, check=False)
     assert ran.returncode == 0, ran.stderr
     told = json.loads(ran.stdout)
@@ -39,7 +38,6 @@ def test_the_demo_loses_nothing_and_leaves_nothing_behind(tmp_path: Path) -> Non
     assert sum(told["outcomes"].values()) == queue["opened"]
     assert told["recall"]["of"] > 0
     assert list(temporary.iterdir()) == []
-    assert time.monotonic() - started_s < 60
 
 
 @pytest.mark.walk
