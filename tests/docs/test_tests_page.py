@@ -1,0 +1,52 @@
+"""docs/tests.md says what is true: its directory loads and passes, its tables are the code's own."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from rules.case_keys import END_KEYS, ENDS, EXPECT_KEYS, STEP_KEYS
+from rules.cases import coverage, render_failure, run_cases
+from rules.compile import compile_files
+from rules.evaluate import build
+
+PAGE = (Path(__file__).parents[2] / "docs" / "tests.md").read_text("utf-8")
+FILES = {name: text for name, text in re.findall(r"^```yaml\n# (\S+)\n((?:.*\n)*?)```$", PAGE, re.MULTILINE)}
+RULES = {name: text for name, text in FILES.items() if not name.endswith(".tests.yaml")}
+TESTS = {name: text for name, text in FILES.items() if name.endswith(".tests.yaml")}
+
+
+def test_the_directory_of_the_page_loads_and_its_tests_pass_and_reach_everything() -> None:
+    files, problems = compile_files(RULES)
+    assert problems == ()
+    assert files is not None
+    ruleset = build(files)
+    results = run_cases(ruleset, TESTS)
+    assert [render_failure(result, failure) for result in results for failure in result.failures] == []
+    assert len(results) == 9
+    assert [(each.rule_id, each.unseen) for each in coverage(ruleset, results) if not each.cases or each.unseen] == []
+
+
+def keys_of_table(heading: str) -> list[str]:
+    section = PAGE.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    return re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)
+
+
+def test_the_tables_are_the_codes_own() -> None:
+    assert keys_of_table("What a turn can say") == list(STEP_KEYS)
+    assert keys_of_table("What can be expected") == list(EXPECT_KEYS)
+    assert [f"`{end}: true`" in PAGE for end in ENDS] == [True] * len(ENDS)
+    assert set(END_KEYS) == {"after", *ENDS}
+
+
+def test_the_failure_of_the_page_reads_as_a_failure_does() -> None:
+    turns = (
+        "{message: a, confidence: 0.4}",
+        "{message: b, confidence: 0.7, expect: {verdict: escalate, rules: [unsure-twice]}}",
+    )
+    lines = ("handrail_tests: 1", "cases:", "  - name: twice", "    turns:", *(f"      - {turn}" for turn in turns))
+    files, _ = compile_files(RULES)
+    assert files is not None
+    (result,) = run_cases(build(files), {"rules.tests.yaml": "\n".join(lines)})
+    (shown,) = re.findall(r"^```text\n((?:.*\n)*?)```$", PAGE, re.MULTILINE)
+    assert render_failure(result, result.failures[0]) + "\n" == shown
