@@ -24,6 +24,7 @@ LEAVE_WAIT_MS_MAX = 45_000
 LIFELINE = "HANDRAIL_LIFELINE"  # tells a child that its standard input is the pipe to watch
 
 log = structlog.get_logger("handrail.supervise")
+_parent_gone = threading.Event()
 
 
 class Keeper:
@@ -113,12 +114,18 @@ def watch_parent(leave: Callable[[], None] | None = None) -> None:
         # The parent never writes: reading ends when its end of the pipe is closed, which no death can prevent.
         while os.read(0, 1):
             pass
+        _parent_gone.set()
         (leave or _terminate)()
         # What does not end in this time is left: it is done again by whoever comes next.
         time.sleep(LEAVE_WAIT_MS_MAX / 1000)
         os._exit(1)
 
     threading.Thread(target=wait, name="handrail-lifeline", daemon=True).start()
+
+
+def orphaned() -> bool:
+    """Return whether this process leaves because its parent is gone."""
+    return _parent_gone.is_set()
 
 
 def worker(settings: Settings) -> Keeper:

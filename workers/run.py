@@ -26,6 +26,7 @@ from workers.nudges import Nudges
 from workers.sender import Sender
 
 OPEN_PAUSE_MS_MAX = 5_000  # a server that is away at the start is asked again at the latest after this
+ORPHAN_PATIENCE_MS = 3_000  # six times as long as the locks of a killed parent were seen to outlive it
 EXIT_UNAVAILABLE = 69  # EX_UNAVAILABLE of sysexits.h
 
 log = structlog.get_logger("handrail.work")
@@ -140,8 +141,11 @@ def _lane_keeper(found: Settings, name: Lane, url: str, rq_url: str) -> Keeper:
 
 
 def _leave(embedded: Embedded | None) -> None:
-    if embedded is not None and embedded.close():
-        log.info("server_stopped")
+    if embedded is None:
+        return
+    # The parent is a user of the server as well; killed a moment ago, it may still seem to be one.
+    stopped = embedded.close(ORPHAN_PATIENCE_MS if supervise.orphaned() else 0)
+    log.info("server_stopped" if stopped else "server_left_to_others")
 
 
 if __name__ == "__main__":

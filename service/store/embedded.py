@@ -70,8 +70,12 @@ class Embedded:
         self._watcher = threading.Thread(target=self._watch, name="handrail-server-watch", daemon=True)
         self._watcher.start()
 
-    def close(self) -> bool:
-        """Leave the server, stop it cleanly when nobody else uses it, and return whether it was stopped."""
+    def close(self, patience_ms: int = 0) -> bool:
+        """Leave the server, stop it cleanly when nobody else uses it, and return whether it was stopped.
+
+        `patience_ms` is how long to look whether the others leave too: the kernel frees the locks of a process that
+        was killed some time after it is gone, on a busy machine half a second.
+        """
         self._leaving.set()
         if self._watcher is not None:
             self._watcher.join(timeout=START_WAIT_MS_MAX / 1000)
@@ -79,9 +83,15 @@ class Embedded:
             return False
         os.close(self._users)
         self._users = None
-        # Who comes while the lock is held here waits, then finds no server and starts one: nobody is cut off.
-        with _alone(self.data_dir / "server.users") as users:
-            return users is not None and _stop(self.data_dir)
+        deadline_s = time.monotonic() + patience_ms / 1000
+        while True:
+            # Who comes while the lock is held here waits, then finds no server and starts one: nobody is cut off.
+            with _alone(self.data_dir / "server.users") as users:
+                if users is not None:
+                    return _stop(self.data_dir)
+            if time.monotonic() >= deadline_s:
+                return False
+            time.sleep(LOCK_POLL_MS / 1000)
 
     def __enter__(self) -> Embedded:
         return self
