@@ -92,6 +92,14 @@ me pasas con un operador?
 estoy harto de hablar con una máquina
 quiero que me llamen
 ¿puede llamarme un agente?
+Could you put me in touch with somebody
+i want to speak to the hotel manager
+can I talk to the kitchen
+get me the front desk
+please have a manager contact me
+please let a human take over
+I'd like someone to call me
+no more automated answers, person please
 """.strip().splitlines()
 
 DOES_NOT_ASK = """
@@ -162,6 +170,16 @@ no me pase con un agente
 mi agente de seguros vive en Madrid
 para dos personas por favor
 sin hablar con un agente puedo cancelar?
+the app put me through a lot of steps
+I need a representative sample
+the representative APR is 9 percent
+can I transfer it to another person's account
+send someone to clean my room
+call the restaurant and book a table
+my account manager left
+text my manager that I am late
+can i use another operator's atm
+I'm an insurance agent and need a quote
 """.strip().splitlines()
 
 
