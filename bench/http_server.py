@@ -102,7 +102,14 @@ async def serve(url: str, data_dir: Path, ready: Any) -> None:
         token = (await keys.create(store, "bench", "agent", "agent", now_ms())).token
         server = uvicorn.Server(
             uvicorn.Config(
-                both, port=0, lifespan="off", ws="none", access_log=False, log_level="warning", server_header=False
+                both,
+                port=0,
+                lifespan="off",
+                ws="none",
+                access_log=False,
+                log_level="warning",
+                server_header=False,
+                proxy_headers=False,
             )
         )
         serving = asyncio.create_task(server.serve())

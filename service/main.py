@@ -24,7 +24,7 @@ from service.api import first_keys, upkeep
 from service.api.application import Handrail
 from service.api.openapi import LOOPBACK
 from service.api.running import Running
-from service.cli.app import app
+from service.cli.app import app as app
 from service.cli.output import note, refuse
 from service.clock import now_ms
 from service.flows.access import open_store
@@ -235,6 +235,7 @@ class _Server(uvicorn.Server):
                 log_level="warning",
                 access_log=False,
                 server_header=False,
+                proxy_headers=False,  # who called is told by the key, and no answer depends on the address
                 timeout_keep_alive=KEEP_ALIVE_S,
                 timeout_graceful_shutdown=STOP_WAIT_S_MAX,
                 limit_concurrency=CONNECTIONS_MAX,

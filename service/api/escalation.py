@@ -28,7 +28,6 @@ router = APIRouter(tags=["agents"])
 
 PATH = "/should-escalate"
 _JSON = (b"content-type", b"application/json")
-_NO_STORE = (b"cache-control", b"no-store")
 _REPEATED = (b"handrail-repeated", b"true")
 
 
@@ -48,7 +47,8 @@ async def should_escalate(running: Running, scope: Scope, receive: Receive, send
     except Exception as error:
         await refuse(running, error, ids, PATH, started_s, send)
         return
-    answer = [_JSON, _NO_STORE, (b"content-length", b"%d" % len(body)), (b"x-request-id", ids[0].encode())]
+    # No `cache-control` here: nobody keeps the answer to a POST that does not ask for it.
+    answer = [_JSON, (b"content-length", b"%d" % len(body)), (b"x-request-id", ids[0].encode())]
     if decided.repeated:
         answer.append(_REPEATED)
     await send({"type": "http.response.start", "status": 200, "headers": answer})
