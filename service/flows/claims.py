@@ -96,16 +96,21 @@ async def enrich(store: Store, tenant: str, handoff_id: str, now_ms: int) -> boo
     except HandoffUnknown:
         return False
     place = handoffs.place_of(store, tenant, handoff.handoff_id)
-    if handoff.state in ENDED or await handoffs.kept_packet(store, place, handoff) is not None:
+    if handoff.state in ENDED:
         return False
-    await handoffs.keep_packet(store, place, handoff, await _build(store, place, handoff, now_ms))
+    # Read before the turns are: a packet that is newer than its stamp is built again, never an older one shown.
+    known = await conversations.version(store, place, handoff.conversation_id)
+    if await handoffs.kept_packet(store, place, handoff, known) is not None:
+        return False
+    await handoffs.keep_packet(store, place, handoff, known, await _build(store, place, handoff, now_ms))
     return True
 
 
 async def packet_of(store: Store, tenant: str, handoff: Handoff, now_ms: int) -> ContextPacket:
-    """Return the packet of a handoff: the one built ahead, or a new one."""
+    """Return the packet of a handoff: the one built ahead when nothing was said since, or a new one."""
     place = handoffs.place_of(store, tenant, handoff.handoff_id)
-    kept = await handoffs.kept_packet(store, place, handoff)
+    known = await conversations.version(store, place, handoff.conversation_id)
+    kept = await handoffs.kept_packet(store, place, handoff, known)
     return kept if kept is not None else await _build(store, place, handoff, now_ms)
 
 

@@ -50,6 +50,11 @@ async def load(store: Store, place: Place, conversation_id: str, decision_id: st
     return Loaded(conversation, codec.number(version) or 0, codec.text(open_handoff), codec.number(cut_order))
 
 
+async def version(store: Store, place: Place, conversation_id: str) -> int:
+    """Return a number that rises with every decided turn, 0 where nothing is kept."""
+    return codec.number(await store.link.call("HGET", place.conversation(conversation_id), "version")) or 0
+
+
 async def transcript(store: Store, place: Place, conversation_id: str) -> tuple[TranscriptTurn, ...]:
     """Return the kept turns, oldest first; they reach back before the last handoff."""
     kept = await store.link.call("ZRANGE", place.transcript(conversation_id), 0, -1)

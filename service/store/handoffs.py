@@ -137,19 +137,25 @@ def taken_before(answer: bytes) -> Taken:
     return Taken(handoff_id, token, int(lease), None)
 
 
-async def kept_packet(store: Store, place: Place, handoff: Handoff) -> ContextPacket | None:
-    """Return the packet built ahead, None when there is none for the reasons that the handoff has now."""
+async def kept_packet(store: Store, place: Place, handoff: Handoff, conversation_version: int) -> ContextPacket | None:
+    """Return the packet built ahead, None when there is none for the handoff and the conversation as they are now."""
     stored = await store.link.call("GET", place.packet(handoff.handoff_id))
     stamp, _, body = (stored or b"").partition(b"\n")
-    return packet_loads(body) if stamp == _stamp(handoff) else None
+    return packet_loads(body) if stamp == _stamp(handoff, conversation_version) else None
 
 
-async def keep_packet(store: Store, place: Place, handoff: Handoff, packet: ContextPacket) -> None:
+async def keep_packet(
+    store: Store, place: Place, handoff: Handoff, conversation_version: int, packet: ContextPacket
+) -> None:
     """Keep a packet for the claim to come. Losing it costs a millisecond, so it waits for no disk."""
-    body = _stamp(handoff) + b"\n" + packet_dumps(packet)
+    body = _stamp(handoff, conversation_version) + b"\n" + packet_dumps(packet)
     await store.link.call("SET", place.packet(handoff.handoff_id), body, "PX", PACKET_KEPT_MS)
 
 
-def _stamp(handoff: Handoff) -> bytes:
-    """Return what a packet depends on and may change: the reasons, and where and until when the handoff waits."""
-    return f"{len(handoff.reasons)} {handoff.kind} {handoff.queue} {handoff.priority} {handoff.expires_at_ms}".encode()
+def _stamp(handoff: Handoff, conversation_version: int) -> bytes:
+    """Return what a packet depends on and may change: the turns, the reasons, where and until when the handoff waits.
+
+    A customer who waits goes on talking, and those turns ask for nobody: only the conversation's version shows them.
+    """
+    where = f"{handoff.kind} {handoff.queue} {handoff.priority} {handoff.expires_at_ms}"
+    return f"{conversation_version} {len(handoff.reasons)} {where}".encode()

@@ -22,7 +22,7 @@ from service.flows import handoffs
 from service.flows.access import Store
 from service.flows.decide import decide
 from service.flows.handoffs import Claimed, Claiming, HandingBack, Lease, NothingWaiting, Resolving
-from tests.service.turns import angry, refunding, unsure, wordy
+from tests.service.turns import angry, calm, refunding, unsure, wordy
 
 pytestmark = pytest.mark.server
 
@@ -93,6 +93,18 @@ async def test_a_packet_built_ahead_is_used_until_the_handoff_changes(
     assert claimed is not None
     assert (claimed.packet.built_at_ms, len(claimed.packet.why)) == (NOW + 4, 2)
     assert await handoffs.enrich(store, tenant, "hof_0_" + "0" * 16, NOW) is False
+
+
+async def test_what_a_customer_says_while_waiting_is_in_the_packet_that_is_claimed(
+    store: Store, ruleset: Ruleset, tenant: str
+) -> None:
+    handoff_id = await opened(store, ruleset, tenant, "c1")
+    assert await handoffs.enrich(store, tenant, handoff_id, NOW + 1) is True
+    waited = await decide(store, ruleset, tenant, calm("c1"), NOW + 2)
+    assert waited.decision.verdict == "held_by_human"
+    claimed = await next_of(store, ruleset, tenant, NOW + 3)
+    assert claimed is not None
+    assert claimed.packet.transcript[-1].turn_id == waited.decision.turn_id
 
 
 async def test_a_claim_sent_again_gets_the_same_handoff_and_the_token_issued_then(

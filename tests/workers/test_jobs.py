@@ -102,10 +102,10 @@ def test_a_lease_that_outlives_its_deadline_ends_in_the_same_run(
 def test_a_packet_is_built_ahead_of_the_claim(lane: Store, runner: asyncio.Runner, tenant: str, times: int) -> None:
     opened = runner.run(open_handoff(lane, rules(), tenant))
     place = stored.place_of(lane, tenant, opened.handoff_id)
-    assert runner.run(stored.kept_packet(lane, place, opened)) is None
+    assert runner.run(stored.kept_packet(lane, place, opened, 1)) is None
     for _ in range(times):
         enrich.run(tenant, opened.handoff_id)
-    packet = runner.run(stored.kept_packet(lane, place, opened))
+    packet = runner.run(stored.kept_packet(lane, place, opened, 1))
     assert packet is not None
 
 
