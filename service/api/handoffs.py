@@ -17,6 +17,7 @@ from service.api.handoff_answers import (
     queues_answer,
 )
 from service.api.routes import NAME_CHARS_MAX, Call, HandoffId, answered, called, problems_documented
+from service.clock import now_ms
 from service.flows import handoffs
 
 # Below the 60 s after which proxies and clients commonly give up on a silent connection.
@@ -46,7 +47,7 @@ async def read(
 ) -> Response:
     """With `wait_ms` the answer comes as soon as the version is another than `version`, at the latest after `wait_ms`;
     it may always come earlier, so ask again while `resolution` is null. A handoff that has ended never changes."""
-    handoff = await handoffs.get(call.running.store, call.caller.tenant, handoff_id)
+    handoff = await handoffs.current(call.running.store, call.caller.tenant, handoff_id, now_ms())
     known = handoff.version if version is None else version
     if wait_ms and handoff.ended_at_ms is None and handoff.version == known:
         handoff = await _changed(call, handoff, wait_ms)
@@ -60,7 +61,7 @@ async def _changed(call: Call, handoff: Handoff, wait_ms: int) -> Handoff:
         return handoff
     running.metrics.waits_open += 1
     changed = asyncio.ensure_future(
-        handoffs.wait(running.store, call.caller.tenant, handoff.handoff_id, wait_ms, handoff.version)
+        handoffs.wait(running.store, call.caller.tenant, handoff.handoff_id, wait_ms, handoff.version, now_ms())
     )
     stopping = asyncio.ensure_future(running.stopping.wait())
     try:

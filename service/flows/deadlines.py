@@ -15,6 +15,7 @@ from service.store.keys import Place
 from service.store.store import Store
 
 ACTOR = "handrail"  # who did what nobody asked for
+SETTLED_MAX = 4  # a lease lapses, its deadline reroutes, the next one ends it; then it is read once more
 SWEEPS_MAX = 100  # of DUE_READ_MAX each in one call; a worker comes again in a second
 SAY_MISSED: Words = {
     "en": "Nobody was free in time. A colleague will get back to you.",
@@ -61,13 +62,27 @@ async def sweep(store: Store, tenant: str, now_ms: int) -> int:
 
 async def settle(store: Store, handoff: Handoff, now_ms: int) -> bool:
     """Do what is due to one handoff, and return whether anything was."""
-    place = handoffs.place_of(store, handoff.tenant, handoff.handoff_id)
-    if handoff.state not in OPEN:
+    due = due_at_ms(handoff)
+    if due is None or due > now_ms:
         return False
+    end = _expire if handoff.state == "waiting" else _lapse
+    return await end(store, handoffs.place_of(store, handoff.tenant, handoff.handoff_id), handoff.handoff_id, now_ms)
+
+
+async def current(store: Store, tenant: str, handoff_id: str, now_ms: int) -> Handoff:
+    """Return a handoff, or the one that it has joined, with all that time has done to it; raises HandoffUnknown."""
+    for _ in range(SETTLED_MAX):
+        handoff = await handoffs.get(store, tenant, handoff_id)
+        if not await settle(store, handoff, now_ms):
+            break
+    return handoff
+
+
+def due_at_ms(handoff: Handoff) -> int | None:
+    """Return when time will next do something to a handoff, None when it never will."""
     if handoff.state == "waiting":
-        return handoff.expires_at_ms <= now_ms and await _expire(store, place, handoff.handoff_id, now_ms)
-    ended = handoff.lease_expires_at_ms is not None and handoff.lease_expires_at_ms <= now_ms
-    return ended and await _lapse(store, place, handoff.handoff_id, now_ms)
+        return handoff.expires_at_ms
+    return handoff.lease_expires_at_ms if handoff.state in OPEN else None
 
 
 async def next_due_at_ms(store: Store, tenant: str, partition: int) -> int | None:

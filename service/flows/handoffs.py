@@ -20,6 +20,7 @@ from service.flows.claims import NothingWaiting as NothingWaiting
 from service.flows.claims import claim_next as claim_next
 from service.flows.claims import claim_one as claim_one
 from service.flows.claims import enrich as enrich
+from service.flows.deadlines import current as current
 from service.flows.deadlines import expire_due as expire_due
 from service.flows.deadlines import lapse_due as lapse_due
 from service.flows.deadlines import next_due_at_ms as next_due_at_ms
@@ -69,7 +70,7 @@ class QueueView:
 
 
 async def get(store: Store, tenant: str, handoff_id: str) -> Handoff:
-    """Return a handoff, or the one that it has joined; raises HandoffUnknown."""
+    """Return a handoff as it was left, or the one that it has joined; raises HandoffUnknown."""
     return await handoffs.get(store, tenant, handoff_id)
 
 

@@ -326,7 +326,7 @@ async def test_an_unknown_handoff_is_refused_by_every_verb(store: Store, ruleset
             handoffs.release(store, tenant, lease, NOW),
             handoffs.resolve(store, tenant, lease, Resolving("answer", "needed"), NOW),
             handoffs.claim_one(store, tenant, handoff_id, Claiming("mia", LEASE_MS), NOW),
-            handoffs.wait(store, tenant, handoff_id, 10, None),
+            handoffs.wait(store, tenant, handoff_id, 10, None, NOW),
         ):
             with pytest.raises(HandoffUnknown):
                 await verb
@@ -360,7 +360,7 @@ async def test_a_waiting_agent_is_woken_by_the_reply_and_by_the_end(
 ) -> None:
     handoff_id = await opened(store, ruleset, tenant, "c1")
     _, lease = await held(store, ruleset, tenant)
-    waiting = asyncio.create_task(handoffs.wait(store, tenant, handoff_id, 20_000, None))
+    waiting = asyncio.create_task(handoffs.wait(store, tenant, handoff_id, 20_000, None, NOW))
     done, _ = await asyncio.wait({waiting}, timeout=0.2)
     assert not done
     # A heartbeat is no news.
@@ -369,16 +369,35 @@ async def test_a_waiting_agent_is_woken_by_the_reply_and_by_the_end(
     assert not done
     said = await handoffs.reply(store, tenant, lease, "Hello.", LEASE_MS, NOW + 2)
     assert await asyncio.wait_for(waiting, 5) == said
-    known = asyncio.create_task(handoffs.wait(store, tenant, handoff_id, 20_000, said.version))
+    known = asyncio.create_task(handoffs.wait(store, tenant, handoff_id, 20_000, said.version, NOW))
     ended = await handoffs.hand_back(store, tenant, lease, HandingBack(), NOW + 3)
     assert await asyncio.wait_for(known, 5) == ended
-    assert await handoffs.wait(store, tenant, handoff_id, 20_000, ended.version) == ended
+    assert await handoffs.wait(store, tenant, handoff_id, 20_000, ended.version, NOW) == ended
 
 
 async def test_a_wait_ends_at_its_time(store: Store, ruleset: Ruleset, tenant: str) -> None:
     handoff_id = await opened(store, ruleset, tenant, "c1")
-    handoff = await handoffs.wait(store, tenant, handoff_id, 50, None)
+    handoff = await handoffs.wait(store, tenant, handoff_id, 50, None, NOW)
     assert handoff.state == "waiting"
+
+
+async def test_a_waiting_agent_is_told_of_a_missed_deadline_also_while_no_worker_runs(
+    store: Store, ruleset: Ruleset, tenant: str
+) -> None:
+    handoff_id = await opened(store, ruleset, tenant, "c1")
+    waiting = handoffs.wait(store, tenant, handoff_id, 20_000, None, NOW + 15 * MINUTE - 50)
+    ended = await asyncio.wait_for(waiting, 10)
+    assert ended.resolution is not None
+    assert (ended.state, ended.resolution.action, ended.resolution.verdict) == ("expired", "timeout", "callback")
+
+
+async def test_reading_a_handoff_settles_what_is_overdue(store: Store, ruleset: Ruleset, tenant: str) -> None:
+    handoff_id = await opened(store, ruleset, tenant, "c1")
+    await held(store, ruleset, tenant)
+    assert (await handoffs.current(store, tenant, handoff_id, NOW + LEASE_MS - 1)).state == "leased"
+    assert (await handoffs.current(store, tenant, handoff_id, NOW + LEASE_MS)).state == "waiting"
+    assert (await handoffs.current(store, tenant, handoff_id, NOW + 15 * MINUTE - 1)).state == "waiting"
+    assert (await handoffs.current(store, tenant, handoff_id, NOW + 15 * MINUTE)).state == "expired"
 
 
 async def test_two_hundred_claimers_at_once_get_each_handoff_once(spread: Store, ruleset: Ruleset, tenant: str) -> None:

@@ -122,7 +122,7 @@ async def test_a_waiting_agent_is_woken_on_a_cluster(store: Store, ruleset: Rule
     tenant = next(_TENANTS)
     decided = await decide(store, ruleset, tenant, angry("c1"), NOW)
     handoff_id = decided.decision.handoff_id or ""
-    waiting = asyncio.create_task(handoffs.wait(store, tenant, handoff_id, 10_000, None))
+    waiting = asyncio.create_task(handoffs.wait(store, tenant, handoff_id, 10_000, None, NOW))
     await asyncio.sleep(0.5)
     claimed = await handoffs.claim_one(store, tenant, handoff_id, Claiming("mia", 60_000), NOW)
     assert await asyncio.wait_for(waiting, 3) == claimed.handoff

@@ -101,7 +101,7 @@ async def test_an_agent_that_waits_is_answered_after_the_server_came_back(own_se
     store = await open_store(own_server.url)
     decided = await decide(store, ruleset, "acme", angry("c1"), NOW)
     handoff_id = decided.decision.handoff_id or ""
-    waiting = asyncio.create_task(handoffs.wait(store, "acme", handoff_id, 20_000, None))
+    waiting = asyncio.create_task(handoffs.wait(store, "acme", handoff_id, 20_000, None, NOW))
     await asyncio.sleep(0.1)
     own_server.kill()
     await again(own_server, store)
