@@ -43,7 +43,10 @@ class Options:
 
 def checked_url(url: str) -> str:
     """Return the address without a closing slash; ValueError when it is none, or carries a password into logs."""
-    parsed = httpx.URL(url)
+    try:
+        parsed = httpx.URL(url)
+    except httpx.InvalidURL:
+        raise ValueError("the address cannot be read as one") from None
     if parsed.scheme not in ("http", "https") or not parsed.host:
         raise ValueError("the address must start with http:// or https:// and name a host")
     if parsed.userinfo:

@@ -47,12 +47,16 @@ async def play_over_http(
     Conversation ids get a prefix of their own for each run: the service answers a turn that it has decided before with
     the stored decision, whatever the rules say now.
     """
+    try:
+        client = AsyncHandrail(url, key, on_unreachable="raise", budget_ms=BUDGET_MS)
+    except ValueError as unfit:
+        refuse(str(unfit), "give the address as http://127.0.0.1:8321 and an agent's key with --key")
     run = f"replay-{secrets.token_hex(4)}"
     played: list[Played | None] = [None] * len(recorded)
     rulesets: set[str] = set()
     waiting: Iterator[tuple[int, Recorded]] = iter(enumerate(recorded))
     started_s = time.perf_counter()
-    async with AsyncHandrail(url, key, on_unreachable="raise", budget_ms=BUDGET_MS) as handrail:
+    async with client as handrail:
 
         async def send_some() -> None:
             # All senders draw from one iterator, so each conversation is sent once and none waits for a slow one.

@@ -152,6 +152,24 @@ async def test_over_http_gives_the_same_figures_as_in_this_process(tmp_path: Pat
     assert wrong_key.stderr.startswith("error: the service refused a turn: ")
 
 
+@pytest.mark.parametrize(
+    ("url", "key", "fact"),
+    [
+        ("127.0.0.1:8321", "k", "the address must start with http:// or https:// and name a host"),
+        ("foo", "k", "the address must start with http:// or https:// and name a host"),
+        ("http://127.0.0.1:port", "k", "the address cannot be read as one"),
+        ("http://127.0.0.1:9", "a key", "the key is empty or holds characters that no key has (a space, a line end)"),
+    ],
+)
+def test_an_address_or_key_that_cannot_be_one_is_refused(tmp_path: Path, url: str, key: str, fact: str) -> None:
+    rules, file = rules_in(tmp_path / "rules"), rows_in(tmp_path / "a.jsonl", ROW)
+    result = handrail("replay", str(rules), str(file), "--over-http", url, "--key", key)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == (
+        f"error: {fact}\n       give the address as http://127.0.0.1:8321 and an agent's key with --key\n"
+    )
+
+
 def test_a_service_that_is_not_there_is_told_as_such(tmp_path: Path) -> None:
     rules, file = rules_in(tmp_path / "rules"), rows_in(tmp_path / "a.jsonl", ROW)
     result = handrail("replay", str(rules), str(file), "--over-http", "http://127.0.0.1:9", "--key", "k")
