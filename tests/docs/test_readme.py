@@ -41,7 +41,11 @@ class Started:
         home.mkdir()
         (folder / "rules").mkdir()
         shutil.copytree(ROOT / "rules" / "library", folder / "rules" / "library")
-        self.environment = {"HOME": str(home), "PATH": f"{BIN}:{os.environ['PATH']}", "HANDRAIL_PORT": self.port}
+        # Where `make run` puts the command; nothing else leads there, as on a machine that never saw it.
+        (folder / ".venv").mkdir()
+        (folder / ".venv" / "bin").symlink_to(BIN)
+        path = os.pathsep.join(each for each in os.get_exec_path() if not Path(each, "handrail").exists())
+        self.environment = {"HOME": str(home), "PATH": path, "HANDRAIL_PORT": self.port}
         self.log = (folder / "serve.log").open("w")
         self.process = subprocess.Popen(
             [BIN / "handrail", "serve"], cwd=folder, env=self.environment, stdout=self.log, stderr=self.log
