@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
+from rules.decision import Inside
 from rules.fences import Author
 from rules.handoff import Kind
 from rules.mask import Mask
@@ -154,15 +154,16 @@ class NamedId:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A topic that was found in a text of the conversation; `matched` is the rule file's phrase or pattern.
+    """A topic that was found in a text of the conversation; `excerpt` is the words it was found in.
 
-    `start` and `end` are offsets into that text as this packet shows it, None where the packet does not show it.
+    They are the writer's own words, None where the text is no longer kept: a pattern of a rule file tells an operator
+    nothing. `start` and `end` are offsets into that text as this packet shows it, None where it does not show it.
     """
 
     topic: str
     turn_id: str
-    inside: Literal["message", "reply"]
-    matched: str
+    inside: Inside
+    excerpt: Untrusted | None
     start: int | None
     end: int | None
 

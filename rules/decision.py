@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from rules.model import STOPPING, OnTimeout, Verdict
 from rules.turn import Scalar, Value
+
+Inside: TypeAlias = Literal["message", "reply"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +16,7 @@ class Evidence:
     """Where a topic was found: offsets into the original text of the turn, end exclusive."""
 
     topic: str
-    inside: Literal["message", "reply"]
+    inside: Inside
     start: int
     end: int
     matched: str  # the phrase or pattern of the rule file, not the customer's words

@@ -43,6 +43,11 @@ class Masked:
             shift += len(shown) - (mask.end - mask.start)
         return offset + shift
 
+    def cover(self, start: int, end: int) -> Span:
+        """Return where a span of the original text lies in `text`, with every mask that it touches whole."""
+        last = next((item for item in self.masks if item.start < end < item.end), None)
+        return self.place(start), self.place(end if last is None else last.end)
+
 
 # Something that looks like a number but is somebody's order, not somebody.
 _NOT_PERSONAL = re.compile(

@@ -24,11 +24,12 @@ from rules.context_packet import (
 )
 from rules.context_packet import ContextPacket as ContextPacket
 from rules.context_packet import TranscriptTurn as TranscriptTurn
-from rules.decision import Decision
+from rules.decision import Decision, Evidence, Inside
 from rules.fences import NOTICE, Author, fence, neutralise, prefix_length
 from rules.handoff import Handoff, Kind
-from rules.mask import Mask, mask
+from rules.mask import Mask, Masked, mask
 from rules.model import STOPPING
+from rules.packet_json import PacketInvalid as PacketInvalid
 from rules.packet_json import dumps as dumps
 from rules.packet_json import from_json as from_json
 from rules.packet_json import loads as loads
@@ -54,6 +55,11 @@ DRAFT_CHARS_MAX = 16_000
 ARGS_CHARS_MAX = 2_000
 ERROR_CHARS_MAX = 400
 ASKED_CHARS_MAX = 500
+EXCERPT_CHARS_MAX = 120  # of the words a topic was found in; the phrases of a rule file are a fraction of that
+EXCERPT_CONTEXT_CHARS = 200  # on either side: further than a pattern of rules.mask looks, and longer than what it finds
+
+# Whose words a text of a turn is.
+AUTHORS_INSIDE: dict[Inside, Author] = {"message": "customer", "reply": "agent"}
 
 # What an operator can answer, and what the sentence says, by the kind of the handoff.
 TASKS: dict[Kind, tuple[str, tuple[str, ...]]] = {
@@ -110,15 +116,21 @@ def untrusted(text: str | None, author: Author, chars_max: int) -> Untrusted | N
     if not text:
         return None
     masked = mask(text[: chars_max * 2])
-    body = masked.text
+    return _fenced(masked, 0, len(masked.text), author, chars_max)
+
+
+def _fenced(masked: Masked, start: int, end: int, author: Author, chars_max: int) -> Untrusted:
+    """Return a span of a masked text, cut to a length and fenced, with the masks that are whole in it."""
+    body = masked.text[start:end]
     if len(body) > chars_max:
         body = body[: chars_max - 1] + "…"
-    shift = prefix_length(author)
+        end = start + chars_max - 1
+    shift = prefix_length(author) - start
     places = []
     for found, words in zip(masked.masks, masked.shown, strict=True):
-        start = masked.place(found.start)
-        if start + len(words) < len(body) or start + len(words) == len(body) == len(masked.text):
-            places.append(Mask(found.kind, start + shift, start + len(words) + shift))
+        at = masked.place(found.start)
+        if start <= at and at + len(words) <= end:
+            places.append(Mask(found.kind, at + shift, at + len(words) + shift))
     return Untrusted(author, fence(body, author), tuple(places))
 
 
@@ -267,17 +279,30 @@ def _found(
             start = end = None
             if text is not None and here is not None:
                 start, end = _placed(text, here, evidence.start, evidence.end)
-            found[Found(evidence.topic, decision.turn_id, evidence.inside, _own(evidence.matched), start, end)] = None
+            excerpt = None if text is None else _excerpt(text, AUTHORS_INSIDE[evidence.inside], evidence)
+            found[Found(evidence.topic, decision.turn_id, evidence.inside, excerpt, start, end)] = None
     return tuple(found)[-FOUND_MAX:]
+
+
+def _excerpt(text: str, author: Author, evidence: Evidence) -> Untrusted | None:
+    """Return the words that evidence points at, masked as their surroundings ask for."""
+    before = max(evidence.start - EXCERPT_CONTEXT_CHARS, 0)
+    end = min(evidence.end, evidence.start + EXCERPT_CHARS_MAX * 2)
+    masked = mask(text[before : end + EXCERPT_CONTEXT_CHARS])
+    start, end = masked.cover(evidence.start - before, end - before)
+    # Words that are nobody's number within a longer one can be somebody's once they stand alone.
+    if mask(masked.text[start:end]).masks:
+        return untrusted(masked.text[start:end], author, EXCERPT_CHARS_MAX)
+    return _fenced(masked, start, end, author, EXCERPT_CHARS_MAX) if start < end else None
 
 
 def _placed(text: str, here: Untrusted, start: int, end: int) -> tuple[int | None, int | None]:
     masked = mask(text[: TEXT_CHARS_MAX * 2])
     shift = prefix_length(here.author)
-    new_start, new_end = masked.place(start) + shift, masked.place(end) + shift
-    if new_end > len(here.text) - shift - 1:
+    new_start, new_end = masked.cover(start, end)
+    if new_end + shift > len(here.text) - shift - 1:
         return None, None
-    return new_start, new_end
+    return new_start + shift, new_end + shift
 
 
 def _args(call: ToolCall) -> Untrusted | None:

@@ -96,6 +96,7 @@ def _untrusted(packet: ContextPacket) -> Iterator[tuple[str, Untrusted]]:
         texts += [(f"/tried/{at}/args", call.args), (f"/tried/{at}/error", call.error)]
     texts += [(f"/promises/{at}/sentence", promise.sentence) for at, promise in enumerate(packet.promises)]
     texts += [(f"/entities/{at}/value", named.value) for at, named in enumerate(packet.entities)]
+    texts += [(f"/found/{at}/excerpt", found.excerpt) for at, found in enumerate(packet.found)]
     for pointer, text in texts:
         if text is not None:
             yield pointer, text
