@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from rules.handoff import Handoff, State
-from rules.packet import ContextPacket
+from rules.packet import ContextPacket, PacketInvalid
 from rules.packet import dumps as packet_dumps
 from rules.packet import loads as packet_loads
 from service.errors import HandoffUnknown
@@ -141,7 +141,13 @@ async def kept_packet(store: Store, place: Place, handoff: Handoff, conversation
     """Return the packet built ahead, None when there is none for the handoff and the conversation as they are now."""
     stored = await store.link.call("GET", place.packet(handoff.handoff_id))
     stamp, _, body = (stored or b"").partition(b"\n")
-    return packet_loads(body) if stamp == _stamp(handoff, conversation_version) else None
+    if stamp != _stamp(handoff, conversation_version):
+        return None
+    try:
+        return packet_loads(body)
+    except PacketInvalid:
+        # Another version of Handrail built it, with fewer fields or more.
+        return None
 
 
 async def keep_packet(

@@ -22,6 +22,7 @@ from service.flows import handoffs
 from service.flows.access import Store
 from service.flows.decide import decide
 from service.flows.handoffs import Claimed, Claiming, HandingBack, Lease, NothingWaiting, Resolving
+from service.store.handoffs import place_of
 from tests.service.turns import angry, calm, refunding, unsure, wordy
 
 pytestmark = pytest.mark.server
@@ -105,6 +106,19 @@ async def test_what_a_customer_says_while_waiting_is_in_the_packet_that_is_claim
     claimed = await next_of(store, ruleset, tenant, NOW + 3)
     assert claimed is not None
     assert claimed.packet.transcript[-1].turn_id == waited.decision.turn_id
+
+
+async def test_a_packet_that_another_version_built_ahead_is_built_again(
+    store: Store, ruleset: Ruleset, tenant: str
+) -> None:
+    handoff_id = await opened(store, ruleset, tenant, "c1")
+    assert await handoffs.enrich(store, tenant, handoff_id, NOW + 1) is True
+    kept = place_of(store, tenant, handoff_id).packet(handoff_id)
+    stamp, _, body = (await store.link.call("GET", kept)).partition(b"\n")
+    await store.link.call("SET", kept, stamp + b"\n" + body.replace(b'"asked":', b'"begged":'))
+    claimed = await next_of(store, ruleset, tenant, NOW + 2)
+    assert claimed is not None
+    assert claimed.packet.built_at_ms == NOW + 2
 
 
 async def test_a_claim_sent_again_gets_the_same_handoff_and_the_token_issued_then(
