@@ -89,12 +89,10 @@ def _text(file: Path) -> str:
         size = file.stat().st_size
         if size > FILE_BYTES_MAX:
             raise RulesUnreadable(file, f"{size} bytes, more than {FILE_BYTES_MAX}", "split the file")
-        return file.read_bytes().decode("utf-8-sig")
+        # A byte that is no text is a problem at its place, so that it does not hide what is wrong elsewhere.
+        return file.read_bytes().decode("utf-8-sig", errors="surrogateescape")
     except OSError as away:
         raise RulesUnreadable(file, _reason(away), "make the file readable for this user") from None
-    except UnicodeDecodeError as broken:
-        fact = f"byte {broken.start + 1} is not UTF-8"
-        raise RulesUnreadable(file, fact, "save the file as UTF-8") from None
 
 
 def _rule_files(path: Path) -> list[Path]:

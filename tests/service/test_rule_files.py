@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rules.errors import RuleFileInvalid
+from rules.errors import RuleFileInvalid, render
 from service import rule_files
 from service.rule_files import RulesUnreadable
 
@@ -66,9 +66,17 @@ def test_a_directory_without_rule_files(tmp_path: Path) -> None:
 
 def test_bytes_that_are_no_text(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_bytes(b"why: caf\xe9\n")
-    with pytest.raises(RulesUnreadable) as unreadable:
-        rule_files.read_directory(tmp_path)
-    assert str(unreadable.value) == f"{tmp_path}/a.yaml: byte 9 is not UTF-8; save the file as UTF-8"
+    write(tmp_path, b_yaml="handrail: 2\n")
+    ruleset, problems = rule_files.check(tmp_path)
+    assert ruleset is None
+    assert [render(problem) for problem in problems] == [
+        f"{tmp_path}/a.yaml:1:9: R111: the byte 0xe9 is not UTF-8\n"
+        "      why: caf�\n"
+        "              ^ save the file as UTF-8 text",
+        f"{tmp_path}/b.yaml:1:11: R115: `2` is no version of the language\n"
+        "      handrail: 2\n"
+        "                ^ write `handrail: 1`",
+    ]
 
 
 def test_a_file_larger_than_anybody_writes(tmp_path: Path) -> None:
