@@ -70,11 +70,12 @@ def rule_tests(
 
 
 def _run(path: Path, only: str | None) -> Tested:
-    root = path if path.is_dir() else path.parent
-    ruleset = rule_files.load(root)
+    # First of all: around a path that is not there, the rules would be whatever lies in this directory.
     texts = rule_files.read_tests(path)
     if not texts:
         refuse(f"{path}: no tests here", "tests stand beside rule files and end in `.tests.yaml`")
+    root = path if path.is_dir() else path.parent
+    ruleset = rule_files.load(root)
     results = _results(ruleset, texts, root)
     reached = coverage(ruleset, results)
     chosen = tuple(result for result in results if only is None or only.lower() in result.name.lower())

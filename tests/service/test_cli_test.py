@@ -92,6 +92,17 @@ def test_no_tests_is_a_refusal_and_not_a_pass(rules: Path) -> None:
     assert result.stderr.startswith(f"error: {rules}: no tests here\n")
 
 
+@pytest.mark.parametrize(
+    ("name", "fact"),
+    [("nowhere", "no such directory\n       name a directory of rule files"), ("rules.yaml", "no tests here")],
+)
+def test_a_path_without_tests_is_told_before_the_rules_around_it(rules: Path, name: str, fact: str) -> None:
+    (rules / "rules.yaml").write_text("handrail: 2\n")
+    result = handrail("test", str(rules / name))
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith(f"error: {rules / name}: {fact}\n")
+
+
 def test_a_mistake_in_a_test_file_is_told_at_its_place(rules: Path) -> None:
     (rules / "a.tests.yaml").write_text(TESTS.replace("rules: [legal]", "rules: [leagl]"))
     result = handrail("test", str(rules))
