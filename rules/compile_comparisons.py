@@ -36,6 +36,11 @@ _TYPE_NAMES: dict[SignalType, str] = {
 }
 # What follows a signal of the type in an example.
 _SAMPLES: dict[SignalType, str] = {"number": "< 0.5", "text": "= chat", "bool": "= true", "set": "has refunds"}
+# The texts of a turn, which an author may want to search -> how that is said.
+_TEXTS: dict[str, str] = {
+    "message": "declare a topic with the words as its `phrases:`, and write `topics has NAME`",
+    "reply": "declare a topic with the words as its `phrases:` and `inside: [reply]`, and write `reply_topics has NAME`",
+}
 _WORDS = re.compile(r"[A-Za-z][\w-]*(?:\.[\w-]+)*")
 _SPACES = re.compile(r"\s+")
 
@@ -64,7 +69,11 @@ def read_comparison(source: Source, node: TextNode, names: Names, in_call: bool)
     try:
         return _compare(place, parse(node.value))
     except Unparsed as error:
-        source.refuse("R120", node, error.message, error.hint, error.start, error.end)
+        first = _WORDS.search(node.value)
+        if first is not None and first[0] in _TEXTS and not (in_call or names.is_declared("signal", first[0])):
+            source.refuse("R101", node, _text_message(first[0]), _TEXTS[first[0]], first.start(), first.end())
+        else:
+            source.refuse("R120", node, error.message, error.hint, error.start, error.end)
     except Misfit as misfit:
         source.refuse(misfit.code, node, misfit.message, misfit.hint, misfit.start, misfit.end)
     except _Told:
@@ -111,6 +120,10 @@ def _signal(place: _Place, name: Name, parsed: Comparison) -> SignalSpec:
     _refuse_signal(place, name, known)
 
 
+def _text_message(name: str) -> str:
+    return f"`{name}` is a text and no signal"
+
+
 def _refuse_signal(place: _Place, name: Name, known: dict[str, SignalSpec]) -> NoReturn:
     message = f"unknown signal `{name.text}`"
     if place.in_call and name.text in place.names.signals:
@@ -123,9 +136,13 @@ def _refuse_signal(place: _Place, name: Name, known: dict[str, SignalSpec]) -> N
         hint = f"write `tool_call: {{all: [name = …, {place.node.value.strip()}]}}`"
         if "(" in place.node.value:
             hint = "aggregate what a turn records of its calls, as `amount_usd_max` or `tools_failed`"
+    elif name.text in _TEXTS:
+        message, hint = _text_message(name.text), _TEXTS[name.text]
     elif name.text.startswith("customer."):
         attribute = name.text.removeprefix("customer.")
-        hint = did_you_mean(place.source, name.text, known)
+        # Without what all of them begin with, which makes any two of them look near.
+        near = did_you_mean(place.source, attribute, _attributes(known))
+        hint = near and near.replace("`", "`customer.", 1)
         if hint is None and place.names.torn:
             raise _Told
         hint = hint or f"declare it under `customer:` as `{attribute}: {{type: text}}`"
@@ -133,6 +150,11 @@ def _refuse_signal(place: _Place, name: Name, known: dict[str, SignalSpec]) -> N
         place.names.refuse_unknown("signal", name.text, known, place.source, place.node, name.start, name.end)
         raise _Told
     raise Misfit("R101", name.start, name.end, message, hint)
+
+
+def _attributes(known: dict[str, SignalSpec]) -> list[str]:
+    """Return the names of the customer's attributes, without what they begin with."""
+    return [name.removeprefix("customer.") for name in known if name.startswith("customer.")]
 
 
 def _argument_type(parsed: Comparison) -> SignalType:

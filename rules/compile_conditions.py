@@ -60,6 +60,8 @@ def _read(source: Source, node: Node, names: Names, in_call: bool, depth: int) -
         return read_comparison(source, node, names, in_call)
     if isinstance(node, ListNode):
         source.refuse("R130", node, "a list says neither `all` nor `any`", "write `all:` or `any:` before the list")
+        for item in node.items:
+            _read(source, item, names, in_call, depth + 1)
         return None
     return _read_key(source, node, names, in_call, depth)
 
@@ -73,8 +75,13 @@ def _read_key(source: Source, node: MapNode, names: Names, in_call: bool, depth:
         written = ", ".join(f"`{key.value}`" for key, _ in node.pairs) or "nothing"
         hint = "write each as an item of one `all:` or `any:`" if node.pairs else _HOW
         source.refuse("R130", node, f"one condition is expected, {written} stands here", hint)
+        for key, value in node.pairs:
+            _read_pair(source, key, value, names, in_call, depth)
         return None
-    key, value = node.pairs[0]
+    return _read_pair(source, *node.pairs[0], names, in_call, depth)
+
+
+def _read_pair(source: Source, key: TextNode, value: Node, names: Names, in_call: bool, depth: int) -> Condition | None:
     if key.value == "not":
         part = _read(source, value, names, in_call, depth + 1)
         return None if part is None else Not(part)
