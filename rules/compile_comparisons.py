@@ -38,8 +38,8 @@ _TYPE_NAMES: dict[SignalType, str] = {
 _SAMPLES: dict[SignalType, str] = {"number": "< 0.5", "text": "= chat", "bool": "= true", "set": "has refunds"}
 # The texts of a turn, which an author may want to search -> how that is said.
 _TEXTS: dict[str, str] = {
-    "message": "declare a topic with the words as its `phrases:`, and write `topics has NAME`",
-    "reply": "declare a topic with the words as its `phrases:` and `inside: [reply]`, and write `reply_topics has NAME`",
+    "message": "declare a topic with the words as its `phrases:` and write `topics has NAME`",
+    "reply": "declare a topic with `phrases:` and `inside: [reply]` and write `reply_topics has NAME`",
 }
 _WORDS = re.compile(r"[A-Za-z][\w-]*(?:\.[\w-]+)*")
 _SPACES = re.compile(r"\s+")
