@@ -37,6 +37,14 @@ class NearMiss:
 
 
 @dataclass(frozen=True, slots=True)
+class _Way:
+    """How far a condition is: how many of its comparisons hold already, and which would have to hold as well."""
+
+    held: int
+    lacks: tuple[Lack, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class _Seen:
     values: Mapping[str, Value]
     calls: tuple[Mapping[str, Value], ...]
@@ -45,37 +53,45 @@ class _Seen:
 def near_misses(
     ruleset: Ruleset, evaluation: Evaluation, conversation: Conversation, now_ms: int
 ) -> tuple[NearMiss, ...]:
-    """Return the rules that came closest to firing; those that lack least first, then in order of precedence."""
+    """Return the rules that came closest to firing: those of which something holds, and of these that lack least first.
+
+    A rule of which nothing holds, as one that only asks for a topic, is no nearer than all the others like it: it is
+    named only where there is room. Beyond that, the order of precedence decides.
+    """
     facts = Facts(evaluation.values, evaluation.turn, conversation, now_ms)
     fired = {rule.id for rule in (*evaluation.rules, *evaluation.shadow)}
     calls = tuple(map(call_values, evaluation.turn.tool_calls))
-    near = []
+    near: list[tuple[Rule, _Way]] = []
     for number, rule in enumerate(ruleset.files.rules):
         if rule.id in fired:
             continue
         measured = {text: measure(facts) for text, measure in ruleset.measures[number]}
-        near.append(_near(rule, _Seen({**evaluation.values, **measured}, calls)))
-    near.sort(key=lambda miss: len(miss.lacks))
-    return tuple(miss for miss in near[:NEAR_MAX] if len(miss.lacks) <= LACKS_MAX)
+        near.append((rule, _way(rule.when, _Seen({**evaluation.values, **measured}, calls), negated=False)))
+    near = [(rule, way) for rule, way in near if len(way.lacks) <= LACKS_MAX]
+    near.sort(key=lambda each: (each[1].held == 0, len(each[1].lacks)))
+    return tuple(NearMiss(rule.id, rule.then.verdict, way.lacks) for rule, way in near[:NEAR_MAX])
 
 
-def _near(rule: Rule, seen: _Seen) -> NearMiss:
-    return NearMiss(rule.id, rule.then.verdict, _lacks(rule.when, seen, negated=False))
-
-
-def _lacks(condition: Condition, seen: _Seen, *, negated: bool) -> tuple[Lack, ...]:
-    """Return the fewest comparisons that would have to hold as well; none where the condition holds."""
+def _way(condition: Condition, seen: _Seen, *, negated: bool) -> _Way:
+    """Return the shortest way to the condition; it lacks nothing where the condition holds."""
     if isinstance(condition, Compare):
-        return _lack(condition, seen, negated=negated)
+        lack = _lack(condition, seen, negated=negated)
+        return _Way(0 if lack else 1, lack)
     if isinstance(condition, Not):
-        return _lacks(condition.part, seen, negated=not negated)
+        return _way(condition.part, seen, negated=not negated)
     if isinstance(condition, CallMatch):
-        return _lacks_of_calls(condition, seen, negated=negated)
-    parts = [_lacks(part, seen, negated=negated) for part in condition.parts]
+        return _way_of_calls(condition, seen, negated=negated)
+    parts = [_way(part, seen, negated=negated) for part in condition.parts]
     every_part_counts = isinstance(condition, All) is not negated
-    if every_part_counts:
-        return tuple(lack for part in parts for lack in part)
-    return min(parts, key=len)
+    return _together(parts) if every_part_counts else min(parts, key=_length)
+
+
+def _together(ways: list[_Way]) -> _Way:
+    return _Way(sum(way.held for way in ways), tuple(lack for way in ways for lack in way.lacks))
+
+
+def _length(way: _Way) -> tuple[int, int]:
+    return (len(way.lacks), -way.held)
 
 
 def _lack(compare: Compare, seen: _Seen, *, negated: bool) -> tuple[Lack, ...]:
@@ -90,10 +106,10 @@ def _lack(compare: Compare, seen: _Seen, *, negated: bool) -> tuple[Lack, ...]:
     return (Lack(text, actual, f"{text}{threshold}, but {name} is {value_text(actual, unit_of(left))}"),)
 
 
-def _lacks_of_calls(match: CallMatch, seen: _Seen, *, negated: bool) -> tuple[Lack, ...]:
-    each = [_lacks(match.condition, replace(seen, values=call), negated=negated) for call in seen.calls]
+def _way_of_calls(match: CallMatch, seen: _Seen, *, negated: bool) -> _Way:
+    each = [_way(match.condition, replace(seen, values=call), negated=negated) for call in seen.calls]
     if negated:
-        return tuple(lack for lacks in each for lack in lacks)
+        return _together(each)
     if not each:
-        return (Lack("tool_call", None, "a tool call, but the turn has none"),)
-    return min(each, key=len)
+        return _Way(0, (Lack("tool_call", None, "a tool call, but the turn has none"),))
+    return min(each, key=_length)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,19 +12,23 @@ from pydantic import ValidationError
 
 from handrail_client import Turn as SentTurn
 from rules import explain as reasons
-from rules.decision import FiredRule
+from rules.decision import Evidence, FiredRule
 from rules.evaluate import Evaluation, Ruleset, evaluate
 from rules.history import remember
 from rules.model import STOPPING
 from rules.near_misses import NearMiss, near_misses
 from rules.say import words
+from rules.signals import SIGNALS, read_as
 from rules.turn import AgentRef, Conversation, Customer, Parent, ToolCall, TopicScore, Turn, Value
 from rules.wording import unit_of, value_text
 from service import rule_files
-from service.cli.output import JsonFlag, refuse, say, say_json, say_table
+from service.cli.output import JsonFlag, note, refuse, say, say_json, say_table
 from service.clock import now_ms
 
 FILE_BYTES_MAX = 4_194_304  # a turn is at most a few hundred kB, an earlier conversation a few hundred turns
+MATCHED_SHOWN_MAX = 60  # characters of a pattern: enough to find it in the rule files, where all of it stands
+# Numbers that a caller sends and whose bounds the table of signals knows: the service refuses a turn beyond them.
+BOUNDED = ("confidence", "sentiment")
 TURN_GAP_MS = 30_000  # between earlier turns that do not say when they were
 
 
@@ -54,9 +59,11 @@ def explain(
       handrail explain turn.json --json | jq -r .verdict
     """
     ruleset = rule_files.load(rules or rule_files.LIBRARY)
-    turn = _turns(_read(turn_file), str(turn_file))[-1]
+    turn = _turns(_read(turn_file), _name(turn_file))[-1]
+    for fact in _unheard(ruleset, turn):
+        note(f"warning: {fact}")
     moment = now_ms() if at_ms is None else at_ms
-    earlier = _turns(_read(conversation), str(conversation)) if conversation else []
+    earlier = _turns(_read(conversation), _name(conversation)) if conversation else []
     history = _history(ruleset, turn, earlier, moment)
     found = evaluate(ruleset, turn, history, moment)
     fired = reasons.fired(ruleset, found)
@@ -65,6 +72,21 @@ def explain(
         say_json(_as_json(ruleset, found, fired, near))
     else:
         _print(ruleset, found, fired, near)
+
+
+def _unheard(ruleset: Ruleset, turn: Turn) -> Iterator[str]:
+    """Return one line for each value that the turn sends and no rule can hear."""
+    sent = {**turn.signals, **{f"customer.{name}": value for name, value in turn.customer.attributes.items()}}
+    for name, value in sent.items():
+        declared = ruleset.files.signals.get(name)
+        if declared is None:
+            yield f"no rule file declares `{name}`, so no rule can ask for it"
+        elif value is not None and read_as(value, declared.type) is None:
+            yield f"`{name}` is declared as {declared.type} and sent as something else, so it is unknown"
+
+
+def _name(path: Path) -> str:
+    return "stdin" if str(path) == "-" else str(path)
 
 
 def _read(path: Path) -> str:
@@ -104,6 +126,10 @@ def _turn(body: object, name: str) -> Turn:
     except ValidationError as invalid:
         faults = [f"{'.'.join(map(str, fault['loc'])) or 'turn'}: {fault['msg'].lower()}" for fault in invalid.errors()]
         refuse(f"{name}: " + "; ".join(faults[:5]), "the fields are those of POST /should-escalate")
+    for field in BOUNDED:
+        value, spec = getattr(sent, field), SIGNALS[field]
+        if value is not None and spec.low is not None and spec.high is not None and not spec.low <= value <= spec.high:
+            refuse(f"{name}: {field}: must be from {spec.low:g} to {spec.high:g}", "the service refuses it as well")
     if sent.message is None and sent.reply is None and not sent.tool_calls:
         refuse(f"{name}: none of `message`, `reply` and `tool_calls` is there", "a turn says or does something")
     return turn_of(sent)
@@ -223,7 +249,7 @@ def _print(ruleset: Ruleset, found: Evaluation, fired: tuple[FiredRule, ...], ne
         for check in rule.checks:
             say(f"  because {check.sentence}")
             for hit in check.evidence:
-                say(f"    `{hit.matched}` in the {hit.inside}, characters {hit.start} to {hit.end}")
+                say(f"    {_found_words(found.turn, hit)}")
     if not fired:
         say("no rule fired")
     for miss in near:
@@ -236,6 +262,17 @@ def _print(ruleset: Ruleset, found: Evaluation, fired: tuple[FiredRule, ...], ne
     known = [(name, value_text(value, unit_of(name))) for name, value in told.items() if value is not None]
     say_table("what is known", ("signal", "value"), known)
     say("unknown: " + ", ".join(name for name, value in told.items() if value is None))
+
+
+def _found_words(turn: Turn, hit: Evidence) -> str:
+    """Return the words of the turn that a topic was found by, and the pattern where it says more than they do."""
+    text = (turn.message if hit.inside == "message" else turn.reply) or ""
+    words_found = text[hit.start : hit.end]
+    place = f"`{words_found}` in the {hit.inside}, characters {hit.start} to {hit.end}"
+    if hit.matched.casefold() == words_found.casefold():
+        return place
+    cut = hit.matched if len(hit.matched) <= MATCHED_SHOWN_MAX else f"{hit.matched[:MATCHED_SHOWN_MAX]}…"
+    return f"{place}, by `{cut}`"
 
 
 def _say(ruleset: Ruleset, found: Evaluation) -> str | None:

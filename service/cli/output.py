@@ -29,6 +29,11 @@ def console() -> Console:
     return here if here.is_terminal else Console(highlight=False, markup=False, width=PIPE_COLUMNS, no_color=True)
 
 
+def plain(text: str) -> str:
+    """Return the text with what would steer the terminal replaced: texts of callers and of rule files are printed."""
+    return "".join(each if each.isprintable() or each == "\n" else "�" for each in text.replace("\t", " "))
+
+
 def say_json(value: object) -> None:
     """Print one JSON object."""
     typer.echo(json.dumps(value, ensure_ascii=False, indent=2))
@@ -36,12 +41,12 @@ def say_json(value: object) -> None:
 
 def say(text: str = "", *, style: str | None = None) -> None:
     """Print a line of the result."""
-    console().print(Text(text, style=style or ""), soft_wrap=True)
+    console().print(Text(plain(text), style=style or ""), soft_wrap=True)
 
 
 def note(text: str) -> None:
     """Print a line that is not part of the result, to stderr."""
-    typer.echo(text, err=True)
+    typer.echo(plain(text), err=True)
 
 
 def refuse(fact: str, hint: str = "") -> NoReturn:
@@ -62,7 +67,7 @@ def say_table(
     """Print a table; the columns named in `numbers` are set to the right."""
     where = console()
     if not where.is_terminal:
-        _say_columns(title, columns, [["" if cell is None else str(cell) for cell in row] for row in rows], numbers)
+        _say_columns(title, columns, [[_cell(cell) for cell in row] for row in rows], numbers)
         return
     table = Table(
         title=title,
@@ -75,8 +80,12 @@ def say_table(
     for column in columns:
         table.add_column(column, justify="right" if column in numbers else "left")
     for row in rows:
-        table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
+        table.add_row(*(Text(_cell(cell)) for cell in row))
     where.print(table)
+
+
+def _cell(value: object) -> str:
+    return "" if value is None else plain(str(value))
 
 
 def _say_columns(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[str]) -> None:

@@ -68,14 +68,72 @@ def test_what_does_not_fire_says_so(rules: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "fact"),
     [
-        ("{", "-: not JSON (Expecting property name enclosed in double quotes)"),
-        ("[]", "-: no turn"),
-        ('{"message": "hi"}', "-: conversation_id: field required"),
-        ('{"conversation_id": "c", "mesage": "hi"}', "-: mesage: extra inputs are not permitted"),
-        ('{"conversation_id": "c"}', "-: none of `message`, `reply` and `tool_calls` is there"),
+        ("{", "stdin: not JSON (Expecting property name enclosed in double quotes)"),
+        ("[]", "stdin: no turn"),
+        ('{"message": "hi"}', "stdin: conversation_id: field required"),
+        ('{"conversation_id": "c", "mesage": "hi"}', "stdin: mesage: extra inputs are not permitted"),
+        ('{"conversation_id": "c", "message": "x", "confidence": 1.5}', "stdin: confidence: must be from 0 to 1"),
+        ('{"conversation_id": "c", "message": "x", "sentiment": NaN}', "stdin: sentiment: must be from -1 to 1"),
+        ('{"conversation_id": "c"}', "stdin: none of `message`, `reply` and `tool_calls` is there"),
     ],
 )
 def test_a_turn_that_cannot_be_read_is_refused_with_the_fact(rules: Path, text: str, fact: str) -> None:
     result = handrail("explain", "-", "--rules", str(rules), stdin=text)
     assert result.exit_code == 2
     assert result.stderr.splitlines()[0] == f"error: {fact}"
+
+
+def test_what_is_found_is_told_in_the_turns_own_words_and_a_long_pattern_is_cut(tmp_path: Path) -> None:
+    pattern = r"\b(?:speak|talk)(?: directly| now)? (?:to|with) (?:an?|the) (?:real )?(?:person|human|agent)\b"
+    rules = rules_in(
+        tmp_path / "rules",
+        "handrail: 1\n"
+        f"topics: {{person: {{phrases: [abogado], patterns: ['{pattern}']}}}}\n"
+        "rules: [{id: person, why: one is asked for, when: topics has person, then: continue}]\n",
+    )
+    turn = json.dumps({"conversation_id": "c", "message": "ABOGADO! Talk to a person \x1b[2J"})
+    told = handrail("explain", "-", "--rules", str(rules), stdin=turn)
+    assert told.stdout.split("person: continue, one is asked for\n")[1].split("\n\n")[0] == (
+        "  because topics has person\n"
+        "    `ABOGADO` in the message, characters 0 to 7\n"
+        f"    `Talk to a person` in the message, characters 9 to 25, by `{pattern[:60]}…`"
+    )
+
+
+def test_what_a_turn_sends_and_no_rule_can_hear_is_told(tmp_path: Path) -> None:
+    rules = rules_in(
+        tmp_path / "rules",
+        "handrail: 1\n"
+        "signals: {risk: number}\n"
+        "customer: {plan: text}\n"
+        "rules: [{id: r, why: w, when: {all: [risk > 1, customer.plan = gold]}, then: continue}]\n",
+    )
+    turn = {"conversation_id": "c", "message": "x", "signals": {"risk": "high", "rsk": 2}, "customer": {"plna": "gold"}}
+    told = handrail("explain", "-", "--rules", str(rules), stdin=json.dumps(turn))
+    assert told.exit_code == 0
+    assert told.stderr == (
+        "warning: `risk` is declared as number and sent as something else, so it is unknown\n"
+        "warning: no rule file declares `rsk`, so no rule can ask for it\n"
+        "warning: no rule file declares `customer.plna`, so no rule can ask for it\n"
+    )
+
+
+def test_a_rule_of_which_something_holds_is_nearer_than_one_of_which_nothing_does(tmp_path: Path) -> None:
+    rules = rules_in(
+        tmp_path / "rules",
+        "handrail: 1\n"
+        "topics: {harm: {phrases: [harm]}, refunds: {phrases: [refund]}}\n"
+        "rules:\n"
+        "  - {id: harm, why: w, when: topics has harm, then: continue}\n"
+        "  - {id: unsure, why: w, when: {all: [topics has refunds, confidence < 0.5]}, then: continue}\n",
+    )
+    turn = json.dumps({"conversation_id": "c", "message": "my refund", "confidence": 0.9})
+    told = as_json(handrail("explain", "-", "--rules", str(rules), "--json", stdin=turn))
+    assert [miss["id"] for miss in told["nearest"]] == ["unsure", "harm"]
+
+
+def test_nothing_that_a_turn_sends_steers_the_terminal(rules: Path) -> None:
+    turn = json.dumps({"conversation_id": "c", "message": "x", "channel": "\x1b[2Jchat\r", "signals": {"\x1b[m": 1}})
+    told = handrail("explain", "-", "--rules", str(rules), stdin=turn)
+    assert [line.split() for line in told.stdout.splitlines() if "chat" in line] == [["channel", "�[2Jchat�"]]
+    assert told.stderr == "warning: no rule file declares `�[m`, so no rule can ask for it\n"
