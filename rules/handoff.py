@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from rules.model import OnTimeout, Priority, Verdict
+from rules.model import STOPPING, OnTimeout, Priority, Verdict
 
 State: TypeAlias = Literal["waiting", "leased", "held", "resolved", "handed_back", "expired"]
 
@@ -48,13 +48,17 @@ def moves_from(state: State) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """One decided turn that asked for this handoff; the first opened it, later ones joined."""
+    """One decided turn that asked for this handoff; the first opened it, later ones joined.
+
+    `version` is the one that the handoff got by it: whoever claimed an earlier one has not seen this turn.
+    """
 
     decision_id: str
     turn_id: str
     verdict: Verdict
     rule_ids: tuple[str, ...]
     at_ms: int
+    version: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,7 @@ class Reply:
 class Resolution:
     """How a handoff ended, typed for the waiting agent.
 
+    `turn_id` is the turn whose draft the operator had before them: an approval speaks of that one and of no other.
     `edited` is what to send or run instead: `{"reply": text}` or `{"tool_call": {"name", "args"}}`; `facts` is what the
     operator learned and hands back; `may_retry` tells whether the agent may try the held action again. `verdict` and
     `say` are those of `on_timeout` when nobody came.
@@ -88,6 +93,7 @@ class Resolution:
     may_retry: bool | None = None
     verdict: str | None = None
     say: str | None = None
+    turn_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,3 +139,13 @@ class Handoff:
     replies: tuple[Reply, ...] = ()
     resolution: Resolution | None = None
     ended_at_ms: int | None = None
+
+
+def draft_turn_id(handoff: Handoff, version: int | None = None) -> str | None:
+    """Return the newest turn that was stopped for the handoff as it was at a version; at the present one for None."""
+    stopped = (
+        reason.turn_id
+        for reason in reversed(handoff.reasons)
+        if reason.verdict in STOPPING and (version is None or reason.version <= version)
+    )
+    return next(stopped, None)

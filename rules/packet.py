@@ -26,7 +26,7 @@ from rules.context_packet import ContextPacket as ContextPacket
 from rules.context_packet import TranscriptTurn as TranscriptTurn
 from rules.decision import Decision, Evidence, Inside
 from rules.fences import NOTICE, Author, fence, neutralise, prefix_length
-from rules.handoff import Handoff, Kind
+from rules.handoff import Handoff, Kind, draft_turn_id
 from rules.mask import Mask, Masked, mask
 from rules.model import STOPPING
 from rules.packet_json import PacketInvalid as PacketInvalid
@@ -148,8 +148,9 @@ def _task(handoff: Handoff, transcript: Sequence[TranscriptTurn]) -> Task:
 
 def _draft(handoff: Handoff, transcript: Sequence[TranscriptTurn]) -> Draft | None:
     """Return what was held back in the newest stopped turn behind the handoff."""
-    stopped = {reason.turn_id for reason in handoff.reasons if reason.verdict in STOPPING}
-    turn = next((turn for turn in reversed(transcript) if turn.turn_id in stopped), None)
+    # An older draft in its place would be approved for the one that is meant.
+    stopped = draft_turn_id(handoff)
+    turn = next((turn for turn in transcript if turn.turn_id == stopped), None)
     if turn is None or handoff.kind == "review":
         return None
     calls = tuple(

@@ -59,11 +59,13 @@ def join(handoff: Handoff, asked: Handoff) -> Handoff:
     """
     priority = max(handoff.priority, asked.priority, key=PRIORITIES.index)
     full = len(handoff.reasons) >= REASONS_MAX
+    # The store writes only onto the version that this was thought with, so the next one is known.
+    later = (replace(reason, version=handoff.version + 1) for reason in asked.reasons)
     joined = replace(
         handoff,
         priority=priority,
         score_ms=min(handoff.score_ms, score_ms(handoff.opened_at_ms, priority)),
-        reasons=handoff.reasons if full else handoff.reasons + asked.reasons,
+        reasons=handoff.reasons if full else handoff.reasons + tuple(later),
     )
     stronger = KINDS.index(asked.kind) > KINDS.index(handoff.kind)
     if not stronger and not _is_more_urgent(handoff, asked):

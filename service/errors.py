@@ -166,6 +166,16 @@ class LeaseLost(Refusal):
         self.ended_ms_ago = ended_ms_ago
 
 
+class DraftUnseen(Refusal):
+    """The operator lets a draft out, and another one was held since they claimed the handoff."""
+
+    code = "draft_unseen"
+    hint = "release the handoff and claim it again: the packet then shows the later draft"
+
+    def __init__(self) -> None:
+        super().__init__("another draft was held since the claim")
+
+
 class LimitReached(Refusal):
     """A list with a named limit is full."""
 

@@ -101,6 +101,7 @@ class Resolution(_Answered):
     `approve`: send the draft, run the tools. `edit`: use `edited` instead. `reject`: drop them. `answer`: send `text`.
     `take_over`: a person ended the matter with the customer. `hand_back`: go on, with `facts`; `may_retry` tells
     whether the held action may be tried again. `timeout`: nobody came; `verdict` and `say` are the promised ones.
+    `turn_id` is the turn whose draft the operator read: send and run only what was held in that one.
     """
 
     action: Action
@@ -115,6 +116,7 @@ class Resolution(_Answered):
     may_retry: bool | None = None
     verdict: str | None = None
     say: Words | None = None
+    turn_id: str | None = None
 
 
 class Handoff(_Answered):

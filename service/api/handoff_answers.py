@@ -37,7 +37,8 @@ class ResolutionAnswer(Shape):
 
     `approve`: send the draft, run the calls. `edit`: use `edited` instead. `reject`: drop them. `answer`: send `text`.
     `take_over`: a person ended the matter with the customer. `hand_back`: go on, with `facts`. `timeout`: nobody came
-    in time, and `verdict` and `say` are what was promised for that.
+    in time, and `verdict` and `say` are what was promised for that. `turn_id` is the turn whose draft the operator
+    read: send and run only what was held in that one.
     """
 
     action: Action
@@ -52,6 +53,7 @@ class ResolutionAnswer(Shape):
     may_retry: bool | None
     verdict: str | None
     say: str | None
+    turn_id: str | None
 
 
 class HandoffAnswer(Shape):
@@ -193,4 +195,5 @@ def _resolution(resolution: Resolution) -> dict[str, object]:
         "may_retry": resolution.may_retry,
         "verdict": resolution.verdict,
         "say": resolution.say,
+        "turn_id": resolution.turn_id,
     }

@@ -28,6 +28,10 @@ MOVED: dict[int | str, dict[str, Any]] = {
     200: {"model": HandoffAnswer},
     **problems_documented("handoff_unknown", "lease_lost", "move_illegal", "body_invalid"),
 }
+RESOLVED: dict[int | str, dict[str, Any]] = {
+    200: {"model": HandoffAnswer},
+    **problems_documented("handoff_unknown", "lease_lost", "move_illegal", "draft_unseen", "body_invalid"),
+}
 TRANSFERRED: dict[int | str, dict[str, Any]] = {
     200: {"model": HandoffAnswer},
     **problems_documented("handoff_unknown", "queue_unknown", "lease_lost", "move_illegal", "body_invalid"),
@@ -127,7 +131,7 @@ async def reply(handoff_id: HandoffId, body: ReplyBody, call: Working) -> Respon
     return await call.moved("reply", handoffs.reply(store, tenant, lease, body.text, lease_ms, now_ms()))
 
 
-@router.post("/handoffs/{handoff_id}/resolve", summary="End it with an answer and an outcome", responses=MOVED)
+@router.post("/handoffs/{handoff_id}/resolve", summary="End it with an answer and an outcome", responses=RESOLVED)
 async def resolve(handoff_id: HandoffId, body: ResolveBody, call: Working) -> Response:
     """The waiting agent gets the resolution; the outcome goes on record with it."""
     edited = None if body.edited is None else body.edited.model_dump(exclude_none=True)

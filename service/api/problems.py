@@ -75,6 +75,7 @@ PROBLEMS: dict[str, ProblemSpec] = {
     "lease_lost": ProblemSpec(409, "the lease is lost", "claim the handoff again, or ask its holder"),
     "already_claimed": ProblemSpec(409, "somebody else has it", "claim the next one, or ask its holder"),
     "move_illegal": ProblemSpec(409, "not in this state", "read the handoff again to see what is possible now"),
+    "draft_unseen": ProblemSpec(409, "a later draft is not seen", "release the handoff, claim it again, and read it"),
     "turn_stale": ProblemSpec(409, "the turn is stale", "drop its reply: a person has had the conversation since"),
     "conversation_busy": ProblemSpec(409, "the conversation is busy", "send the turn again"),
     "limit_reached": ProblemSpec(409, "a limit is reached", "make room first"),

@@ -7,8 +7,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from rules.evaluate import Ruleset
-from rules.handoff import Action, Handoff, OutcomeWord, Resolution, State, moves_from
-from service.errors import ConversationBusy, HandoffUnknown, LeaseLost, LimitReached, MoveIllegal, QueueUnknown
+from rules.handoff import Action, Handoff, OutcomeWord, Resolution, State, draft_turn_id, moves_from
+from service.errors import (
+    ConversationBusy,
+    DraftUnseen,
+    HandoffUnknown,
+    LeaseLost,
+    LimitReached,
+    MoveIllegal,
+    QueueUnknown,
+)
 from service.store import codec, handoffs
 from service.store.handoffs import REPLIES_MAX
 from service.store.keys import Place
@@ -19,6 +27,8 @@ from service.store.store import ANSWER_KEPT_MS, Store
 HOLD_MS_MAX = 86_400_000  # a day: what waits longer than that for a person's reply belongs in another system
 # How long only the named operator may claim what was transferred to them; after that anyone may, as the customer waits.
 RESERVED_MS = 120_000
+# Answers after which the agent sends or runs what was held back.
+LETTING_OUT: frozenset[Action] = frozenset({"approve", "edit"})
 TRIES_MAX = 8  # a handoff changes its queue between a read and a write about as often as lightning strikes
 
 _Values = Callable[[Place, Handoff], Mapping[str, Argument]]
@@ -142,7 +152,12 @@ async def reply(store: Store, tenant: str, lease: Lease, text: str, lease_ms: in
 
 
 async def resolve(store: Store, tenant: str, lease: Lease, resolving: Resolving, now_ms: int) -> Handoff:
-    """End the handoff with an answer to the agent and an Outcome; the fence falls, and history before it is cut."""
+    """End the handoff with an answer to the agent and an Outcome; the fence falls, and history before it is cut.
+
+    Raises DraftUnseen where a later draft was held since the claim and the answer lets one out: the operator who
+    approves has the older one before them.
+    """
+    claimed_version = _claimed_version(lease.token)
 
     def resolution(current: Handoff) -> Resolution:
         return Resolution(
@@ -154,9 +169,20 @@ async def resolve(store: Store, tenant: str, lease: Lease, resolving: Resolving,
             edited=resolving.edited,
             root_cause=resolving.root_cause,
             flags=resolving.flags,
+            turn_id=draft_turn_id(current, claimed_version),
         )
 
-    return await _end(store, tenant, "resolve", lease, resolution, now_ms)
+    def unseen(current: Handoff) -> Mapping[str, Argument]:
+        later = draft_turn_id(current) != draft_turn_id(current, claimed_version)
+        return {"unseen": "unseen" if later and resolving.action in LETTING_OUT else ""}
+
+    return await _end(store, tenant, "resolve", lease, resolution, now_ms, unseen)
+
+
+def _claimed_version(token: str) -> int | None:
+    """Return the handoff's version at the claim, as the script that makes tokens writes it; None in a token not its."""
+    version = token.partition("-")[0]
+    return int(version) if version.isascii() and version.isdecimal() else None
 
 
 async def hand_back(store: Store, tenant: str, lease: Lease, back: HandingBack, now_ms: int) -> Handoff:
@@ -177,8 +203,14 @@ async def hand_back(store: Store, tenant: str, lease: Lease, back: HandingBack, 
     return await _end(store, tenant, "hand_back", lease, resolution, now_ms)
 
 
-async def _end(
-    store: Store, tenant: str, verb: str, lease: Lease, resolution: Callable[[Handoff], Resolution], now_ms: int
+async def _end(  # the verbs' own five, and what only one of the two asks besides
+    store: Store,
+    tenant: str,
+    verb: str,
+    lease: Lease,
+    resolution: Callable[[Handoff], Resolution],
+    now_ms: int,
+    further: Callable[[Handoff], Mapping[str, Argument]] = lambda _: {},
 ) -> Handoff:
     def values(place: Place, current: Handoff) -> Mapping[str, Argument]:
         return {
@@ -190,6 +222,7 @@ async def _end(
             "handoff_id": current.handoff_id,
             "resolution": codec.dumps(resolution(current)),
             "kept_ms": store.kept_ms,
+            **further(current),
         }
 
     return await _move(store, tenant, verb, lease, values, now_ms)
@@ -225,6 +258,8 @@ def _moved(verb: str, lease: Lease, word: str, rest: list[Reply], now_ms: int) -
         ended_at_ms = codec.number(rest[1])
         ago_ms = max(now_ms - ended_at_ms, 0) if ended_at_ms is not None else None
         raise LeaseLost(lease.handoff_id, codec.text(rest[0]), ago_ms)
+    if word == "unseen":
+        raise DraftUnseen
     if word == "full":
         raise LimitReached("replies in one handoff", REPLIES_MAX, "resolve it, or go on in the channel itself")
     handoff = codec.handoff_in(rest[0]) if word == "done" else None

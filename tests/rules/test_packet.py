@@ -186,6 +186,12 @@ def test_evidence_points_into_the_text_as_the_packet_shows_it() -> None:
     assert shown.text[found.start : found.end] == "lawyer"
 
 
+def test_a_draft_that_is_gone_is_not_replaced_by_an_older_one() -> None:
+    older = turn(1, "well?", "older draft", verdict="hold")
+    made = build(handoff("hold", reason(1), reason(2)), (), (older,), NOW_MS)
+    assert made.task.draft is None
+
+
 @pytest.mark.parametrize(
     ("message", "words", "excerpt"),
     [

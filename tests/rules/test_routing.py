@@ -61,7 +61,7 @@ def test_a_second_reason_of_the_same_kind_changes_nothing_but_priority() -> None
         handoff,
         priority="urgent",
         score_ms=NOW,
-        reasons=(*handoff.reasons, Reason("dec2", "t2", "hold", ("r",), NOW + 5)),
+        reasons=(*handoff.reasons, Reason("dec2", "t2", "hold", ("r",), NOW + 5, version=2)),
     )
     assert join(joined, opened(rule("review", "first", "low"), 3)).priority == "urgent"
 

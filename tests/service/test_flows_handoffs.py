@@ -11,6 +11,7 @@ from rules.handoff import Handoff
 from service.errors import (
     AlreadyClaimed,
     CursorInvalid,
+    DraftUnseen,
     HandoffUnknown,
     LeaseLost,
     LimitReached,
@@ -329,6 +330,50 @@ async def test_a_resolution_is_typed_and_stays_with_its_outcome(store: Store, ru
     assert (resolution.edited, resolution.flags) == ({"reply": "We give 20."}, ("wrong_queue",))
     with pytest.raises(MoveIllegal):
         await handoffs.reply(store, tenant, lease, "too late", LEASE_MS, NOW + 3)
+
+
+async def test_a_draft_that_the_operator_has_not_read_is_not_let_out(
+    store: Store, ruleset: Ruleset, tenant: str
+) -> None:
+    read = await decide(store, ruleset, tenant, refunding("c1"), NOW)
+    claimed = await next_of(store, ruleset, tenant, NOW, queue="approvals")
+    assert claimed is not None
+    assert claimed.packet.task.draft is not None
+    assert claimed.packet.task.draft.turn_id == read.decision.turn_id
+    lease = Lease(claimed.handoff.handoff_id, claimed.token)
+    later = await decide(store, ruleset, tenant, refunding("c1"), NOW)
+    assert later.decision.handoff_id == lease.handoff_id
+    for letting_out in (Resolving("approve", "needed"), Resolving("edit", "needed", edited={"reply": "Less."})):
+        with pytest.raises(DraftUnseen) as unseen:
+            await handoffs.resolve(store, tenant, lease, letting_out, NOW + 1)
+    assert told(unseen.value) == (
+        "draft_unseen",
+        "another draft was held since the claim",
+        "release the handoff and claim it again: the packet then shows the later draft",
+    )
+    stale = Lease(lease.handoff_id, "1-x")
+    with pytest.raises(LeaseLost):
+        await handoffs.resolve(store, tenant, stale, Resolving("approve", "needed"), NOW + 1)
+    await handoffs.release(store, tenant, lease, NOW + 2)
+    again = await next_of(store, ruleset, tenant, NOW + 3, queue="approvals")
+    assert again is not None
+    fresh = Lease(again.handoff.handoff_id, again.token)
+    ended = await handoffs.resolve(store, tenant, fresh, Resolving("approve", "needed"), NOW + 4)
+    assert ended.resolution is not None
+    assert ended.resolution.turn_id == later.decision.turn_id
+
+
+async def test_what_keeps_a_draft_back_needs_no_look_at_the_latest_one(
+    store: Store, ruleset: Ruleset, tenant: str
+) -> None:
+    read = await decide(store, ruleset, tenant, refunding("c1"), NOW)
+    claimed = await next_of(store, ruleset, tenant, NOW, queue="approvals")
+    assert claimed is not None
+    await decide(store, ruleset, tenant, refunding("c1"), NOW)
+    lease = Lease(claimed.handoff.handoff_id, claimed.token)
+    ended = await handoffs.resolve(store, tenant, lease, Resolving("reject", "needed"), NOW + 1)
+    assert ended.resolution is not None
+    assert (ended.resolution.action, ended.resolution.turn_id) == ("reject", read.decision.turn_id)
 
 
 async def test_an_unknown_handoff_is_refused_by_every_verb(store: Store, ruleset: Ruleset, tenant: str) -> None:
