@@ -54,9 +54,9 @@ async def decide(
 ) -> Decided:
     """Return the Decision of the turn, the stored one when it was decided before.
 
-    Two round trips for an ordinary turn, one for a repeated one, one more where a handoff is open. While the store is
-    away the rules alone answer into the `spool`. Raises TurnStale, ConversationBusy, NotDurable,
-    StoreBusy, and StoreAway where there is no `spool` or it is full.
+    Two round trips for an ordinary turn; one for a repeated turn, and where this process decided the turn before it;
+    one more where a handoff is open. While the store is away the rules alone answer into the `spool`. Raises TurnStale,
+    ConversationBusy, NotDurable, and StoreAway where there is no `spool` or it is full.
     """
     place = store.place_of(tenant, turn.conversation_id)
     decision_id = keys.decision_id(tenant, place.partition, turn.conversation_id, turn.turn_id)
@@ -101,8 +101,10 @@ def decided(decision: Decision, *, repeated: bool) -> Decided:
 
 
 async def _decide(store: Store, ruleset: Ruleset, place: Place, names: Names, turn: Turn, now_ms: int) -> Decided:
+    recent, tenant, conversation_id = store.recent, place.tenant, turn.conversation_id
+    left = recent.take(tenant, conversation_id)
     for _ in range(TRIES_MAX):
-        loaded = await conversations.load(store, place, turn.conversation_id, names.decision_id)
+        loaded = left or await conversations.load(store, place, conversation_id, names.decision_id)
         if isinstance(loaded, Decision):
             await store.confirm(place)
             return decided(loaded, repeated=True)
@@ -119,7 +121,12 @@ async def _decide(store: Store, ruleset: Ruleset, place: Place, names: Names, tu
             change = await _with_those_ahead(store, place, change)
         written = await decisions.commit(store, place, loaded, change, turn.agent.id or "agent")
         if not isinstance(written, Moved):
+            if not written[1]:
+                recent.keep(tenant, loaded, change)
             return decided(written[0], repeated=written[1])
+        if left is not None:
+            recent.distrust(tenant, conversation_id)
+            left = None
     raise ConversationBusy(TRIES_MAX)
 
 

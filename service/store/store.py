@@ -11,6 +11,7 @@ from service.store import keys
 from service.store.connection import Link, link_to
 from service.store.moves import Moves
 from service.store.multiplexed import DURABLE_MS_MAX, Barrier, ServerError
+from service.store.recent import Recent
 from service.store.scripts import Scripts, library
 
 Durable: TypeAlias = Literal["default", "strict"]
@@ -33,6 +34,7 @@ class Store:
         self.kept_ms = kept_ms
         self.strict = strict
         self.moves = Moves(url)
+        self.recent = Recent()
         self._tenants: set[str] = set()
 
     def place_of(self, tenant: str, conversation_id: str) -> keys.Place:
