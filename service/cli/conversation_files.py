@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -43,13 +44,16 @@ def conversations(path: Path) -> Iterator[Recorded]:
 
 def rows(path: Path) -> Iterator[tuple[int, Mapping[str, object]]]:
     """Yield each row with its number, which counts from 1."""
-    if not path.name.endswith(ENDINGS):
+    if path.exists() and not path.name.endswith(ENDINGS):
         raise ConversationsUnreadable(f"{path}: conversations are read from {', '.join(ENDINGS)}")
     try:
         yield from _yaml_rows(path) if path.suffix in (".yaml", ".yml") else _json_rows(path)
-    except (OSError, EOFError) as away:
-        reason = getattr(away, "strerror", None) or "cannot be read"
-        raise ConversationsUnreadable(f"{path}: {str(reason).lower()}") from None
+    except (EOFError, zlib.error, gzip.BadGzipFile):
+        raise ConversationsUnreadable(f"{path}: the gzip data are broken or end too early") from None
+    except OSError as away:
+        raise ConversationsUnreadable(f"{path}: {(away.strerror or 'cannot be read').lower()}") from None
+    except RecursionError:
+        raise ConversationsUnreadable(f"{path}: nested deeper than any conversation is") from None
     except UnicodeDecodeError as broken:
         raise ConversationsUnreadable(f"{path}: byte {broken.start + 1} of a line is not UTF-8") from None
 
@@ -67,8 +71,12 @@ def _json_rows(path: Path) -> Iterator[tuple[int, Mapping[str, object]]]:
                 row = json.loads(line)
             except UnicodeDecodeError:
                 raise
-            except ValueError as broken:
-                raise ConversationsUnreadable(f"{path}:{number}: not JSON ({type(broken).__name__})") from None
+            except json.JSONDecodeError as broken:
+                raise ConversationsUnreadable(
+                    f"{path}:{number}:{broken.colno}: not JSON: {broken.msg.lower()}"
+                ) from None
+            except ValueError:
+                raise ConversationsUnreadable(f"{path}:{number}: a number with more digits than can be read") from None
             yield number, _mapping(row, path, number)
 
 

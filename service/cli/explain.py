@@ -17,7 +17,7 @@ from rules.evaluate import Evaluation, Ruleset, evaluate
 from rules.history import remember
 from rules.model import STOPPING
 from rules.near_misses import NearMiss, near_misses
-from rules.say import words
+from rules.say import of_rule
 from rules.signals import SIGNALS, read_as
 from rules.turn import AgentRef, Conversation, Customer, Parent, ToolCall, TopicScore, Turn, Value
 from rules.wording import unit_of, value_text
@@ -107,10 +107,12 @@ def _turns(text: str, name: str) -> list[Turn]:
     try:
         whole = json.loads(text)
         bodies = whole if isinstance(whole, list) else [whole]
+    except RecursionError:
+        refuse(f"{name}: nested deeper than any turn is", "give a turn as POST /should-escalate takes it")
     except ValueError:
         try:
             bodies = [json.loads(line) for line in text.splitlines() if line.strip()]
-        except ValueError as broken:
+        except (ValueError, RecursionError) as broken:
             refuse(
                 f"{name}: not JSON ({getattr(broken, 'msg', 'broken')})",
                 "give a turn as POST /should-escalate takes it",
@@ -276,10 +278,10 @@ def _found_words(turn: Turn, hit: Evidence) -> str:
 
 
 def _say(ruleset: Ruleset, found: Evaluation) -> str | None:
-    if found.top is None or found.top.then.queue is None:
+    if found.top is None:
         return None
-    queue = ruleset.files.queues.get(found.top.then.queue)
-    return words(found.top.then.say, queue.say if queue else {}, locale=found.turn.locale)
+    then = found.top.then
+    return of_rule(then, ruleset.files.queues.get(then.queue or ""), found.turn.locale)
 
 
 def _plain(value: Value) -> object:

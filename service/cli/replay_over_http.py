@@ -44,8 +44,8 @@ async def play_over_http(
 ) -> HttpPlay:
     """Send every conversation turn by turn, several at a time, until a turn stops it.
 
-    Conversation ids get a prefix of their own for each run: the service answers a turn that it has decided before with
-    the stored decision, whatever the rules say now.
+    Conversations get ids of this run, made of their place: the service answers a turn that it has decided before with
+    the stored decision, whatever the rules say now, and a recording may name two alike or in a way that no id is.
     """
     try:
         client = AsyncHandrail(url, key, on_unreachable="raise", budget_ms=BUDGET_MS)
@@ -61,7 +61,7 @@ async def play_over_http(
         async def send_some() -> None:
             # All senders draw from one iterator, so each conversation is sent once and none waits for a slow one.
             for place, each in waiting:
-                played[place] = await _send(handrail, run, each, rulesets)
+                played[place] = await _send(handrail, f"{run}-{place}", each, rulesets)
                 done()
 
         try:
@@ -76,10 +76,10 @@ async def play_over_http(
     return HttpPlay(url, run, complete, frozenset(rulesets), time.perf_counter() - started_s)
 
 
-async def _send(handrail: AsyncHandrail, run: str, recorded: Recorded, rulesets: set[str]) -> Played:
+async def _send(handrail: AsyncHandrail, conversation_id: str, recorded: Recorded, rulesets: set[str]) -> Played:
     steps: list[Step] = []
     for each in recorded.turns:
-        decision = await handrail.should_escalate(sent_turn(each.turn, f"{run}-{recorded.conversation_id}"))
+        decision = await handrail.should_escalate(sent_turn(each.turn, conversation_id))
         rulesets.update((decision.ruleset,) if decision.ruleset else ())
         steps.append(Step(known_verdict(decision.verdict), tuple(rule.id for rule in decision.rules)))
         if steps[-1].verdict in STOPPING:

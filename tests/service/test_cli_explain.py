@@ -69,6 +69,7 @@ def test_what_does_not_fire_says_so(rules: Path) -> None:
     ("text", "fact"),
     [
         ("{", "stdin: not JSON (Expecting property name enclosed in double quotes)"),
+        ("[" * 100_000, "stdin: nested deeper than any turn is"),
         ("[]", "stdin: no turn"),
         ('{"message": "hi"}', "stdin: conversation_id: field required"),
         ('{"conversation_id": "c", "mesage": "hi"}', "stdin: mesage: extra inputs are not permitted"),

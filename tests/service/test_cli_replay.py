@@ -92,10 +92,16 @@ def test_packed_files_yaml_and_whole_directories_are_read(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("name", "text", "fact"),
     [
-        ("a.jsonl", "{", "a.jsonl:1: not JSON (JSONDecodeError)"),
+        (
+            "a.jsonl",
+            "{",
+            "a.jsonl:1:2: not JSON: expecting property name enclosed in double quotes",
+        ),
+        ("a.jsonl", f'{{"id": {"9" * 9999}}}', "a.jsonl:1: a number with more digits than can be read"),
+        ("a.jsonl", "[" * 100_000, "a.jsonl: nested deeper than any conversation is"),
         ("a.jsonl", '{"id": "c"}', "a.jsonl:1: the row has no list `turns`"),
         ("a.jsonl", '\n["x"]', "a.jsonl:2: a conversation is a mapping"),
-        ("a.jsonl.gz", "not packed", "a.jsonl.gz: cannot be read"),
+        ("a.jsonl.gz", "not packed", "a.jsonl.gz: the gzip data are broken or end too early"),
         ("a.yaml", "- id: [", "a.yaml:2:1: not YAML"),
         ("a.yaml", "id: c", "a.yaml: a YAML file of conversations is a list"),
         ("a.csv", "id", "a.csv: conversations are read from .jsonl, .jsonl.gz, .ndjson, .yaml, .yml"),
@@ -108,6 +114,23 @@ def test_a_file_that_cannot_be_read_is_refused_at_its_place(tmp_path: Path, name
     result = handrail("replay", str(rules), str(tmp_path / name))
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr.splitlines()[0] == f"error: {fact}".replace("a.", f"{tmp_path}/a.", 1 if fact[0] == "a" else 0)
+
+
+@pytest.mark.parametrize("fault", ["cut", "torn"])
+def test_a_packed_file_that_was_damaged_is_refused(tmp_path: Path, fault: str) -> None:
+    rules, file = rules_in(tmp_path / "rules"), tmp_path / "a.jsonl.gz"
+    packed = gzip.compress((json.dumps(ROW) + "\n").encode() * 1_000)
+    # Ten bytes of header; a block that begins with 0xff is of a kind that there is none of.
+    file.write_bytes(packed[:-20] if fault == "cut" else packed[:10] + b"\xff" * 100)
+    result = handrail("replay", str(rules), str(file))
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.splitlines()[0] == f"error: {file}: the gzip data are broken or end too early"
+
+
+def test_a_file_that_is_not_there_is_told_as_such(tmp_path: Path) -> None:
+    result = handrail("replay", str(rules_in(tmp_path / "rules")), str(tmp_path / "nowhere"))
+    assert result.exit_code == 2
+    assert result.stderr.splitlines()[0] == f"error: {tmp_path}/nowhere: no such file or directory"
 
 
 def test_broken_rules_are_shown_and_nothing_is_replayed(tmp_path: Path) -> None:
@@ -129,6 +152,19 @@ def test_the_samples_are_at_least_40_of_five_domains_with_both_answers() -> None
     assert len(told["files"]) == 5
     assert told["truth"] == {"needs_human": told["conversations"]}
     assert min(told["recall"]["of"], told["load"]["of"]) >= 15
+
+
+@pytest.mark.walk
+async def test_over_http_conversations_stay_apart_whatever_they_are_called(tmp_path: Path) -> None:
+    rules = rules_in(tmp_path / "rules")
+    quiet = {"id": "el mismo ñ", "turns": [{"role": "user", "text": "hello"}, {"role": "agent", "text": "hi"}]}
+    legal = {"id": "el mismo ñ", "turns": [{"role": "user", "text": "my lawyer"}, {"role": "agent", "text": "hi"}]}
+    file = rows_in(tmp_path / "a.jsonl", quiet, legal, {**quiet, "id": "c" * 200})
+    async with demo_service(None, rules, ()) as service:
+        words = ("--json", "--over-http", service.url, "--key", service.agent_key, "--concurrency", "1")
+        result = await asyncio.to_thread(handrail, "replay", str(rules), str(file), *words)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert as_json(result)["verdicts"] == {"continue": 2, "review": 0, "hold": 0, "escalate": 1}
 
 
 @pytest.mark.walk
