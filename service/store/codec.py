@@ -71,24 +71,15 @@ def _value_in(value: Any) -> Value:
 
 
 def said_out(turn: Turn, decision: Decision) -> bytes:
-    """Return what an operator may need to read of a turn."""
-    return dumps(
-        TranscriptTurn(
-            turn_id=turn.turn_id,
-            at_ms=decision.decided_at_ms,
-            message=turn.message,
-            reply=turn.reply,
-            tool_calls=turn.tool_calls,
-            verdict=decision.verdict,
-        )
-    )
+    """Return what an operator may need to read of a turn, as one JSON list: it is written at every turn."""
+    calls = [(call.name, call.args, call.write, call.amount, call.status, call.error) for call in turn.tool_calls]
+    return dumps([turn.turn_id, decision.decided_at_ms, turn.message, turn.reply, calls, decision.verdict])
 
 
 def said_in(raw: bytes) -> TranscriptTurn:
     """Return a kept turn as a packet takes it."""
-    said = orjson.loads(raw)
-    said["tool_calls"] = tuple(ToolCall(**call) for call in said["tool_calls"])
-    return TranscriptTurn(**said)
+    turn_id, at_ms, message, reply, calls, verdict = orjson.loads(raw)
+    return TranscriptTurn(turn_id, at_ms, message, reply, tuple(ToolCall(*call) for call in calls), verdict)
 
 
 def decision_out(decision: Decision) -> bytes:
