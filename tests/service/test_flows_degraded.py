@@ -74,11 +74,8 @@ async def test_rules_that_look_at_the_turn_alone_answer_and_the_handoff_arrives_
     assert await degraded.drain(store, spool) == 1
     assert await degraded.drain(store, spool) == 0
     after = await ask(store, ruleset, spool, calm("c1", "t1"), NOW + 4)
-    assert (after.repeated, after.decision.degraded, after.decision.handoff_id) == (
-        True,
-        True,
-        told.decision.handoff_id,
-    )
+    # Whole: a place in the queue that nobody knew when it was told is not known later either.
+    assert (after.repeated, after.decision) == (True, told.decision)
     claimed = await handoffs.claim_next(store, ruleset, "acme", "tier1", Claiming("mia", 1_000), NOW + 5)
     assert isinstance(claimed, Claimed)
     assert claimed.handoff.handoff_id == told.decision.handoff_id

@@ -29,7 +29,8 @@
 -- ARGV[16] told  `told` for an answer given while the store was away, else empty
 -- ARGV[17..] fields  of the handoff: name, value, name, value
 -- RETURN decided | moved | stored
---   decided: the stored answer; moved: think again; stored: position, empty when nothing waits
+--   decided: the stored answer; moved: think again; stored: position, empty when nothing waits or the answer was told
+--   without one
 -- USES tell
 -- AGAIN safe: the second time it finds its own answer
 -- WHY A SCRIPT: the answer, the history it rests on and the handoff it promises must never be seen one without another.
@@ -57,7 +58,7 @@ if event ~= '' then
   tell(KEYS[12], KEYS[5], event, ARGV[15], ARGV[7])
 end
 local position = ''
-if handoff_id ~= '' then
+if handoff_id ~= '' and ARGV[16] == '' then
   local rank = redis.call('ZRANK', KEYS[6], handoff_id)
   if rank then position = string.format('%d', rank + 1 + tonumber(ARGV[14])) end
 end
