@@ -13,7 +13,7 @@ from rules.explain import condition_text, fired
 from rules.facts import Facts
 from rules.history import cut, remember
 from rules.model import Aggregate, All, Any, CallMatch, Compare, Condition, Not, Rule, Span, Verdict
-from rules.say import words
+from rules.say import of_rule
 from rules.turn import Conversation, Value
 from rules.wording import aggregate_text, unit_of, value_text
 
@@ -171,7 +171,7 @@ def _said(ruleset: Ruleset, evaluation: Evaluation) -> str | None:
         return None
     then = evaluation.top.then
     queue = ruleset.files.queues.get(then.queue or "")
-    return words(then.say, queue.say if queue else {}, locale=evaluation.turn.locale)
+    return of_rule(then, queue, evaluation.turn.locale)
 
 
 def _names(value: Value) -> frozenset[str]:

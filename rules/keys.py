@@ -94,7 +94,7 @@ QUEUE_KEYS: KeyTable = _table(
     KeySpec("answer_within", "duration", "how long a handoff may wait for a person"),
     KeySpec("on_timeout", "on_timeout", "what happens when nobody came by then"),
     KeySpec("needs", "texts", "skills that an operator must have"),
-    KeySpec("say", "say", "what the agent says when a rule has no words of its own"),
+    KeySpec("say", "say", "what the agent says when a rule that stops the turn has no words of its own"),
     KeySpec("meanwhile", "say", "what the agent says on later turns, until the handoff ends"),
 )
 

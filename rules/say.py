@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rules.model import Words
+from rules.model import STOPPING, Queue, Then, Words
 
 FALLBACK_LANGUAGE = "en"
 
@@ -28,6 +28,15 @@ def words(*says: Words, locale: str | None) -> str | None:
                     if _language(other) == tag:
                         return text
     return next((text for say in says for text in say.values()), None)
+
+
+def of_rule(then: Then, queue: Queue | None, locale: str | None) -> str | None:
+    """Return what the agent says under a rule: its own words, and its queue's where the turn is stopped.
+
+    Where the reply goes out nobody joins, so a queue's words would promise the customer somebody who never comes.
+    """
+    says = (then.say, queue.say) if queue is not None and then.verdict in STOPPING else (then.say,)
+    return words(*says, locale=locale)
 
 
 def _tag(locale: str) -> str:

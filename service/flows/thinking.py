@@ -12,7 +12,7 @@ from rules.handoff import Handoff, Reason
 from rules.history import before
 from rules.model import STOPPING, Queue, Rule, Verdict, Words
 from rules.routing import join, open_handoff
-from rules.say import words
+from rules.say import of_rule, words
 from rules.turn import Conversation, Turn
 from service.store.decisions import Change, Event
 
@@ -111,7 +111,7 @@ def _say(
     if fence is not None:
         return _say_meanwhile(judged, fence, queue, locale)
     rule = judged.asking or judged.evaluation.top
-    own = words(rule.then.say if rule else {}, queue.say if queue else {}, locale=locale)
+    own = of_rule(rule.then, queue, locale) if rule else None
     return own or (words(SAY_DEFAULT[judged.verdict], locale=locale) if judged.verdict in STOPPING else None)
 
 

@@ -29,7 +29,7 @@ queues:
   approvals: {answer_within: 5m, on_timeout: {verdict: deny, say: {en: No.}}, say: {en: Wait.}}
 rules:
   - {id: unsure-twice, why: unsure, when: streak(confidence < $low) >= 2, then: {escalate: tier1, priority: high}}
-  - {id: refund-asked, why: money, when: topics has refunds, then: {review: approvals, priority: low}}
+  - {id: refund-asked, why: money, when: topics has refunds, then: {review: approvals, priority: low, say: {en: Wait.}}}
   - id: promise
     why: a promise
     when: {any: [reply_topics has promises, mood = angry, flags has vip, customer.region = eu]}

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from rules.model import Words
-from rules.say import words
+from rules.model import OnTimeout, Queue, Then, Verdict, Words
+from rules.say import of_rule, words
 
 RULE = {"en": "rule en", "es-MX": "rule es-MX"}
 QUEUE = {"en": "queue en", "es": "queue es", "fr-CA": "queue fr-CA"}
@@ -32,3 +32,19 @@ def test_words_are_found_in_the_customers_language(
     says: tuple[Words, ...], locale: str | None, said: str | None
 ) -> None:
     assert words(*says, locale=locale) == said
+
+
+@pytest.mark.parametrize(
+    ("verdict", "own", "said"),
+    [
+        pytest.param("escalate", {}, "queue en", id="a queue speaks for a rule that stops the turn"),
+        pytest.param("hold", {}, "queue en", id="also where only the draft waits"),
+        pytest.param("hold", RULE, "rule en", id="but the rule's own words come first"),
+        pytest.param("review", {}, None, id="nobody joins when the reply goes out, so nobody is promised"),
+        pytest.param("review", RULE, "rule en", id="what a rule says itself is said all the same"),
+        pytest.param("continue", RULE, "rule en", id="also where it lets the turn go on"),
+    ],
+)
+def test_a_queue_promises_a_person_only_where_one_comes(verdict: Verdict, own: Words, said: str | None) -> None:
+    queue = Queue("tier1", 60_000, OnTimeout("callback", {}), say=QUEUE)
+    assert of_rule(Then(verdict, "tier1", say=own), queue, "en") == said
