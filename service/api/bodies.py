@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, S
 
 from rules.handoff import ACTIONS, FLAGS, OUTCOMES
 from service.api.turn_body import ID_PATTERN, INTEGER_MAX, TEXT_CHARS_MAX, Id, Name, Text, check_values
+from service.flows.keys import NAME_CHARS_MAX, NAME_PATTERN
 
 # A token is made by the store; nothing longer was ever one.
 TOKEN_CHARS_MAX = 256
@@ -135,5 +136,5 @@ class OutcomeBody(Body):
 class KeyBody(Body):
     """A new API key: `name` is what every record shows of its owner."""
 
-    name: Annotated[str, StringConstraints(strict=True, min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][\w .@-]*$")]
+    name: Annotated[str, StringConstraints(strict=True, min_length=1, max_length=NAME_CHARS_MAX, pattern=NAME_PATTERN)]
     role: Literal["agent", "operator", "manager", "admin"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -58,6 +59,11 @@ def create(
       handrail keys create shop-bot --role agent
       KEY=$(handrail keys create ci --role manager --json | jq -r .token)
     """
+    if len(name) > flow.NAME_CHARS_MAX or not re.fullmatch(flow.NAME_PATTERN, name):
+        refuse(
+            f"a name has 1 to {flow.NAME_CHARS_MAX} letters, digits, spaces and `_ . @ -`, a letter or digit first",
+            "write who uses the key, as `shop-bot` or `mia`",
+        )
     known = next((each for each in ROLES if each == role), None)
     if known is None:
         refuse(f"`--role` is none of {', '.join(ROLES)}", "an agent asks, an operator answers, a manager edits rules")

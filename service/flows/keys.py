@@ -14,6 +14,8 @@ from service.store.store import Store
 
 Role: TypeAlias = Literal["agent", "operator", "manager", "admin"]
 ROLES: tuple[Role, ...] = ("agent", "operator", "manager", "admin")
+NAME_CHARS_MAX = 64  # every record and log line shows the name
+NAME_PATTERN = r"^[A-Za-z0-9][\w .@-]*$"
 SECRET_BYTES = 32
 TOKEN_CHARS_MAX = 128  # ours have 60; a longer one is not worth a hash
 USED_STEP_MS = 60_000  # "last used" is told to the minute, so that a busy key is not written at every look

@@ -49,6 +49,27 @@ def test_what_cannot_be_done_is_refused(tmp_path: Path) -> None:
     assert role.stderr.splitlines()[0] == "error: `--role` is none of agent, operator, manager, admin"
 
 
+@pytest.mark.parametrize("name", ["", " ", "a\nb", "mia\n", "\x1b[2J", "m" * 65])
+def test_a_name_that_no_record_can_show_is_refused(tmp_path: Path, name: str) -> None:
+    result = handrail("keys", "create", name, "--role", "agent", "--data-dir", str(tmp_path))
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == (
+        "error: a name has 1 to 64 letters, digits, spaces and `_ . @ -`, a letter or digit first\n"
+        "       write who uses the key, as `shop-bot` or `mia`\n"
+    )
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("words", [("list",), ("create", "mia", "--role", "operator")])
+def test_a_store_that_does_not_answer_is_told_to_who_runs_the_command(words: tuple[str, ...]) -> None:
+    result = handrail("keys", *words, env={"HANDRAIL_REDIS_URL": "redis://127.0.0.1:1"})
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == (
+        "error: the store is away: the server does not take connections\n"
+        "       does a Redis or Valkey answer at HANDRAIL_REDIS_URL? try again once it does\n"
+    )
+
+
 def test_a_setting_that_cannot_be_used_is_a_refusal(tmp_path: Path) -> None:
     result = handrail("keys", "list", "--data-dir", str(tmp_path), env={"HANDRAIL_REDIS_URL": "http://x"})
     assert result.exit_code == 2
