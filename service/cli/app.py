@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from importlib import metadata
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -14,10 +15,10 @@ from service.cli.conversation_files import ConversationsUnreadable
 from service.cli.demo import demo
 from service.cli.explain import explain
 from service.cli.keys import keys
-from service.cli.output import note, refuse
+from service.cli.output import note, refuse, say
 from service.cli.replay import replay
 from service.cli.rule_tests import rule_tests
-from service.errors import Refusal
+from service.errors import Refusal, StoreAway
 from service.flows.access import ServerUnavailable
 from service.rule_files import RulesUnreadable
 from service.settings import SettingsInvalid
@@ -39,12 +40,22 @@ class Told(TyperGroup):
             refuse(str(unreadable), "docs/replay.md shows what a row looks like")
         except SettingsInvalid as invalid:
             refuse("\n       ".join(invalid.facts))
+        except StoreAway as away:
+            # The hint of the exception is for callers over HTTP; here it is mostly the address that is wrong.
+            refuse(away.detail, "does a Redis or Valkey answer at HANDRAIL_REDIS_URL? try again once it does")
         except (Refusal, ServerUnavailable) as refused:
             refuse(refused.detail, refused.hint)
         except BrokenPipeError:
             # `handrail … | head`: the reader has enough. Python would complain again while closing stdout.
             sys.stderr.close()
             raise typer.Exit(0) from None
+
+
+def say_version(wanted: bool) -> None:
+    """Print the version and end, where it is asked for."""
+    if wanted:
+        say(f"handrail {metadata.version('handrail')}")
+        raise typer.Exit
 
 
 app = typer.Typer(
@@ -68,6 +79,17 @@ app = typer.Typer(
     Exit codes: 0 fine, 1 findings, 2 the command could not be run as given.
     """,
 )
+
+
+@app.callback()
+def handrail(
+    version: Annotated[
+        bool, typer.Option("--version", callback=say_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Take what comes before the command's name."""
+
+
 app.command("check")(check)
 app.command("test")(rule_tests)
 app.command("explain")(explain)

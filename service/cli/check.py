@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
+from rules.compile_names import UNKNOWN_CODES
 from rules.errors import Problem, render
 from service import rule_files
-from service.cli.output import EXIT_FINDINGS, JsonFlag, say, say_json
+from service.cli.output import EXIT_FINDINGS, JsonFlag, note, say, say_json
 
 
 def check(
@@ -58,6 +59,10 @@ def check(
                 say(f"{path}: {kinds}, {len(ruleset.files.queues)} queues, {_count(len(found), 'warning')}")
             else:
                 bad = sum(problem.severity == "error" for problem in found)
+                if path.is_file() and any(problem.code in UNKNOWN_CODES.values() for problem in found):
+                    note(
+                        f"{path} was read alone; names that other files declare count in `handrail check {path.parent}`"
+                    )
                 say(f"{path}: cannot be used: {_count(bad, 'error')}, {_count(len(found) - bad, 'warning')}")
     if errors or (strict and warnings):
         raise typer.Exit(EXIT_FINDINGS)

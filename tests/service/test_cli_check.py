@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -82,3 +83,22 @@ def test_help_teaches_with_examples(command: str) -> None:
     assert result.exit_code == 0
     assert "Examples:" in result.stdout
     assert f"handrail {command.split(maxsplit=1)[0]}" in result.stdout
+
+
+def test_the_command_says_its_version_and_what_it_is_for() -> None:
+    assert handrail("--version").stdout == f"handrail {metadata.version('handrail')}\n"
+    assert "Decide, on every turn of an AI agent" in handrail("--help").stdout
+    assert (handrail().stdout + handrail().stderr).startswith("Usage: handrail [OPTIONS] COMMAND [ARGS]...\n")
+
+
+def test_a_file_that_is_read_alone_is_told_as_such_where_a_name_is_missing(tmp_path: Path) -> None:
+    rules = rules_in(tmp_path / "rules")
+    (rules / "more.yaml").write_text(
+        "handrail: 1\nrules: [{id: more, why: w, when: turn_count > 9, then: {review: desk}}]\n"
+    )
+    assert handrail("check", str(rules)).stderr == ""
+    alone = handrail("check", str(rules / "more.yaml"))
+    assert alone.exit_code == 1
+    assert alone.stderr == (
+        f"{rules}/more.yaml was read alone; names that other files declare count in `handrail check {rules}`\n"
+    )
