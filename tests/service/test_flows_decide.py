@@ -113,6 +113,25 @@ async def test_while_a_person_is_asked_for_every_turn_is_fenced_and_what_fires_j
     assert views == {"tier1": 1, "tier2": 0, "approvals": 0, "readers": 0}
 
 
+async def test_the_fence_stands_however_long_the_customer_is_silent(
+    store: Store, ruleset: Ruleset, tenant: str
+) -> None:
+    conversation = store.place_of(tenant, "c1").conversation("c1")
+
+    async def forgotten() -> bool:
+        return int(await store.link.call("PTTL", conversation)) > 0
+
+    await decide(store, ruleset, tenant, calm("c1"), NOW)
+    assert await forgotten()
+    opened = await decide(store, ruleset, tenant, angry("c1"), NOW + 1)
+    assert not await forgotten()
+    await decide(store, ruleset, tenant, calm("c1"), NOW + 2)
+    assert not await forgotten()
+    one = await handoffs.claim_one(store, tenant, opened.decision.handoff_id or "", Claiming("mia", 60_000), NOW + 3)
+    await handoffs.hand_back(store, tenant, Lease(one.handoff.handoff_id, one.token), HandingBack(), NOW + 4)
+    assert await forgotten()
+
+
 async def test_a_review_raises_no_fence_and_grows_into_whatever_is_stronger(
     store: Store, ruleset: Ruleset, tenant: str
 ) -> None:
