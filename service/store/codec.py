@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import orjson
@@ -53,7 +53,7 @@ def record_out(record: TurnRecord) -> bytes:
     return orjson.dumps([record.turn_id, record.at_ms, record.turn_index, scalars, sets])
 
 
-def records_in(raw: list[bytes]) -> tuple[TurnRecord, ...]:
+def records_in(raw: Sequence[bytes]) -> tuple[TurnRecord, ...]:
     """Return the records in the order in which they are kept. All are read in one parse."""
     if not raw:
         return ()

@@ -2,30 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from rules.decision import Decision
 from rules.packet import TranscriptTurn
 from rules.turn import Conversation
 from service.store import codec
 from service.store.keys import Place
+from service.store.loaded import Loaded as Loaded
 from service.store.store import Store
 
 # Turns whose texts are kept: what a packet shows, and as much again for an operator who scrolls back.
 TRANSCRIPT_TURNS_MAX = 60
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """A conversation as it stood at one moment; a commit is refused when `version` has risen since.
-
-    `cut_order` is the place of the last turn before the last handoff ended, None when none did.
-    """
-
-    conversation: Conversation
-    version: int
-    open_handoff_id: str | None
-    cut_order: int | None
 
 
 async def load(store: Store, place: Place, conversation_id: str, decision_id: str) -> Loaded | Decision:
@@ -47,7 +33,9 @@ async def load(store: Store, place: Place, conversation_id: str, decision_id: st
         last_handoff_at_ms=codec.number(last_handoff),
         past=codec.records_in(records),
     )
-    return Loaded(conversation, codec.number(version) or 0, codec.text(open_handoff), codec.number(cut_order))
+    return Loaded(
+        conversation, codec.number(version) or 0, codec.text(open_handoff), codec.number(cut_order), tuple(records)
+    )
 
 
 async def version(store: Store, place: Place, conversation_id: str) -> int:

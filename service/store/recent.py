@@ -6,34 +6,44 @@ out of date but never do harm: a refused commit reads the conversation and think
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
-from rules.history import remember
+from rules.history import TURNS_READ_MAX
+from rules.turn import Conversation
+from service.store import codec
+from service.store.loaded import Loaded
 
-if TYPE_CHECKING:  # the store holds what stands here, and these hold the store
-    from service.store.conversations import Loaded
+if TYPE_CHECKING:  # changes are written by the store, which holds what stands here
     from service.store.decisions import Change
 
 # Agents keep to one process while a conversation lasts; a thousand at a time is more than one process serves. Some
-# 5 kB each, 50 MB where every one of them has its fifty turns.
+# 2 kB each, 25 MB where every one of them has its fifty turns.
 CONVERSATIONS_MAX = 1_024
 # Conversations that another process works on too: remembering those costs a refused commit at every turn.
 SHARED_MAX = 4_096
 
-Key = tuple[str, str]
+Key: TypeAlias = tuple[str, str]
+# A conversation as bytes and numbers alone: Python's collector passes over those. As values, a thousand conversations
+# were 54,000 objects, and each full collection stopped the process for 50 ms.
+Left: TypeAlias = tuple[int, int | None, int | None, int, int, int | None, tuple[bytes, ...]]
 
 
 class Recent:
     """The most recently decided conversations by (tenant, conversation_id)."""
 
     def __init__(self) -> None:
-        self._left: dict[Key, Loaded] = {}
+        self._left: dict[Key, Left] = {}
         self._shared: dict[Key, None] = {}
 
     def take(self, tenant: str, conversation_id: str) -> Loaded | None:
         """Return the conversation as it was left, once: a second turn at the same time reads it for itself."""
-        return self._left.pop((tenant, conversation_id), None)
+        left = self._left.pop((tenant, conversation_id), None)
+        if left is None:
+            return None
+        version, cut_order, started_at_ms, turns, handoffs, last_handoff_at_ms, records = left
+        past = codec.records_in(records)
+        conversation = Conversation(conversation_id, started_at_ms, turns, handoffs, last_handoff_at_ms, past)
+        return Loaded(conversation, version, None, cut_order, records)
 
     def keep(self, tenant: str, loaded: Loaded, change: Change) -> None:
         """Remember the conversation as a written change leaves it, where that is known without reading."""
@@ -42,11 +52,16 @@ class Recent:
             return
         if not _comes_last(loaded, change):
             return
-        left = remember(loaded.conversation, change.record)
-        if loaded.conversation.started_at_ms is not None:
-            # A clock that ran backwards does not make a conversation begin earlier; the store does not think so either.
-            left = replace(left, started_at_ms=loaded.conversation.started_at_ms)
-        self._left[key] = replace(loaded, conversation=left, version=loaded.version + 1)
+        before = loaded.conversation
+        self._left[key] = (
+            loaded.version + 1,
+            loaded.cut_order,
+            change.record.at_ms if before.started_at_ms is None else before.started_at_ms,
+            before.turns_count + 1,
+            before.handoffs_count,
+            before.last_handoff_at_ms,
+            (*loaded.records, codec.record_out(change.record))[-TURNS_READ_MAX:],
+        )
         _bounded(self._left, CONVERSATIONS_MAX)
 
     def distrust(self, tenant: str, conversation_id: str) -> None:
@@ -64,7 +79,7 @@ def _comes_last(loaded: Loaded, change: Change) -> bool:
     return before is None if index is None else before is not None and before < index
 
 
-def _bounded(kept: dict[Key, Loaded] | dict[Key, None], most: int) -> None:
+def _bounded(kept: dict[Key, Left] | dict[Key, None], most: int) -> None:
     # Dicts remember the order of insertion: the first key is the one that was left the longest ago.
     if len(kept) > most:
         del kept[next(iter(kept))]

@@ -23,7 +23,12 @@ NOW = 1_800_000_000_000
 
 
 def left(store: Store, tenant: str, conversation_id: str) -> Loaded | None:
-    return store.recent._left.get((tenant, conversation_id))
+    """Return what is remembered, and let it be remembered on."""
+    kept = store.recent._left.get((tenant, conversation_id))
+    taken = store.recent.take(tenant, conversation_id)
+    if kept is not None:
+        store.recent._left[tenant, conversation_id] = kept
+    return taken
 
 
 async def held(store: Store, tenant: str, conversation_id: str) -> Loaded:
