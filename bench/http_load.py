@@ -59,11 +59,17 @@ def _body(rng: random.Random) -> tuple[bytes, bytes]:
 
 
 class Connection(asyncio.Protocol):
-    """One kept connection: the next request goes out when the answer before is complete."""
+    """One kept connection: the next request goes out when the answer before is complete.
 
-    def __init__(self, requests: Iterator[bytes], until_s: float, seen: Seen) -> None:
+    With a `pause_s` it goes out no sooner than so long after the one before was due, and its latency counts from when
+    it was due: a server that falls behind is not asked less for it.
+    """
+
+    def __init__(self, requests: Iterator[bytes], until_s: float, seen: Seen, pause_s: float, first_s: float) -> None:
         self._requests = requests
         self._until_s = until_s
+        self._pause_s = pause_s
+        self._due_s = first_s
         self._seen = seen
         self._buffer = b""
         self._sent_s = 0.0
@@ -72,7 +78,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports do not inherit asyncio's classes.
         self._transport = cast("asyncio.Transport", transport)
-        self._next()
+        self._plan()
 
     def data_received(self, data: bytes) -> None:
         buffer = self._buffer + data if self._buffer else data
@@ -98,13 +104,22 @@ class Connection(asyncio.Protocol):
             at = answer.find(b'"verdict":"') + 11
             self._seen.verdicts[answer[at : answer.find(b'"', at)].decode()] += 1
         if now_s < self._until_s:
-            self._next()
+            self._plan()
         else:
             self.done.set_result(None)
             self._transport.close()
 
+    def _plan(self) -> None:
+        """Send the next request when it is due."""
+        wait_s = self._due_s - time.perf_counter() if self._pause_s else 0.0
+        if wait_s > 0:
+            asyncio.get_running_loop().call_later(wait_s, self._next)
+        else:
+            self._next()
+
     def _next(self) -> None:
-        self._sent_s = time.perf_counter()
+        self._sent_s = self._due_s if self._pause_s else time.perf_counter()
+        self._due_s += self._pause_s
         self._transport.write(next(self._requests))
 
 
@@ -132,16 +147,24 @@ def requests(path: str, key: str, run: str, connection: int, prepared: list[tupl
         number += 1
 
 
-async def load(port: int, path: str, key: str, run: str, connections: int, seconds: float) -> Seen:
-    """Load an address for a while and return what was seen."""
+async def load(port: int, path: str, key: str, run: str, connections: int, seconds: float, rate: float) -> Seen:
+    """Load an address for a while and return what was seen; with a rate, so many requests a second over all."""
     loop, seen = asyncio.get_running_loop(), Seen()
     prepared = bodies(1)
     streams = [requests(path, key, run, number, prepared) for number in range(connections)]
-    until_s = time.perf_counter() + seconds
-    made = [
-        await loop.create_connection(lambda stream=stream: Connection(stream, until_s, seen), "127.0.0.1", port)
-        for stream in streams
-    ]
+    begun_s = time.perf_counter()
+    until_s, pause_s = begun_s + seconds, connections / rate if rate else 0.0
+    made = []
+    for number, stream in enumerate(streams):
+        # The connections take turns, so that the requests come evenly.
+        first_s = begun_s + pause_s * number / connections
+        made.append(
+            await loop.create_connection(
+                lambda stream=stream, first_s=first_s: Connection(stream, until_s, seen, pause_s, first_s),
+                "127.0.0.1",
+                port,
+            )
+        )
     await asyncio.wait([connection.done for _, connection in made], timeout=seconds + END_WAIT_S)
     return seen
 
@@ -156,12 +179,14 @@ def main() -> None:
         ("run", str),
         ("connections", int),
         ("seconds", float),
+        ("rate", float),
     ):
         parser.add_argument(name, type=kind)
     given = parser.parse_args()
     started_s = time.perf_counter()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        seen = runner.run(load(given.port, given.path, given.key, given.run, given.connections, given.seconds))
+        words = (given.port, given.path, given.key, given.run, given.connections, given.seconds, given.rate)
+        seen = runner.run(load(*words))
     latencies = sorted(seen.latencies_s)
     print(
         json.dumps(
