@@ -10,6 +10,7 @@ from typing import Annotated, NoReturn
 
 import typer
 from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -19,6 +20,8 @@ from rich.text import Text
 EXIT_FINE, EXIT_FINDINGS, EXIT_USAGE = 0, 1, 2
 # A pipe has no width, and a line that is wrapped there cannot be grepped.
 PIPE_COLUMNS = 240
+# What rich puts around a cell of these tables: a space on both sides and one for the line that is not drawn.
+CELL_GAP = 3
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 
@@ -66,8 +69,11 @@ def say_table(
 ) -> None:
     """Print a table; the columns named in `numbers` are set to the right."""
     where = console()
-    if not where.is_terminal:
-        _say_columns(title, columns, [[_cell(cell) for cell in row] for row in rows], numbers)
+    cells = [[_cell(cell) for cell in row] for row in rows]
+    widths = [_width_min(place, column, cells) for place, column in enumerate(columns)]
+    # In less, words would be cut off, and a rule of which half the name stands there cannot be found.
+    if not where.is_terminal or sum(widths) + CELL_GAP * len(columns) > where.width:
+        _say_columns(title, columns, cells, numbers)
         return
     table = Table(
         title=title,
@@ -77,11 +83,27 @@ def say_table(
         pad_edge=False,
         header_style="bold",
     )
-    for column in columns:
-        table.add_column(column, justify="right" if column in numbers else "left")
-    for row in rows:
-        table.add_row(*(Text(_cell(cell)) for cell in row))
+    for place, column in enumerate(columns):
+        table.add_column(
+            column,
+            justify="right" if column in numbers else "left",
+            min_width=widths[place],
+            no_wrap=not _has_words(place, cells),
+        )
+    for row in cells:
+        table.add_row(*map(Text, row))
     where.print(table)
+
+
+def _has_words(place: int, rows: Sequence[Sequence[str]]) -> bool:
+    return any(" " in row[place] for row in rows)
+
+
+def _width_min(place: int, column: str, rows: Sequence[Sequence[str]]) -> int:
+    """Return the characters that a column needs for nothing in it to be cut off: its longest word, if it has words."""
+    texts = [column, *(row[place] for row in rows)]
+    parts = [word for text in texts for word in text.split()] if _has_words(place, rows) else texts
+    return max(map(cell_len, parts), default=0)
 
 
 def _cell(value: object) -> str:
@@ -89,7 +111,7 @@ def _cell(value: object) -> str:
 
 
 def _say_columns(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[str]) -> None:
-    """Print a table for a pipe: aligned columns, two spaces between them, nothing behind the last."""
+    """Print a table for a pipe or a narrow window: aligned columns, two spaces apart, nothing behind the last."""
     lines = [list(columns), *(list(row) for row in rows)]
     widths = [max(len(line[place]) for line in lines) for place in range(len(columns))]
     for text in [title] if title else []:

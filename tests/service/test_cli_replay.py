@@ -69,6 +69,23 @@ def test_a_person_reads_the_same_figures(tmp_path: Path) -> None:
     assert all(line == line.rstrip() for line in text.splitlines())
 
 
+@pytest.mark.parametrize("columns", ["60", "80", "100", "120", "160"])
+def test_no_window_is_too_narrow_for_a_rule_s_name_or_its_status(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, columns: str
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", columns)
+    rules, file = rules_in(tmp_path / "rules"), rows_in(tmp_path / "a.jsonl", ROW)
+    told = handrail("replay", str(rules), str(file)).stdout
+    assert "…" not in told
+    lines = [line.split() for line in told.splitlines()]
+    assert ["no-such-signal", "review", "(shadow)", "NO_MATCHING_DATA"] in [words[:4] for words in lines] or [
+        "no-such-signal",
+        "review",
+        "NO_MATCHING_DATA",
+    ] in [words[:3] for words in lines]
+
+
 def test_a_file_without_labels_says_so(tmp_path: Path) -> None:
     row = {"id": "c1", "turns": [{"role": "agent", "text": "hi"}]}
     rules, file = rules_in(tmp_path / "rules"), rows_in(tmp_path / "a.jsonl", row)
