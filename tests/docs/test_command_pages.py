@@ -19,7 +19,8 @@ from rules.transcripts import SYNTHETIC_TURN_MS, TRUTHS, read
 from service.cli.app import app
 from service.cli.output import EXIT_FINDINGS, EXIT_FINE, EXIT_USAGE
 
-DOCS = Path(__file__).parents[2] / "docs"
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
 
 
 def page(name: str) -> str:
@@ -81,3 +82,11 @@ def test_every_command_is_on_its_page_and_no_other() -> None:
 def test_the_exit_codes_are_the_ones_on_the_page() -> None:
     codes = re.findall(r"^\| (\d) \|", page("commands.md"), re.MULTILINE)
     assert [int(code) for code in codes] == [EXIT_FINE, EXIT_FINDINGS, EXIT_USAGE]
+
+
+def test_what_a_page_tells_to_install_is_a_folder_of_this_tree() -> None:
+    pages = [ROOT / "README.md", ROOT / "client" / "README.md", *DOCS.glob("*.md")]
+    told = re.findall(r"^\s*pip install (\S+)", "\n".join(each.read_text() for each in pages), re.MULTILINE)
+    assert told
+    # A name would be looked for in a package registry, where anybody may have taken it.
+    assert [word for word in told if not (ROOT / word / "pyproject.toml").is_file()] == []
