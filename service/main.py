@@ -277,7 +277,7 @@ def _greet(given: Settings, listener: socket.socket, running: Running, made: dic
     typer.echo(f"  store   {where}")
     typer.echo(f"  worker  {'beside this process' if given.work else 'none here; run `handrail work`'}")
     if not made:
-        typer.echo("  keys    as made before; `handrail keys create` makes another")
+        typer.echo("  keys    in the store: `handrail keys list` shows them, `handrail keys create` makes one")
         return
     typer.echo(f"  keys    {given.data_dir / first_keys.FILE}")
     for role, token in made.items():

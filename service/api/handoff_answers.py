@@ -8,6 +8,7 @@ from pydantic import Field
 
 from rules.handoff import Action, Handoff, Kind, OutcomeWord, Reason, Reply, Resolution, State
 from rules.model import Priority, Verdict
+from rules.packet import ContextPacket
 from rules.packet_json import to_json
 from service.api.decision_answers import OnTimeoutAnswer, Shape, on_timeout_answer
 from service.flows.handoffs import Claimed, Page, QueueView
@@ -121,6 +122,13 @@ class ClaimedAnswer(Shape):
     lease: LeaseAnswer
 
 
+class PacketAnswer(Shape):
+    """A handoff and what it is about at this moment."""
+
+    handoff: HandoffAnswer
+    packet: dict[str, Any] = Field(description="the ContextPacket: see docs/packet.md")
+
+
 def handoff_answer(handoff: Handoff) -> dict[str, object]:
     """Return a handoff as agents and operators see it."""
     return {
@@ -156,6 +164,11 @@ def page_answer(page: Page) -> dict[str, object]:
 def queues_answer(queues: list[QueueView]) -> dict[str, object]:
     """Return the queues with their depths."""
     return {"queues": queues}
+
+
+def packet_answer(handoff: Handoff, packet: ContextPacket) -> dict[str, object]:
+    """Return a handoff and what it is about at this moment."""
+    return {"handoff": handoff_answer(handoff), "packet": to_json(packet)}
 
 
 def claimed_answer(claimed: Claimed) -> dict[str, object]:

@@ -15,7 +15,7 @@ from service.api.bodies import (
     TokenBody,
     TransferBody,
 )
-from service.api.handoff_answers import ClaimedAnswer, HandoffAnswer, claimed_answer
+from service.api.handoff_answers import ClaimedAnswer, HandoffAnswer, PacketAnswer, claimed_answer, packet_answer
 from service.api.routes import Call, HandoffId, QueueName, answered, called, problems_documented
 from service.clock import now_ms
 from service.flows import handoffs
@@ -86,6 +86,18 @@ async def claim_one(handoff_id: HandoffId, call: Working, body: ClaimBody | None
         ),
     )
     return answered(claimed_answer(claimed))
+
+
+@router.get(
+    "/handoffs/{handoff_id}/packet",
+    summary="What it is about, with all that was said since",
+    responses={200: {"model": PacketAnswer}, **problems_documented("handoff_unknown")},
+)
+async def packet(handoff_id: HandoffId, call: Annotated[Call, called("list")]) -> Response:
+    """While an operator works the customer writes on: the packet as it would be built now. It needs no lease."""
+    store, tenant = call.running.store, call.caller.tenant
+    handoff = await handoffs.current(store, tenant, handoff_id, now_ms())
+    return answered(packet_answer(handoff, await handoffs.packet_of(store, tenant, handoff, now_ms())))
 
 
 @router.post("/handoffs/{handoff_id}/renew", summary="Keep the lease", responses=MOVED)

@@ -56,6 +56,20 @@ async def test_a_claim_gives_the_handoff_its_packet_and_a_lease(api: Api) -> Non
     assert "talk to a human" in str(claimed["packet"])
 
 
+async def test_the_packet_is_read_again_with_what_the_customer_wrote_since_the_claim(api: Api) -> None:
+    handoff, _ = await api.claimed()
+    said = "are you still there?"
+    turn = {"conversation_id": handoff["conversation_id"], "turn_id": "since", "message": said}
+    assert (await api.ask(**turn)).json()["verdict"] == "held_by_human"
+    for role in ("operator", "manager"):
+        answer = await api.get(f"/handoffs/{handoff['id']}/packet", role)
+        assert answer.status_code == 200
+        assert sorted(answer.json()) == ["handoff", "packet"]
+        assert said in answer.json()["packet"]["transcript"][-1]["message"]
+    refused = await api.get(f"/handoffs/{handoff['id']}/packet", "agent")
+    assert (refused.status_code, refused.json()["code"]) == (403, "role_missing")
+
+
 async def test_the_most_urgent_is_claimed_first_and_each_once(api: Api) -> None:
     opened = [(await api.escalated())["handoff"]["id"] for _ in range(5)]
     answers = await asyncio.gather(*(api.post("/queues/tier1/claim") for _ in range(8)))
