@@ -63,12 +63,13 @@ def demo(
     names = OPERATORS[:operators]
     try:
         ledger, still_open = asyncio.run(_run(recorded, agents, names, rules, data_dir))
-    except* asyncio.CancelledError:
-        refuse("the demo was told to stop", "nothing of it is left behind")
-    except* HandrailError as group:
-        refuse(
-            f"the demo's own service refused or did not answer: {first_of(group)}", "`--data-dir` keeps its serve.log"
-        )
+    except (asyncio.CancelledError, HandrailError, BaseExceptionGroup) as ended:
+        first = first_of(ended) if isinstance(ended, BaseExceptionGroup) else ended
+        if isinstance(first, asyncio.CancelledError):
+            refuse("the demo was told to stop", "nothing of it is left behind")
+        if isinstance(first, HandrailError):
+            refuse(f"the demo's own service refused or did not answer: {first}", "`--data-dir` keeps its serve.log")
+        raise
     elapsed_ms = round((time.perf_counter() - started_s) * 1000)
     seen = SignalsSeen()
     for each in recorded:

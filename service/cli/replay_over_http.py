@@ -68,10 +68,13 @@ async def play_over_http(
             async with asyncio.TaskGroup() as senders:
                 for _ in range(min(concurrency, len(recorded))):
                     senders.create_task(send_some())
-        except* HandrailUnreachable as group:
-            refuse(f"no answer from {url}: {first_of(group)}", "is `handrail serve` running there?")
-        except* HandrailProblem as group:
-            refuse(f"the service refused a turn: {first_of(group)}", "give an agent's key with --key")
+        except ExceptionGroup as group:
+            first = first_of(group)
+            if isinstance(first, HandrailUnreachable):
+                refuse(f"no answer from {url}: {first}", "is `handrail serve` running there?")
+            if isinstance(first, HandrailProblem):
+                refuse(f"the service refused a turn: {first}", "give an agent's key with --key")
+            raise first from None
     complete = tuple(each for each in played if each is not None)
     return HttpPlay(url, run, complete, frozenset(rulesets), time.perf_counter() - started_s)
 
