@@ -103,12 +103,15 @@ def decided(decision: Decision, *, repeated: bool) -> Decided:
 async def _decide(store: Store, ruleset: Ruleset, place: Place, names: Names, turn: Turn, now_ms: int) -> Decided:
     recent, tenant, conversation_id = store.recent, place.tenant, turn.conversation_id
     left = recent.take(tenant, conversation_id)
+    if left is not None and _stale(turn, left):
+        left = None  # it may have been answered before the cut, which only the store knows
     for _ in range(TRIES_MAX):
         loaded = left or await conversations.load(store, place, conversation_id, names.decision_id)
         if isinstance(loaded, Decision):
             await store.confirm(place)
             return decided(loaded, repeated=True)
-        _refuse_stale(turn, loaded)
+        if stale := _stale(turn, loaded):
+            raise stale
         handoff = None
         if loaded.open_handoff_id is not None:
             handoff = await handoffs.find(store, place, loaded.open_handoff_id)
@@ -130,9 +133,11 @@ async def _decide(store: Store, ruleset: Ruleset, place: Place, names: Names, tu
     raise ConversationBusy(TRIES_MAX)
 
 
-def _refuse_stale(turn: Turn, loaded: Loaded) -> None:
-    if turn.turn_index is not None and loaded.cut_order is not None and turn.turn_index < loaded.cut_order:
-        raise TurnStale(turn.turn_index, loaded.cut_order)
+def _stale(turn: Turn, loaded: Loaded) -> TurnStale | None:
+    """Return why the turn is not decided any more: a person has had the conversation since it was sent."""
+    if turn.turn_index is None or loaded.cut_order is None or turn.turn_index >= loaded.cut_order:
+        return None
+    return TurnStale(turn.turn_index, loaded.cut_order)
 
 
 async def _with_those_ahead(store: Store, place: Place, change: Change) -> Change:

@@ -8,6 +8,7 @@ import random
 import pytest
 
 from rules.evaluate import Ruleset
+from service.errors import TurnStale
 from service.flows import handoffs
 from service.flows.claims import Claimed, Claiming
 from service.flows.decide import decide
@@ -130,3 +131,22 @@ async def test_as_many_are_remembered_as_the_limit_says(
     for number in range(4):
         await decide(store, ruleset, tenant, calm(f"c{number}"), NOW)
     assert [conversation_id for _, conversation_id in store.recent._left] == ["c2", "c3"]
+
+
+async def test_an_old_turn_asked_again_after_a_hand_back_gets_its_answer_and_a_new_one_is_stale(
+    store: Store, ruleset: Ruleset, tenant: str
+) -> None:
+    first = await decide(store, ruleset, tenant, calm("c1", "t1", turn_index=1), NOW)
+    await decide(store, ruleset, tenant, angry("c1", turn_index=2), NOW + 1)
+    claimed = await handoffs.claim_next(store, ruleset, tenant, "tier1", Claiming("mia", 60_000), NOW + 2)
+    assert isinstance(claimed, Claimed)
+    await handoffs.hand_back(store, tenant, Lease(claimed.handoff.handoff_id, claimed.token), HandingBack(), NOW + 3)
+    for later in range(2):
+        # The conversation is remembered now, with the cut; what was answered before the cut only the store knows.
+        await decide(store, ruleset, tenant, calm("c1", turn_index=3 + later), NOW + 4 + later)
+        assert left(store, tenant, "c1") is not None
+        again = await decide(store, ruleset, tenant, calm("c1", "t1", turn_index=1), NOW + 10)
+        assert (again.decision, again.repeated) == (first.decision, True)
+    await decide(store, ruleset, tenant, calm("c1", turn_index=6), NOW + 11)
+    with pytest.raises(TurnStale):
+        await decide(store, ruleset, tenant, calm("c1", "t0", turn_index=0), NOW + 12)
