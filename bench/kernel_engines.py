@@ -98,7 +98,7 @@ def _clips(rules: Sequence[Condition]) -> Judge:
 
 
 def _as_handrail(values: dict[str, object]) -> dict[str, object]:
-    return values | {"topics": frozenset(values["topics"])}  # type: ignore[call-overload]
+    return values | {"topics": frozenset(values["topics"])}  # type: ignore[call-overload]  # the engine takes sets
 
 
 def _as_json(values: dict[str, object]) -> bytes:
@@ -108,7 +108,7 @@ def _as_json(values: dict[str, object]) -> bytes:
 def _as_clips(values: dict[str, object]) -> dict[str, object]:
     words = {name: clips.Symbol(str(value).upper()) for name, value in values.items() if isinstance(value, bool)}
     words |= {name: clips.Symbol(value) for name, value in values.items() if isinstance(value, str)}
-    return values | words | {"topics": [clips.Symbol(topic) for topic in values["topics"]]}  # type: ignore[attr-defined]
+    return values | words | {"topics": [clips.Symbol(topic) for topic in values["topics"]]}  # type: ignore[attr-defined]  # no types come with clips
 
 
 HANDRAIL = Engine("Handrail", "handrail", _handrail, _as_handrail)

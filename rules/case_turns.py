@@ -74,7 +74,7 @@ class TurnReader:
                     args=args,
                     write=read_bool(source, given["write"], "`write`") if "write" in given else None,
                     amount=self._number(given, "amount"),
-                    status=status or "proposed",  # type: ignore[arg-type]
+                    status=status or "proposed",  # type: ignore[arg-type]  # read as one of its choices
                     error=self._words(given, "error"),
                 )
             )

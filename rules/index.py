@@ -158,7 +158,7 @@ def _generated(tables: Sequence[Table], width: int) -> tuple[Possible, str]:
         lines += [f"    {line.replace('#', str(number))}" for line in _lines(table)]
     source = "\n".join([*lines, "    return bits", ""])
     exec(compile(source, "<index>", "exec"), names)  # noqa: S102  # the text holds no word of a rule file
-    return names["possible"], source  # type: ignore[return-value]
+    return names["possible"], source  # type: ignore[return-value]  # exec gives no types
 
 
 def _constants(table: Table) -> dict[str, object]:

@@ -130,7 +130,7 @@ def read_as(given: object, kind: SignalType) -> Value:
     if kind == "number":
         # A bool is a Python int, and NaN is no number that a rule could mean.
         number = type(given) is int or (type(given) is float and isfinite(given))
-        return given if number else None  # type: ignore[return-value]
+        return given if number else None  # type: ignore[return-value]  # `number` has narrowed it
     if kind == "text":
         return given if isinstance(given, str) else None
     if kind == "bool":
@@ -270,7 +270,7 @@ def _topics(
 
 def _has_meaning(files: RuleFiles, meaning: str) -> bool:
     # A loop, for `any` over a generator takes twice as long and this runs on every turn.
-    for topic in files.topics.values():  # noqa: SIM110
+    for topic in files.topics.values():  # noqa: SIM110  # see above
         if topic.means == meaning:
             return True
     return False

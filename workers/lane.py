@@ -101,7 +101,7 @@ class LaneWorker(SimpleWorker):
         `__del__`: the worker would then wait for ever. So the wish is written down first, and `heartbeat` reads it.
         """
         self._stop_requested = True
-        super().request_stop(signum, frame)  # type: ignore[no-untyped-call]
+        super().request_stop(signum, frame)  # type: ignore[no-untyped-call]  # RQ has no types
 
     def heartbeat(self, timeout: int | None = None, pipeline: Any = None) -> None:
         """Say that this worker lives, before every wait for a job; leave instead when it was told to stop."""

@@ -51,7 +51,7 @@ def connect(url: str) -> redis.Redis:
     names = [unquote(part) for part in parts.path.split("/") if part]
     if parts.scheme.startswith("rediss"):
         options["ssl"] = True
-    sentinel: Any = Sentinel(hosts, sentinel_kwargs={"socket_timeout": CONNECT_S_MAX})  # type: ignore[no-untyped-call]
+    sentinel: Any = Sentinel(hosts, sentinel_kwargs={"socket_timeout": CONNECT_S_MAX})  # type: ignore[no-untyped-call]  # redis-py has none here
     master: redis.Redis = sentinel.master_for(
         names[0],
         username=unquote(parts.username) if parts.username else None,

