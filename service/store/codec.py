@@ -131,6 +131,8 @@ def handoff_out(handoff: Handoff) -> list[str | bytes]:
         "locale": handoff.locale or "",
         "reroute": dumps(handoff.reroute) if handoff.reroute else "",
         "rerouted": "1" if handoff.rerouted else "0",
+        "reserved_for": handoff.reserved_for or "",
+        "reserved_until_at_ms": "" if handoff.reserved_until_at_ms is None else str(handoff.reserved_until_at_ms),
     }
     return [word for pair in fields.items() for word in pair]
 

@@ -132,6 +132,18 @@ async def test_the_fence_stands_however_long_the_customer_is_silent(
     assert await forgotten()
 
 
+async def test_what_is_kept_for_one_operator_is_anybodys_once_it_has_become_more_urgent(
+    store: Store, ruleset: Ruleset, tenant: str
+) -> None:
+    for _ in range(2):
+        await decide(store, ruleset, tenant, unsure("c1"), NOW)
+    claimed = await take(store, ruleset, tenant, "tier2", NOW + 1)
+    lease = handoffs.Lease(claimed.handoff.handoff_id, claimed.token)
+    await handoffs.transfer(store, ruleset, tenant, lease, None, "zoe", NOW + 2)
+    await decide(store, ruleset, tenant, angry("c1"), NOW + 3)
+    assert (await take(store, ruleset, tenant, "tier1", NOW + 4)).handoff.handoff_id == claimed.handoff.handoff_id
+
+
 async def test_a_review_raises_no_fence_and_grows_into_whatever_is_stronger(
     store: Store, ruleset: Ruleset, tenant: str
 ) -> None:
