@@ -1,4 +1,4 @@
-"""The command's door: builds the parts of a serving process and starts them. What the service does is elsewhere."""
+"""Builds the parts of a serving process and starts them. What the service does is elsewhere."""
 
 from __future__ import annotations
 
@@ -24,7 +24,6 @@ from service.api import first_keys, upkeep
 from service.api.application import Handrail
 from service.api.openapi import LOOPBACK
 from service.api.running import Running
-from service.cli.app import app as app
 from service.cli.output import note, refuse
 from service.clock import now_ms
 from service.flows.access import open_store
@@ -112,7 +111,6 @@ async def _end(tasks: list[asyncio.Task[None]]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-@app.command("serve")
 def serve(  # an option each
     host: Annotated[str | None, typer.Option(help="Address to listen on [127.0.0.1].")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on, 0 for any free one [8321].")] = None,
@@ -150,17 +148,23 @@ def serve(  # an option each
         lines.close()
 
 
-@app.command("work", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
-def work(context: typer.Context) -> None:
-    """Run a worker by itself: deadlines, leases, webhooks. `serve` runs one beside itself unless told --no-work."""
-    given = settings.load()
-    command = supervise.command("work", *context.args)
+def work(
+    data_dir: Annotated[Path | None, typer.Option(help="Data directory of the service [.handrail].")] = None,
+    redis_url: Annotated[str | None, typer.Option(help="Redis or Valkey to use, not the embedded server.")] = None,
+    log_format: Annotated[str | None, typer.Option(help="auto, json or pretty [auto].")] = None,
+) -> None:
+    """Run a worker by itself: deadlines, leases, webhooks.
+
+    `handrail serve` runs one beside itself unless told --no-work. More of them share the work; each may end at any
+    moment, and what it had begun is done again by another.
+
+    \b
+    handrail work
+    HANDRAIL_REDIS_URL=redis://redis.internal:6379 handrail work
+    """
+    given = settings.load(data_dir=data_dir, redis_url=redis_url, log_format=log_format)
+    command = supervise.command("work")
     os.execve(command[0], command, supervise.environment(given))  # noqa: S606  # our own interpreter and module
-
-
-def run() -> None:
-    """Run the `handrail` command."""
-    app()
 
 
 def _ruleset(given: Settings) -> Ruleset:
@@ -294,7 +298,3 @@ def _without_password(url: str | None) -> str:
     parts = urlsplit(url or "")
     place = parts.hostname or parts.path
     return f"{parts.scheme}://{place}" + (f":{parts.port}" if parts.port else "")
-
-
-if __name__ == "__main__":
-    run()

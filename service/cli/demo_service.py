@@ -64,7 +64,7 @@ async def _start(place: Path, rules: Path | None) -> asyncio.subprocess.Process:
     # Nothing of the environment's Handrail: a demo must never write into the store of a real one.
     environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT), environment.get("PYTHONPATH"))))
-    words = [sys.executable, "-m", "service.main", "serve", "--port", "0", "--data-dir", str(place)]
+    words = [sys.executable, "-m", "service", "serve", "--port", "0", "--data-dir", str(place)]
     words += ["--log-format", "json", *(["--rules", str(rules)] if rules is not None else [])]
     with (place / "serve.log").open("ab") as log:
         return await asyncio.create_subprocess_exec(

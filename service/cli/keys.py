@@ -28,6 +28,7 @@ DataDir = Annotated[
 Tenant = Annotated[str | None, typer.Option("--tenant", help="Tenant of the keys.  [env: HANDRAIL_TENANT]")]
 
 keys = typer.Typer(
+    add_completion=False,
     no_args_is_help=True,
     rich_markup_mode=None,
     help="""Make, list and revoke API keys.

@@ -51,7 +51,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         "HANDRAIL_DATA_DIR": str(folder / "data"),
         "PYTHONPATH": str(ROOT),
     }
-    command = [sys.executable, "-c", "from service.main import run; run()", "serve", "--no-work", "--rules", "rules"]
+    command = [sys.executable, "-c", "from service.command import run; run()", "serve", "--no-work", "--rules", "rules"]
     log = (folder / "serve.log").open("w+")
     process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
     url = f"http://127.0.0.1:{port}"

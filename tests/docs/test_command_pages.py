@@ -6,18 +6,16 @@ import dataclasses
 import re
 from pathlib import Path
 
-import typer.main
 import yaml
 
-import service.main  # noqa: F401  (adds `serve` and `work` to the command)
 from rules.packet import PACKET_BYTES_MAX, ContextPacket
 from rules.packet_lint import FINDINGS
 from rules.packet_size import CUT_ORDER
 from rules.replay import Scores
 from rules.scorecards import Rate
 from rules.transcripts import SYNTHETIC_TURN_MS, TRUTHS, read
-from service.cli.app import app
 from service.cli.output import EXIT_FINDINGS, EXIT_FINE, EXIT_USAGE
+from service.command import COMMANDS
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -73,8 +71,7 @@ def test_the_row_on_the_page_is_read_as_the_page_says() -> None:
 
 
 def test_every_command_is_on_its_page_and_no_other() -> None:
-    group = typer.main.get_command(app)
-    known = set(getattr(group, "commands", {}))
+    known = {row.name for rows in COMMANDS.values() for row in rows}
     named = {words.split()[1] for words in first_column(page("commands.md"), "command")}
     assert named == known
 

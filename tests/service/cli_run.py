@@ -8,7 +8,7 @@ from typing import Any
 
 from typer.testing import CliRunner, Result
 
-from service.cli.app import app
+from service.command import app
 
 RULES = """\
 handrail: 1

@@ -29,7 +29,7 @@ class Served:
     """A serving process, its banner, and how to speak to it."""
 
     def __init__(self, folder: Path, *words: str) -> None:
-        command = [sys.executable, "-m", "service.main", "serve", "--port", "0", "--data-dir", str(folder / "data")]
+        command = [sys.executable, "-m", "service", "serve", "--port", "0", "--data-dir", str(folder / "data")]
         with (folder / "log").open("a") as log:
             self.process = subprocess.Popen(
                 [*command, *words],
@@ -79,7 +79,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Served]]:
 def refused(folder: Path, *words: str, **environment: str) -> str:
     """Return what a serve that may not start says on its way out."""
     done = subprocess.run(
-        [sys.executable, "-m", "service.main", "serve", "--no-work", *words],
+        [sys.executable, "-m", "service", "serve", "--no-work", *words],
         cwd=folder,
         env=ENVIRONMENT | environment,
         capture_output=True,

@@ -23,7 +23,7 @@ def test_the_demo_loses_nothing_and_leaves_nothing_behind(tmp_path: Path) -> Non
     environment = {**os.environ, "TMPDIR": str(temporary), "PYTHONPATH": str(ROOT)}
     # A real installation's store must not be touched, whatever the environment says.
     environment["HANDRAIL_REDIS_URL"] = "redis://127.0.0.1:1"
-    words = [sys.executable, "-m", "service.main", "demo", "--json", "--rules", str(rules), "--operators", "2"]
+    words = [sys.executable, "-m", "service", "demo", "--json", "--rules", str(rules), "--operators", "2"]
     ran = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=120, check=False)
     assert ran.returncode == 0, ran.stderr
     told = json.loads(ran.stdout)
@@ -45,7 +45,7 @@ def test_a_demo_that_is_told_to_stop_takes_its_service_with_it(tmp_path: Path) -
     temporary = tmp_path / "tmp"
     temporary.mkdir()
     environment = {**os.environ, "TMPDIR": str(temporary), "PYTHONPATH": str(ROOT)}
-    words = [sys.executable, "-m", "service.main", "demo", "--agents", "1"]
+    words = [sys.executable, "-m", "service", "demo", "--agents", "1"]
     demo = subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         deadline_s = time.monotonic() + 60

@@ -63,7 +63,7 @@ class Served:
     def _start(self) -> subprocess.Popen[bytes]:
         with self.log.open("ab") as log:
             return subprocess.Popen(
-                [sys.executable, "-P", "-m", "service.main", "serve"], env=self._environment, stdout=log, stderr=log
+                [sys.executable, "-P", "-m", "service", "serve"], env=self._environment, stdout=log, stderr=log
             )
 
     def __enter__(self) -> Served:

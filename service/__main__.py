@@ -1,0 +1,5 @@
+"""`python -m service` is the `handrail` command."""
+
+from service.command import run
+
+run()

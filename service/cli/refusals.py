@@ -1,0 +1,32 @@
+"""How what a command refuses is told: one fact, one next step, exit code 2."""
+
+from __future__ import annotations
+
+from rules.errors import RuleFileInvalid
+from service.cli.conversation_files import ConversationsUnreadable
+from service.cli.output import note, refuse
+from service.errors import Refusal, StoreAway
+from service.flows.access import ServerUnavailable
+from service.rule_files import RulesUnreadable
+from service.settings import SettingsInvalid
+
+
+def tell(error: Exception) -> None:
+    """End the command with what the error states; return when it is none that a user can do something about."""
+    match error:
+        case RulesUnreadable():
+            refuse(f"{error.path}: {error.fact}", error.hint)
+        case RuleFileInvalid():
+            note(str(error))
+            refuse("the rule files cannot be used", "correct what is shown above; `handrail check` shows it again")
+        case ConversationsUnreadable():
+            refuse(str(error), "docs/replay.md shows what a row looks like")
+        case SettingsInvalid():
+            refuse("\n       ".join(error.facts))
+        case StoreAway():
+            # The hint of the exception is for callers over HTTP; here it is mostly the address that is wrong.
+            refuse(error.detail, "does a Redis or Valkey answer at HANDRAIL_REDIS_URL? try again once it does")
+        case Refusal() | ServerUnavailable():
+            refuse(error.detail, error.hint)
+        case _:
+            return

@@ -1,0 +1,145 @@
+"""The `handrail` command: a table of its subcommands. One is imported when it is called, never to list the others."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from importlib import import_module, metadata
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A subcommand: its name, the `module:attribute` that holds it, and what the list of commands says of it."""
+
+    name: str
+    where: str
+    about: str
+
+
+# The list is read by people with a job: those who run it, those who edit rules. `about` is the first sentence of the
+# command's own help; a test holds the two equal.
+COMMANDS: dict[str, tuple[Row, ...]] = {
+    "Run it": (
+        Row("serve", "service.main:serve", "Run the service: rules, store, HTTP, and a worker beside it."),
+        Row("work", "service.main:work", "Run a worker by itself: deadlines, leases, webhooks."),
+        Row("keys", "service.cli.keys:keys", "Make, list and revoke API keys."),
+        Row(
+            "demo",
+            "service.cli.demo:demo",
+            "Watch Handrail at work: the real service, agents, operators, and a scoreboard.",
+        ),
+    ),
+    "Rule files": (
+        Row("check", "service.cli.check:check", "Find every problem in rule files."),
+        Row("test", "service.cli.rule_tests:rule_tests", "Run the tests of rule files."),
+        Row(
+            "explain",
+            "service.cli.explain:explain",
+            "Show how a turn is decided: verdict, rules, the checks behind them, and what nearly fired.",
+        ),
+        Row("replay", "service.cli.replay:replay", "See what rules would have done with recorded conversations."),
+    ),
+}
+
+
+class Commands(TyperGroup):
+    """Loads a subcommand when it is called, and tells what it refuses as one fact and one next step.
+
+    A traceback is for our own mistakes.
+    """
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        for row in (row for rows in COMMANDS.values() for row in rows):
+            self.add_command(TyperCommand(name=row.name, help=row.about))
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Return the subcommand itself, imported; None for an unknown name."""
+        del ctx
+        row = next((row for rows in COMMANDS.values() for row in rows if row.name == cmd_name), None)
+        return None if row is None else load(row)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """List the subcommands by whom they are for."""
+        del ctx
+        width = max(map(len, self.commands))
+        for title, rows in COMMANDS.items():
+            with formatter.section(title):
+                formatter.write_dl([(row.name.ljust(width), row.about) for row in rows])
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the subcommand."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            # `handrail … | head`: the reader has enough. Python would complain again while closing stdout.
+            sys.stderr.close()
+            raise typer.Exit(0) from None
+        except Exception as error:
+            # What can be refused is known to modules that a command that refuses nothing need not load.
+            import_module("service.cli.refusals").tell(error)
+            raise
+
+
+def load(row: Row) -> Any:
+    """Return the command of a row as typer's own object, under the name of the row."""
+    module, attribute = row.where.split(":")
+    found = getattr(import_module(module), attribute)
+    if not isinstance(found, typer.Typer):
+        single = typer.Typer(add_completion=False, rich_markup_mode=None, context_settings=CONTEXT)
+        single.command(row.name)(found)
+        found = single
+    command = get_command(found)
+    command.name = row.name
+    return command
+
+
+def say_version(wanted: bool) -> None:
+    """Print the version and end, where it is asked for."""
+    if wanted:
+        typer.echo(f"handrail {metadata.version('handrail')}")
+        raise typer.Exit
+
+
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
+
+app = typer.Typer(
+    cls=Commands,
+    name="handrail",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings=CONTEXT,
+    help="""Decide, on every turn of an AI agent, whether a person should take over, and get that person there in time.
+
+    \b
+    Start here:
+      handrail serve                                   run the service with the shipped rules
+      handrail demo                                    watch agents and operators use it
+      handrail check my-rules                          find what is wrong with rule files
+      handrail replay my-rules conversations.jsonl     see what rules would have done
+
+    Every command takes --help, which shows examples, and --json where it prints a result.
+    Exit codes: 0 fine, 1 findings, 2 the command could not be run as given.
+    """,
+)
+
+
+@app.callback()
+def handrail(
+    version: Annotated[
+        bool, typer.Option("--version", callback=say_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Take what comes before the command's name."""
+
+
+def run() -> None:
+    """Run the `handrail` command."""
+    app()
