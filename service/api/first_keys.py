@@ -12,8 +12,9 @@ from pathlib import Path
 from service.flows import keys
 from service.flows.access import Store
 from service.flows.keys import ROLES
+from service.settings import KEYS_FILE
 
-FILE = "keys.json"
+FILE = KEYS_FILE
 # keys.json is ours and small; a larger file of this name is somebody else's.
 FILE_BYTES_MAX = 65_536
 
