@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from rules.decision import Decision
 from rules.evaluate import Ruleset
 from rules.model import OnTimeout
+from rules.thinking import Names, judge, think
 from rules.turn import Turn
 from service.errors import ConversationBusy, DecisionUnknown, NotDurable, StoreAway, StoreBusy, TurnStale
 from service.flows import deadlines
 from service.flows.degraded import answer_alone, told_in
 from service.flows.spool import Spool
-from service.flows.thinking import Names, judge, think
 from service.store import conversations, decisions, handoffs, keys, queues
 from service.store.conversations import Loaded
 from service.store.decisions import Change, Moved

@@ -18,9 +18,9 @@ from rules.handoff import Handoff
 from rules.model import Aggregate, CallMatch, Compare, Condition, Not, Rule
 from rules.routing import join
 from rules.signals import SIGNALS
+from rules.thinking import Names, judge, think
 from rules.turn import Conversation, ToolCall, Turn
 from service.flows.spool import Spool
-from service.flows.thinking import Names, judge, think
 from service.store import codec, conversations, decisions, handoffs
 from service.store.conversations import Loaded
 from service.store.decisions import Change, Moved

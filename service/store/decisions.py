@@ -3,33 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import replace
 
 from rules.decision import Decision
-from rules.handoff import Handoff
 from rules.history import TURNS_READ_MAX
-from rules.turn import Turn, TurnRecord
+from rules.thinking import Change as Change
 from service.store import codec
 from service.store.conversations import TRANSCRIPT_TURNS_MAX, Loaded
 from service.store.keys import Place
 from service.store.store import Store
-
-Event = Literal["handoff.opened", "handoff.joined"]
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """All that one decided turn changes. `before` is the open handoff it was decided with, `handoff` the one it refers
-    to, and `event` tells whether that one is opened or joined."""
-
-    turn: Turn
-    decision: Decision
-    record: TurnRecord
-    before: Handoff | None = None
-    handoff: Handoff | None = None
-    event: Event | None = None
-    ahead: int = 0
 
 
 class Moved:

@@ -10,6 +10,7 @@ import pytest
 
 from rules.compile import files_or_raise
 from rules.evaluate import Ruleset, build
+from rules.thinking import Names
 from service.errors import StoreAway
 from service.flows import degraded, handoffs
 from service.flows import spool as spool_file
@@ -17,7 +18,6 @@ from service.flows.access import Store, open_store
 from service.flows.decide import Decided, decide
 from service.flows.handoffs import Claimed, Claiming
 from service.flows.spool import Spool
-from service.flows.thinking import Names
 from service.store import conversations, outbox
 from service.store.conversations import Loaded
 from tests.service.conftest import RULES, Server

@@ -1,9 +1,13 @@
-"""From a turn and all that is known to the one change it makes. Values in, value out: nothing is read or written."""
+"""From a turn and all that is known to the one change it makes: what the service and the tests beside rules both run.
+
+Values in, value out: nothing is read or written.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 from rules import explain
 from rules.decision import Decision, FiredRule
@@ -13,8 +17,9 @@ from rules.history import before
 from rules.model import STOPPING, Queue, Rule, Verdict, Words
 from rules.routing import join, open_handoff
 from rules.say import of_rule, words
-from rules.turn import Conversation, Turn
-from service.store.decisions import Change, Event
+from rules.turn import Conversation, Turn, TurnRecord
+
+Event: TypeAlias = Literal["handoff.opened", "handoff.joined"]
 
 # What the agent says where neither the rule nor its queue has words: a stopped agent must never fall silent.
 SAY_DEFAULT: Mapping[Verdict, Words] = {
@@ -37,6 +42,20 @@ SAY_DEFAULT: Mapping[Verdict, Words] = {
         "fr": "Un collègue s'en occupe et vous répondra ici.",
     },
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """All that one decided turn changes. `before` is the open handoff it was decided with, `handoff` the one it refers
+    to, and `event` tells whether that one is opened or joined."""
+
+    turn: Turn
+    decision: Decision
+    record: TurnRecord
+    before: Handoff | None = None
+    handoff: Handoff | None = None
+    event: Event | None = None
+    ahead: int = 0
 
 
 @dataclass(frozen=True, slots=True)
