@@ -25,12 +25,12 @@ class Comparison:
     """A row of COMPARISONS. `opposite` holds exactly where this one does not, unknown values apart.
 
     `group` tells how the operand is met, and how the index stores it: `order` as intervals of numbers, `equal` as a
-    table of values, `member` as masks of a set's members, `presence` by whether there is a value at all. `wanted` is
-    what meeting the operand must come to.
+    table of values, `member` as masks of a set's members, `subset` by itself, `presence` by whether there is a value at
+    all. `wanted` is what meeting the operand must come to.
     """
 
     opposite: str
-    group: Literal["order", "equal", "member", "presence"]
+    group: Literal["order", "equal", "member", "subset", "presence"]
     wanted: bool = True
 
 
@@ -45,6 +45,8 @@ COMPARISONS: dict[str, Comparison] = {
     "not in": Comparison("in", "equal", wanted=False),
     "has": Comparison("lacks", "member"),
     "lacks": Comparison("has", "member", wanted=False),
+    "within": Comparison("not within", "subset"),
+    "not within": Comparison("within", "subset", wanted=False),
     "is known": Comparison("is unknown", "presence"),
     "is unknown": Comparison("is known", "presence", wanted=False),
 }
@@ -84,6 +86,8 @@ def kinds_of(compare: Compare) -> frozenset[Kind]:
         return frozenset()
     if comparison.group == "member":
         return frozenset({"set"}) if isinstance(compare.operand, str) else frozenset()
+    if comparison.group == "subset":
+        return frozenset({"set"}) if isinstance(compare.operand, tuple) else frozenset()
     kinds = {kind_of(operand) for operand in operands_of(compare)}
     allowed: set[Kind] = {"number"} if comparison.group == "order" else {"number", "text", "bool"}
     return frozenset(kind for kind in allowed if kind in kinds)
@@ -128,6 +132,9 @@ def tester(compare: Compare) -> Callable[[Value], bool]:
     if comparison.group == "equal":
         kinds, keys = kinds_of(compare), frozenset(map(same_key, operands))
         return lambda value: (kind := kind_of(value)) in kinds and ((kind, value) in keys) is wanted
+    if comparison.group == "subset" and kinds_of(compare):
+        allowed = frozenset(operands)
+        return lambda value: type(value) is frozenset and (value <= allowed) is wanted
     if not kinds_of(compare) or len(operands) != 1:
         return lambda value: False
     if comparison.group == "member":

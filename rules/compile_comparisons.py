@@ -22,7 +22,7 @@ OPERATORS: dict[SignalType, tuple[str, ...]] = {
     "number": ("<", "<=", ">", ">=", "=", "!=", "in", "not in"),
     "text": ("=", "!=", "in", "not in"),
     "bool": ("=", "!="),
-    "set": ("has", "lacks"),
+    "set": ("has", "lacks", "within", "not within"),
 }
 PRESENCE: tuple[str, ...] = ("is known", "is unknown")
 
@@ -98,7 +98,8 @@ def _compare(place: _Place, parsed: Comparison) -> Compare:
         wanted = Wanted(spec, place.text(parsed.left), place.names)
         value, threshold = read_operand(parsed.operand, parsed.operator, wanted)
         if left in ("topics", "reply_topics"):
-            _use_topic(place, parsed.operand, str(value), left == "reply_topics")
+            for operand in parsed.operand.items or (parsed.operand,):
+                _use_topic(place, operand, str(operand.value), left == "reply_topics")
         _warn(place, parsed, value, wanted)
     span = place.source.span(place.node, parsed.start, parsed.end)
     return Compare(left, parsed.operator, value, place.text(parsed), span, threshold)
@@ -159,7 +160,7 @@ def _attributes(known: dict[str, SignalSpec]) -> list[str]:
 
 def _argument_type(parsed: Comparison) -> SignalType:
     """Return the type that an argument must have for the comparison to say anything of it."""
-    if parsed.operator in ("has", "lacks"):
+    if parsed.operator in ("has", "lacks", "within", "not within"):
         return "set"
     operand = parsed.operand
     if operand is not None and operand.kind == "list" and operand.items:

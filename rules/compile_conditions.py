@@ -204,6 +204,14 @@ def _candidates(compares: Iterable[Compare], whole: bool) -> Iterator[Value]:
     yield frozenset(words)
     wanted = {str(compare.operand) for compare in compares if compare.operator == "has"}
     yield frozenset(wanted)
+    # Where any set meets several comparisons, the largest one does that none of them forbids.
+    largest = {"\0", *words}
+    for compare in compares:
+        if compare.operator == "lacks":
+            largest.discard(str(compare.operand))
+        elif compare.operator == "within":
+            largest.intersection_update(map(str, _operands(compare)))
+        yield frozenset(largest)
 
 
 def _operands(compare: Compare) -> tuple[Value, ...]:

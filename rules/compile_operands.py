@@ -13,6 +13,8 @@ from rules.turn import Scalar
 
 # A time this short between turns or handoffs was most likely meant in seconds or minutes.
 SHORT_MS = 1_000
+# The operators that compare with a list.
+LISTING: frozenset[str] = frozenset({"in", "not in", "within", "not within"})
 
 _MEANT_DURATION = re.compile(r"(\d+)\s*(s|m|h|d|w)(?:ec|econd|in|inute|our|r|ay|eek)s?")
 _MEANT_BOOLS = {"yes": "true", "no": "false", "on": "true", "off": "false", "True": "true", "False": "false"}
@@ -61,7 +63,7 @@ class Wanted:
 
 def read_operand(operand: Operand, operator: str, wanted: Wanted) -> tuple[Scalar | tuple[Scalar, ...], str | None]:
     """Return the operand's value, a tuple for `in`, and the threshold it came from. Raises Misfit."""
-    if operator in ("in", "not in"):
+    if operator in LISTING:
         if operand.kind != "list":
             hint = f"write `{operator} [{operand.text}]`"
             raise Misfit("R122", operand.start, operand.end, f"`{operator}` needs a list", hint)

@@ -48,7 +48,7 @@ _TOKEN = re.compile(
 _ESCAPED = re.compile(r"\\(.)")
 _DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhdw])")
 _SYMBOLS: frozenset[str] = frozenset({"<", "<=", ">", ">=", "=", "!="})
-_WORD_OPERATORS: frozenset[str] = frozenset({"in", "not", "has", "lacks", "is"})
+_WORD_OPERATORS: frozenset[str] = frozenset({"in", "not", "has", "lacks", "within", "is"})
 _MEANT_OPERATORS = {
     "==": "=",
     "=<": "<=",
@@ -275,11 +275,11 @@ class _Line:
         self._at += 1
         if first.kind == "operator" and first.text in _SYMBOLS:
             return first.text
-        if first.text in ("has", "lacks", "in"):
+        if first.text in ("has", "lacks", "in", "within"):
             return first.text
-        if first.text == "not" and self._peek("in"):
+        if first.text == "not" and (self._peek("in") or self._peek("within")):
             self._at += 1
-            return "not in"
+            return f"not {self._tokens[self._at - 1].text}"
         if first.text == "is":
             return self._presence(first)
         if first.text in _JOINING:
@@ -288,7 +288,8 @@ class _Line:
                 first.start, first.end, message, f"write `{_JOINING[first.text]}: [...]` with whole comparisons"
             )
         meant = _MEANT_OPERATORS.get(first.text)
-        hint = f"write `{meant}`" if meant else "write one of `< <= > >= = != in has lacks`, `not in`, `is known`"
+        known = "write one of `< <= > >= = != in has lacks within`, `not in`, `is known`"
+        hint = f"write `{meant}`" if meant else known
         raise Unparsed(first.start, first.end, f"`{first.text}` is no operator", hint)
 
     def _presence(self, first: Token) -> str:

@@ -14,7 +14,7 @@ NODES_MAX = 500_000
 DEPTH_MAX = 64
 
 # A list inside a comparison, `channel in [chat, voice]`: its brackets and commas would end a YAML flow list around it.
-_LIST_OPERAND = re.compile(r"""(?:\b(?:in|has|lacks) +|[=<>] *)\[(?:[^\[\]{}\n"'#]|"[^"\n]*"|'[^'\n]*')*\]""")
+_LIST_OPERAND = re.compile(r"""(?:\b(?:in|within|has|lacks) +|[=<>] *)\[(?:[^\[\]{}\n"'#]|"[^"\n]*"|'[^'\n]*')*\]""")
 # Where a quoted YAML text may begin in a line.
 _QUOTE_OPENS = re.compile(r"""(?:^|[\[{,:?-])[ ]*(["'])""", re.MULTILINE)
 # How far before a list the quote around it is looked for; longer lines are not written by people.

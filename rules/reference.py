@@ -127,6 +127,10 @@ def compared(value: Value, operator: str, operand: Scalar | tuple[Scalar, ...] |
     if operator in ("has", "lacks"):
         asked = kind == "set" and isinstance(operand, str)
         return (operand in cast(frozenset[str], value)) is (operator == "has") if asked else None
+    if operator in ("within", "not within"):
+        if kind != "set" or not isinstance(operand, tuple):
+            return None
+        return all(one in operand for one in cast(frozenset[str], value)) is (operator == "within")
     operands = operand if isinstance(operand, tuple) else (operand,)
     alike = [one for one in operands if _kind(one) == kind and kind in ("number", "text", "bool")]
     if not alike:

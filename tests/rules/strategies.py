@@ -9,6 +9,7 @@ from typing import Any as Anything
 from hypothesis import strategies as st
 
 from rules.comparisons import COMPARISONS
+from rules.compile_operands import LISTING
 from rules.model import (
     PRIORITIES,
     VERDICTS,
@@ -106,7 +107,7 @@ def _operators(*groups: str) -> st.SearchStrategy[str]:
 def _operands(operator: str, operands: st.SearchStrategy[Anything]) -> st.SearchStrategy[Anything]:
     if COMPARISONS[operator].group == "presence":
         return st.none()
-    return st.lists(operands, min_size=1, max_size=3).map(tuple) if operator in ("in", "not in") else operands
+    return st.lists(operands, min_size=1, max_size=3).map(tuple) if operator in LISTING else operands
 
 
 _ANY_OPERAND = st.one_of(odd_numbers, texts, st.booleans())
@@ -114,7 +115,7 @@ _MOSTLY_NUMBERS = st.one_of(numbers, numbers, numbers, odd_numbers)
 # Strategies are dear to make and cheap to draw from, so each is made once: operator -> where its operand is drawn.
 _ORDERED = _operators("order", "equal", "presence")
 _EQUAL = _operators("equal", "presence")
-_MEMBER = _operators("member", "presence")
+_MEMBER = _operators("member", "subset", "presence")
 _BY_OPERATOR: dict[str, dict[str, st.SearchStrategy[Anything]]] = {
     kind: {operator: _operands(operator, operands) for operator in COMPARISONS}
     for kind, operands in {

@@ -118,6 +118,9 @@ COMPILED: dict[str, Condition] = {
     "channel not in [chat, voice]": Compare(
         "channel", "not in", ("chat", "voice"), "channel not in [chat, voice]", place(9, 28)
     ),
+    "sources not within [kb, 'price list']": Compare(
+        "sources", "not within", ("kb", "price list"), "sources not within [kb, 'price list']", place(9, 37)
+    ),
     "elapsed_ms > 1h30m": Compare("elapsed_ms", ">", 5_400_000, "elapsed_ms > 1h30m", place(9, 18)),
     "elapsed_ms > $patience": Compare("elapsed_ms", ">", 600_000, "elapsed_ms > $patience", place(9, 22), "patience"),
     "clock.time < 9:30": Compare("clock.time", "<", 570, "clock.time < 9:30", place(9, 17)),

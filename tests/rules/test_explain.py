@@ -45,6 +45,7 @@ BIG = Compare("amount_usd", ">", 200, "amount_usd > $refund_limit", SPAN, "refun
         (compare("channel", "not in", ("chat", "voice")), "my secret", "channel not in [chat, voice]"),
         (compare("topics", "has", "fees"), frozenset({"fees", "other"}), "topics has fees"),
         (compare("topics", "lacks", "fees"), frozenset({"other"}), "topics lacks fees"),
+        (compare("sources", "not within", ("kb", "faq")), frozenset({"my secret"}), "sources not within [kb, faq]"),
         (compare("asks_for_person", "=", True), True, "asks_for_person = true"),
         (compare("asks_for_person", "!=", True), False, "asks_for_person false != true"),
         (compare("sentiment", "is unknown"), None, "sentiment is unknown"),

@@ -77,6 +77,8 @@ def test_every_operator_stands_between_two_sides(operator: str, space: str) -> N
 def test_words_are_operators_too() -> None:
     assert parse("channel in [chat, 'live chat']").operator == "in"
     assert parse("channel not  in [chat]").operator == "not in"
+    assert parse("sources within [kb, 'price list']").operator == "within"
+    assert parse("sources not  within [kb]").operator == "not within"
     assert parse("confidence is known").operator == "is known"
     assert parse("confidence  is  unknown").operator == "is unknown"
 
@@ -133,7 +135,7 @@ UNPARSED: dict[str, tuple[str, str, str | None]] = {
     "confidence 5": (
         "5",
         "`5` is no operator",
-        "write one of `< <= > >= = != in has lacks`, `not in`, `is known`",
+        "write one of `< <= > >= = != in has lacks within`, `not in`, `is known`",
     ),
     "confidence is low": ("is", "after `is` stands only `known` or `unknown`", "write `= low`"),
     "channel is not chat": ("is", "after `is` stands only `known` or `unknown`", "write `= …` or `!= …`"),
