@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from rules.decision import Inside
 from rules.fences import Author
@@ -19,7 +21,8 @@ PACKET_VERSION = 1
 class TranscriptTurn:
     """One decided turn as it is kept for the operator: its texts, its tool calls and what was decided.
 
-    `reply` is the draft; it went out only when `verdict` did not stop the turn.
+    `reply` is the draft; it went out only when `verdict` did not stop the turn. `beside` is what the caller sent beside
+    the texts, under the names that it sent it by; None when that was not kept. No packet shows it.
     """
 
     turn_id: str
@@ -28,6 +31,7 @@ class TranscriptTurn:
     reply: str | None
     tool_calls: tuple[ToolCall, ...]
     verdict: Verdict
+    beside: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,15 +71,37 @@ def _value_in(value: Any) -> Value:
 
 
 def said_out(turn: Turn, decision: Decision) -> bytes:
-    """Return what an operator may need to read of a turn, as one JSON list: it is written at every turn."""
+    """Return what an operator may need to read of a turn, as one JSON list: it is written at every turn.
+
+    What was sent beside the texts stands at its end, so that the turn can be judged again as a test case.
+    """
     calls = [(call.name, call.args, call.write, call.amount, call.status, call.error) for call in turn.tool_calls]
-    return dumps([turn.turn_id, decision.decided_at_ms, turn.message, turn.reply, calls, decision.verdict])
+    said = [turn.turn_id, decision.decided_at_ms, turn.message, turn.reply, calls, decision.verdict]
+    return dumps([*said, _beside(turn)])
+
+
+def _beside(turn: Turn) -> Json:
+    agent, customer = turn.agent, turn.customer
+    given: Json = {
+        "agent": agent if agent.id or agent.version or agent.prompt_version else None,
+        "channel": turn.channel,
+        "locale": turn.locale,
+        "customer": customer if customer.id or customer.tier or customer.attributes else None,
+        "confidence": turn.confidence,
+        "sentiment": turn.sentiment,
+        "topics": turn.topics or None,
+        "sources": turn.sources,
+        "signals": turn.signals or None,
+        "parent": turn.parent,
+    }
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def said_in(raw: bytes) -> TranscriptTurn:
-    """Return a kept turn as a packet takes it."""
-    turn_id, at_ms, message, reply, calls, verdict = orjson.loads(raw)
-    return TranscriptTurn(turn_id, at_ms, message, reply, tuple(ToolCall(*call) for call in calls), verdict)
+    """Return a kept turn as a packet takes it; one that an earlier version kept has nothing beside its texts."""
+    turn_id, at_ms, message, reply, calls, verdict, *rest = orjson.loads(raw)
+    beside = rest[0] if rest else None
+    return TranscriptTurn(turn_id, at_ms, message, reply, tuple(ToolCall(*call) for call in calls), verdict, beside)
 
 
 def decision_out(decision: Decision) -> bytes:
