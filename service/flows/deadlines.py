@@ -7,22 +7,15 @@ from __future__ import annotations
 
 import asyncio
 
-from rules.handoff import OPEN, Handoff, Resolution
-from rules.model import Words
-from rules.say import words
+from rules.handoff import OPEN, Handoff
+from rules.moves import ACTOR as ACTOR
+from rules.moves import missed
 from service.store import codec, handoffs, keys, timers
 from service.store.keys import Place
 from service.store.store import Store
 
-ACTOR = "handrail"  # who did what nobody asked for
 SETTLED_MAX = 4  # a lease lapses, its deadline reroutes, the next one ends it; then it is read once more
 SWEEPS_MAX = 100  # of DUE_READ_MAX each in one call; a worker comes again in a second
-SAY_MISSED: Words = {
-    "en": "Nobody was free in time. A colleague will get back to you.",
-    "de": "Es war rechtzeitig niemand frei. Eine Kollegin oder ein Kollege meldet sich bei Ihnen.",
-    "es": "Nadie estuvo disponible a tiempo. Un compañero se pondrá en contacto con usted.",
-    "fr": "Personne n'était libre à temps. Un collègue vous recontactera.",
-}
 
 
 async def lapse_due(store: Store, tenant: str, partition: int, now_ms: int) -> int:
@@ -156,12 +149,3 @@ async def _reroute(store: Store, place: Place, handoff: Handoff, now_ms: int) ->
         actor=ACTOR,
     )
     return word == "done"
-
-
-def missed(handoff: Handoff, now_ms: int) -> Resolution:
-    """Return how a handoff ends that nobody took in time: as its `on_timeout` promised."""
-    promised = handoff.on_timeout
-    # It was passed on once already, or had nowhere to go.
-    verdict = "callback" if promised.verdict == "escalate" else promised.verdict
-    say = words(promised.say, locale=handoff.locale) or words(SAY_MISSED, locale=handoff.locale)
-    return Resolution(action="timeout", by=ACTOR, at_ms=now_ms, verdict=verdict, say=say)

@@ -1,0 +1,102 @@
+"""What a move makes of a handoff and of its conversation, as values: the store's scripts make the same in one step.
+
+Whether a move may be made is asked elsewhere; the tests beside rules make them here, and a test holds both equal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from rules.handoff import ENDED, MOVES, Handoff, Resolution
+from rules.history import cut
+from rules.model import Words
+from rules.say import words
+from rules.turn import Conversation
+
+ACTOR = "handrail"  # who did what nobody asked for
+SAY_MISSED: Words = {
+    "en": "Nobody was free in time. A colleague will get back to you.",
+    "de": "Es war rechtzeitig niemand frei. Eine Kollegin oder ein Kollege meldet sich bei Ihnen.",
+    "es": "Nadie estuvo disponible a tiempo. Un compañero se pondrá en contacto con usted.",
+    "fr": "Personne n'était libre à temps. Un collègue vous recontactera.",
+}
+
+
+def claimed(handoff: Handoff, operator: str, now_ms: int) -> Handoff:
+    """Return the handoff in an operator's hands; how long the lease lasts is the service's matter."""
+    return replace(
+        handoff,
+        state="leased",
+        holder=operator,
+        claimed_at_ms=now_ms,
+        reserved_for=None,
+        reserved_until_at_ms=None,
+        version=handoff.version + 1,
+    )
+
+
+def released(handoff: Handoff) -> Handoff:
+    """Return the handoff as it waits again, with the urgency and the deadline that it had."""
+    return replace(
+        handoff, state="waiting", holder=None, lease_expires_at_ms=None, hold_reason=None, version=handoff.version + 1
+    )
+
+
+def is_due(handoff: Handoff, now_ms: int) -> bool:
+    """Return whether the deadline has come while the handoff still waits: a person who has it may take their time."""
+    return handoff.state == "waiting" and handoff.expires_at_ms <= now_ms
+
+
+def rerouted(handoff: Handoff, now_ms: int) -> Handoff | None:
+    """Return the handoff in the queue that was promised for a missed deadline, None when it has been there or none was.
+
+    Once only: whoever was let down twice is called back.
+    """
+    reroute = handoff.reroute
+    if reroute is None or handoff.rerouted:
+        return None
+    return replace(
+        handoff,
+        queue=reroute.queue,
+        expires_at_ms=now_ms + reroute.answer_within_ms,
+        on_timeout=reroute.on_timeout,
+        reroute=None,
+        rerouted=True,
+        reserved_for=None,
+        reserved_until_at_ms=None,
+        version=handoff.version + 1,
+    )
+
+
+def missed(handoff: Handoff, now_ms: int) -> Resolution:
+    """Return how a handoff ends that nobody took in time: as its `on_timeout` promised."""
+    promised = handoff.on_timeout
+    # It was passed on once already, or had nowhere to go.
+    verdict = "callback" if promised.verdict == "escalate" else promised.verdict
+    say = words(promised.say, locale=handoff.locale) or words(SAY_MISSED, locale=handoff.locale)
+    return Resolution(action="timeout", by=ACTOR, at_ms=now_ms, verdict=verdict, say=say)
+
+
+def ended(handoff: Handoff, verb: str, resolution: Resolution) -> Handoff:
+    """Return the handoff as `verb` (`resolve`, `hand_back` or `expire`) ends it."""
+    _, state = MOVES[verb]
+    if state not in ENDED:
+        raise ValueError(f"`{verb}` ends no handoff")
+    return replace(
+        handoff,
+        state=state,
+        resolution=resolution,
+        ended_at_ms=resolution.at_ms,
+        holder=None,
+        lease_expires_at_ms=None,
+        hold_reason=None,
+        reserved_for=None,
+        reserved_until_at_ms=None,
+        version=handoff.version + 1,
+    )
+
+
+def after_handoff(conversation: Conversation, at_ms: int) -> Conversation:
+    """Return the conversation once its handoff has ended: counted, and what came before never counts again."""
+    counted = replace(conversation, handoffs_count=conversation.handoffs_count + 1, last_handoff_at_ms=at_ms)
+    return cut(counted, at_ms)
