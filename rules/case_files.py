@@ -49,6 +49,7 @@ class Expect:
     queue: str | None = None
     priority: str | None = None
     say: str | None = None
+    reason_code: str | None = None
     rules: frozenset[str] | None = None
     rules_include: frozenset[str] = frozenset()
     rules_exclude: frozenset[str] = frozenset()
@@ -209,6 +210,7 @@ class _File(TurnReader):
             queue=queue,
             priority=read_word(source, values["priority"], EXPECT_KEYS["priority"]) if "priority" in values else None,
             say=read_text(source, values["say"], "`say`") if "say" in values else None,
+            reason_code=read_text(source, values["reason_code"], "`reason_code`") if "reason_code" in values else None,
             rules=frozenset(self.names(values, "rules", rule_ids)) if "rules" in values else None,
             rules_include=frozenset(self.names(values, "rules_include", rule_ids)),
             rules_exclude=frozenset(self.names(values, "rules_exclude", rule_ids)),

@@ -44,6 +44,7 @@ EXPECT_KEYS: KeyTable = _table(
     KeySpec("queue", "queue", "the queue of the first rule"),
     KeySpec("priority", "word", "the priority of the first rule", choices=PRIORITIES),
     KeySpec("say", "text", "what the agent says, word by word"),
+    KeySpec("reason_code", "text", "the reason code of the first rule"),
     KeySpec("rules", "texts", "exactly the live rules that fire, in any order"),
     KeySpec("rules_include", "texts", "live rules that fire, perhaps among others"),
     KeySpec("rules_exclude", "texts", "rules that do not fire"),

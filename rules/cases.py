@@ -151,11 +151,13 @@ def _unmet(ruleset: Ruleset, expect: Expect, evaluation: Evaluation, verdict: Ve
     shadow = frozenset(rule.id for rule in evaluation.shadow)
     topics = _names(evaluation.values.get("topics")) | _names(evaluation.values.get("reply_topics"))
     said = _said(ruleset, evaluation) if expect.say else None
+    code = then and then.reason_code
     asked: list[tuple[str, object, object, bool]] = [
         ("verdict", expect.verdict, verdict, expect.verdict == verdict),
         ("queue", expect.queue, then and then.queue, then is not None and expect.queue == then.queue),
         ("priority", expect.priority, then and then.priority, then is not None and expect.priority == then.priority),
         ("words", expect.say, said, expect.say == said),
+        ("reason code", expect.reason_code, code, code == expect.reason_code),
         ("rules", expect.rules, live, expect.rules == live),
         ("rules with", expect.rules_include or None, live, expect.rules_include <= live),
         ("rules without", expect.rules_exclude or None, live | shadow, not expect.rules_exclude & (live | shadow)),

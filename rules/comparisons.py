@@ -107,7 +107,8 @@ def key_of(compare: Compare) -> Key:
 def aggregate_key(aggregate: Aggregate) -> Key:
     """Return a key under which aggregates that mean the same meet, wherever they were written."""
     of = key_of(aggregate.of) if isinstance(aggregate.of, Compare) else aggregate.of
-    return (aggregate.function, of, aggregate.window.turns, aggregate.window.span_ms)
+    window = aggregate.window
+    return (aggregate.function, of, window.turns, window.span_ms, window.earlier)
 
 
 def opposite(compare: Compare) -> Compare:

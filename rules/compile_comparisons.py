@@ -233,7 +233,7 @@ def _window(over: Lookback | None) -> Window:
         raise Misfit("R125", over.start, over.end, message, f"write `over 1 turns` to `over {TURNS_READ_MAX} turns`")
     if over.span_ms is not None and over.span_ms <= 0:
         raise Misfit("R125", over.start, over.end, "a window of no time", "write `over 10m`")
-    return Window(turns=over.turns, span_ms=over.span_ms)
+    return Window(over.turns, over.span_ms, over.earlier)
 
 
 def _check_operator(parsed: Comparison, spec: SignalSpec, left: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import cast
 
 from rules.compile_conditions import comparisons, read_condition
@@ -20,7 +21,7 @@ from rules.compile_values import (
     read_text,
     read_word,
 )
-from rules.keys import MODE_KEYS, MODES, RULE_KEYS, RULE_VERDICTS, THEN_KEYS
+from rules.keys import CONTINUE_KEYS, MODE_KEYS, MODES, RULE_KEYS, RULE_VERDICTS, THEN_KEYS
 from rules.model import PRIORITIES, VERDICTS, Condition, Mode, Priority, Rule, Span, Then, Verdict
 from rules.nodes import MapNode, Node, TextNode
 from rules.source import Source
@@ -103,13 +104,22 @@ def _then(source: Source, node: Node, names: Names) -> Then | None:
         _refuse_verdicts(source, node, written)
         return None
     verdict = cast(Verdict, written[0])
-    if verdict == "continue":
-        for key, _ in node.pairs:
-            if key.value in THEN_KEYS and key.value != "continue":
-                hint = "remove it, or write `review`, `hold` or `escalate`"
-                source.refuse("R105", key, f"`continue` hands nothing over, so `{key.value}` says nothing", hint)
-        return Then("continue")
-    return _handoff(source, verdict, values, names)
+    code = _reason_code(source, values["reason_code"]) if "reason_code" in values else None
+    if verdict != "continue":
+        then = _handoff(source, verdict, values, names)
+        return then and replace(then, reason_code=code)
+    for key, _ in node.pairs:
+        if key.value in THEN_KEYS and key.value not in CONTINUE_KEYS:
+            hint = "remove it, or write `review`, `hold` or `escalate`"
+            source.refuse("R105", key, f"`continue` hands nothing over, so `{key.value}` says nothing", hint)
+    return Then("continue", say=read_say(source, values["say"]) if "say" in values else {}, reason_code=code)
+
+
+def _reason_code(source: Source, node: Node) -> str | None:
+    if not isinstance(node, TextNode):
+        source.refuse("R116", node, "`reason_code` is not a text", "write one name here")
+        return None
+    return node.value if is_name(source, node) else None
 
 
 def _refuse_verdicts(source: Source, node: MapNode, written: list[str]) -> None:

@@ -36,13 +36,17 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class FiredRule:
-    """A rule that fired and why. `live` is false for shadow rules and for conversations outside the rollout."""
+    """A rule that fired and why. `live` is false for shadow rules and for conversations outside the rollout.
+
+    `reason_code` is the name that the rule file gives the reason in the caller's own systems.
+    """
 
     rule_id: str
     why: str
     verdict: Verdict
     checks: tuple[Check, ...]
     live: bool = True
+    reason_code: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,7 @@ def _fired_rule(rule: Rule, account: _Account, *, live: bool) -> FiredRule:
     checks = _holding(rule.when, account, negated=False) or ()
     # The same comparison may stand twice in a condition, and is one reason all the same.
     distinct = tuple({(check.text, check.sentence): check for check in checks}.values())
-    return FiredRule(rule.id, rule.why, rule.then.verdict, distinct, live)
+    return FiredRule(rule.id, rule.why, rule.then.verdict, distinct, live, rule.then.reason_code)
 
 
 def _holding(condition: Condition, account: _Account, *, negated: bool) -> tuple[Check, ...] | None:

@@ -53,14 +53,17 @@ class Facts:
         return self._calls
 
     def column(self, signal: str, window: Window) -> list[Value]:
-        """Return a signal's values on this turn and those before it, the latest first, as far as the window reaches."""
+        """Return a signal's values on this turn and those before it, the latest first, as far as the window reaches.
+
+        A window of earlier turns begins at the one before this.
+        """
         values = self._columns.get(signal)
         if values is None:
             values = [record.values.get(signal) for record in reversed(self.past)]
             values.insert(0, self.values.get(signal))
             self._columns[signal] = values
         if window.turns is not None:
-            values = values[: window.turns]
+            values = values[window.earlier : window.earlier + window.turns]
         if window.span_ms is not None:
             values = list(compress(values, self._inside(window.span_ms)))
         return values

@@ -102,12 +102,13 @@ class Name:
 
 @dataclass(frozen=True, slots=True)
 class Lookback:
-    """`over 10 turns` or `over 10m`: one of the two is set."""
+    """`over 10 turns` or `over 10m`: one of the two is set. `over 3 earlier turns` leaves the present turn out."""
 
     turns: int | None
     span_ms: int | None
     start: int
     end: int
+    earlier: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,9 +252,11 @@ class _Line:
         turns = number_of(amount.text) if amount.kind == "number" else None
         if not isinstance(turns, int):
             raise Unparsed(amount.start, amount.end, f"`{amount.text}` is neither a number of turns nor a time", how)
+        earlier = self._peek("earlier")
+        self._at += earlier
         if not (self._peek("turns") or self._peek("turn")):
             raise Unparsed(amount.start, amount.end, f"`over {amount.text}` has no unit", how)
-        return Lookback(turns, None, start, self._next("`turns`").end)
+        return Lookback(turns, None, start, self._next("`turns`").end, earlier)
 
     def _compared(self, left: Name | Call, start: int, inside: bool) -> Comparison:
         if self._at == len(self._tokens) or (inside and self._peek(")")):

@@ -114,7 +114,7 @@ RULE_KEYS: KeyTable = _table(
 
 # One of RULE_VERDICTS stands among these, with the queue as its value.
 THEN_KEYS: KeyTable = _table(
-    KeySpec("continue", "bool", "nothing happens; the rule is only counted"),
+    KeySpec("continue", "bool", "no person is asked; the rule is counted, and its words are said"),
     KeySpec("review", "queue", "the reply goes out, a person looks afterwards"),
     KeySpec("hold", "queue", "the reply or tool call waits for a person"),
     KeySpec("escalate", "queue", "a person takes the conversation"),
@@ -122,7 +122,10 @@ THEN_KEYS: KeyTable = _table(
     KeySpec("answer_within", "duration", "a deadline other than the queue's"),
     KeySpec("on_timeout", "on_timeout", "another end than the queue's"),
     KeySpec("say", "say", "what the agent says"),
+    KeySpec("reason_code", "text", "your own system's name for the reason, which the agent is answered with"),
 )
+# No person is asked, so there is nobody to wait for; what is said and counted stays.
+CONTINUE_KEYS: tuple[str, ...] = ("continue", "say", "reason_code")
 
 MODE_KEYS: KeyTable = _table(
     KeySpec("rollout", "rollout", "share of the conversations, as `10%`", required=True),

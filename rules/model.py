@@ -30,10 +30,14 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """How far back an aggregate looks, the present turn included: a number of turns or a span of time."""
+    """How far back an aggregate looks: a number of turns or a span of time.
+
+    The present turn is the first of them unless `earlier` leaves it out, which only goes with a number of turns.
+    """
 
     turns: int | None = None
     span_ms: int | None = None
+    earlier: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +148,7 @@ class Topic:
 @dataclass(frozen=True, slots=True)
 class Then:
     """What a rule asks for. `queue` is None only for `continue`; `answer_within_ms` and `on_timeout` fall back to the
-    queue's, `say` too."""
+    queue's, `say` too. `reason_code` is the name that the caller's own systems have for the reason."""
 
     verdict: Verdict
     queue: str | None = None
@@ -152,6 +156,7 @@ class Then:
     answer_within_ms: int | None = None
     on_timeout: OnTimeout | None = None
     say: Words = field(default_factory=dict)
+    reason_code: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

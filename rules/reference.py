@@ -64,6 +64,8 @@ class Moment:
     def number(self, aggregate: Aggregate) -> float | int | None:
         """Return what the aggregate comes to, None when no value is known in its window."""
         window, turns = aggregate.window, self.turns
+        if window.earlier:
+            turns = turns[:-1]
         if window.turns is not None:
             turns = turns[-window.turns :]
         if window.span_ms is not None:

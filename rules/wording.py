@@ -72,7 +72,7 @@ def aggregate_text(aggregate: Aggregate) -> str:
     """Return an aggregate as a rule file writes it: `count(confidence < $low_confidence) over 10 turns`."""
     of = aggregate.of.text if isinstance(aggregate.of, Compare) else aggregate.of
     window = aggregate.window
-    over = "" if window.turns is None else f" over {window.turns} turns"
+    over = "" if window.turns is None else f" over {window.turns} {'earlier ' if window.earlier else ''}turns"
     over += "" if window.span_ms is None else f" over {span_text(window.span_ms)}"
     return f"{aggregate.function}({of}){over}"
 

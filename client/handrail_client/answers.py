@@ -45,11 +45,12 @@ class Wait(_Answered):
 
 
 class FiredRule(_Answered):
-    """A rule that fired, and the checks behind it as sentences."""
+    """A rule that fired, and the checks behind it as sentences; `reason_code` is the reason's name in your systems."""
 
     id: str
     why: str = ""
     because: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
+    reason_code: str | None = None
 
 
 class Waiting(_Answered):

@@ -19,11 +19,15 @@ class Shape(BaseModel):
 
 
 class FiredRuleAnswer(Shape):
-    """A rule that fired: `because` holds one sentence a check, with the value it met."""
+    """A rule that fired: `because` holds one sentence a check, with the value it met.
+
+    `reason_code`, the reason's name in the caller's own systems, is there only where the rule file gives one.
+    """
 
     id: str
     why: str
     because: list[str]
+    reason_code: str = ""
 
 
 class OnTimeoutAnswer(Shape):
@@ -78,6 +82,13 @@ def decision_answer(decided: Decided, locale: str | None) -> dict[str, object]:
         "must_stop": decision.must_stop,
         "rules": [
             {"id": rule.rule_id, "why": rule.why, "because": [check.sentence for check in rule.checks]}
+            if rule.reason_code is None
+            else {
+                "id": rule.rule_id,
+                "why": rule.why,
+                "because": [check.sentence for check in rule.checks],
+                "reason_code": rule.reason_code,
+            }
             for rule in decision.rules
             if rule.live
         ],
@@ -132,6 +143,7 @@ class ExplainedRuleAnswer(Shape):
     why: str
     verdict: Verdict
     live: bool
+    reason_code: str | None
     checks: list[CheckAnswer]
 
 
@@ -178,6 +190,7 @@ def _explained(rule: FiredRule) -> dict[str, object]:
         "why": rule.why,
         "verdict": rule.verdict,
         "live": rule.live,
+        "reason_code": rule.reason_code,
         "checks": [
             {
                 "text": check.text,

@@ -202,6 +202,7 @@ def _as_json(
                 "why": rule.why,
                 "verdict": rule.verdict,
                 "live": rule.live,
+                "reason_code": rule.reason_code,
                 "checks": [
                     {
                         "text": check.text,

@@ -155,6 +155,7 @@ signal_compares = _signal_compares(NUMBER_SIGNALS, TEXT_SIGNALS, BOOL_SIGNALS, S
 windows: st.SearchStrategy[Window] = st.one_of(
     st.just(Window()),
     st.sampled_from((1, 2, 3, 10, 50)).map(lambda turns: Window(turns=turns)),
+    st.sampled_from((1, 2, 50)).map(lambda turns: Window(turns=turns, earlier=True)),
     st.sampled_from((1_000, 60_000, 600_000)).map(lambda span_ms: Window(span_ms=span_ms)),
 )
 aggregates: st.SearchStrategy[Aggregate] = st.one_of(

@@ -29,6 +29,8 @@ def facts(past: int = 0, **values: Value) -> Facts:
         (Window(turns=1), [0.9]),
         (Window(turns=3), [0.9, 0.2, 0.1]),
         (Window(turns=50), [0.9, 0.2, 0.1, 0.0]),
+        (Window(turns=1, earlier=True), [0.2]),
+        (Window(turns=50, earlier=True), [0.2, 0.1, 0.0]),
         (Window(span_ms=60_000), [0.9, 0.2]),
         (Window(span_ms=59_999), [0.9]),
         (Window(turns=2, span_ms=600_000), [0.9, 0.2]),
