@@ -7,14 +7,13 @@ from hashlib import sha256
 
 from rules.compile_declarations import (
     read_customer,
-    read_queues,
     read_signals,
     read_thresholds,
     read_timezone,
     read_topics,
-    refuse_wrong_moves,
 )
 from rules.compile_names import Names
+from rules.compile_queues import read_queues, refuse_wrong_moves
 from rules.compile_rules import precedence, read_rules
 from rules.compile_values import read_keys
 from rules.errors import Problem, RuleFileInvalid

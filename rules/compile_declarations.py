@@ -1,41 +1,34 @@
-"""What rule files declare besides rules: thresholds, signals, topics, queues; each mistake is told at its place."""
+"""What rule files declare besides rules and queues: thresholds, signals, topics; each mistake is told at its place."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal, TypeAlias, cast
+from typing import Literal, cast
 from zoneinfo import ZoneInfo
 
 from rules.compile_names import Names, Threshold
 from rules.compile_values import (
     is_empty,
     read_bool,
-    read_duration,
     read_keys,
-    read_list,
     read_map,
     read_number,
-    read_say,
     read_text,
     read_texts,
     read_word,
 )
 from rules.grammar import duration_ms
 from rules.keys import (
-    ON_TIMEOUT_KEYS,
-    QUEUE_KEYS,
     SIGNAL_KEYS,
     THRESHOLD_KEYS,
     TOPIC_KEYS,
 )
-from rules.model import OnTimeout, Queue, SignalDeclaration, Topic
+from rules.model import SignalDeclaration, Topic
 from rules.nodes import ListNode, MapNode, Node, TextNode
 from rules.normalise import normalise
 from rules.signals import CUSTOMER_PREFIX, SIGNALS, SignalSpec, SignalType
 from rules.source import Source
 from rules.text import pattern_problem, phrase_problem
-
-TimeoutVerdict: TypeAlias = Literal["continue", "deny", "callback", "escalate"]
 
 
 def read_thresholds(source: Source, node: Node, names: Names) -> None:
@@ -66,27 +59,6 @@ def read_topics(source: Source, node: Node, names: Names) -> None:
             names.topics[key.value] = _topic(source, key, value, names)
 
 
-def read_queues(source: Source, node: Node, names: Names) -> None:
-    """Add the queues of one file to the names; where an `on_timeout` moves on to is looked at later."""
-    for key, value in read_map(source, node, "`queues`"):
-        if names.declare("queue", key.value, source, key):
-            queue = _queue(source, key, value, names)
-            if queue is not None:
-                names.queues[key.value] = queue
-
-
-def refuse_wrong_moves(names: Names) -> None:
-    """Note every `on_timeout` that moves on to a queue that does not exist, or from a queue to itself."""
-    for name, queue in names.queues.items():
-        if queue.on_timeout.queue == name:
-            source, at = names.places["queue", name]
-            source.refuse("R143", at, f"at its deadline the queue `{name}` moves on to itself")
-    for source, node, name in names.moves:
-        names.use("queue", name)
-        if not names.is_declared("queue", name):
-            names.refuse_unknown("queue", name, names.declared.get("queue", ()), source, node)
-
-
 def read_timezone(source: Source, node: Node) -> str | None:
     """Return the name of a time zone that exists."""
     name = read_text(source, node, "`timezone`")
@@ -98,26 +70,6 @@ def read_timezone(source: Source, node: Node) -> str | None:
         source.refuse("R109", node, f"`{name}` is no time zone", "write a name such as `Europe/Madrid` or `UTC`")
         return None
     return name
-
-
-def read_on_timeout(source: Source, node: Node, names: Names) -> OnTimeout | None:
-    """Return what happens when nobody came, None when it says no verdict."""
-    values = read_keys(source, node, ON_TIMEOUT_KEYS, "`on_timeout`")
-    if values is None or "verdict" not in values:
-        return None
-    verdict = read_word(source, values["verdict"], ON_TIMEOUT_KEYS["verdict"])
-    words = read_say(source, values["say"]) if "say" in values else {}
-    queue = read_text(source, values["queue"], "`queue`") if "queue" in values else None
-    if verdict == "escalate" and "queue" not in values:
-        source.refuse("R143", values["verdict"], "`escalate` names no `queue` to move on to")
-    elif verdict is not None and verdict != "escalate" and "queue" in values:
-        hint = "remove `queue` or write `verdict: escalate`"
-        source.refuse("R143", values["queue"], f"`{verdict}` moves on to no queue", hint)
-    elif queue is not None:
-        names.moves.append((source, values["queue"], queue))
-    elif verdict in ("callback", "deny") and not words and "say" not in values:
-        source.refuse("W212", values["verdict"], f"at the deadline `{verdict}` says nothing to the customer")
-    return None if verdict is None else OnTimeout(cast(TimeoutVerdict, verdict), words, queue)
 
 
 def _threshold(source: Source, key: TextNode, node: Node) -> Threshold | None:
@@ -245,36 +197,3 @@ def _inside(source: Source, node: Node | None) -> frozenset[str]:
     items = node.items if isinstance(node, ListNode) else [node]
     words = [read_word(source, item, spec) for item in items]
     return frozenset(word for word in words if word is not None) or frozenset({"message"})
-
-
-def _queue(source: Source, key: TextNode, node: Node, names: Names) -> Queue | None:
-    """Return a queue with its deadline and what happens then, None when it lacks either."""
-    name = key.value
-    if is_empty(node):
-        source.refuse("R140", key, f"the queue `{name}` has no `answer_within`")
-        source.refuse("R141", key, f"the queue `{name}` has no `on_timeout`", _ON_TIMEOUT_HINT)
-        return None
-    values = read_keys(source, node, QUEUE_KEYS, f"the queue `{name}`")
-    if values is None:
-        return None
-    title = read_text(source, values["title"], "`title`") if "title" in values else None
-    needs = read_list(source, values["needs"], "`needs`") if "needs" in values else []
-    skills = [read_text(source, item, "a skill in `needs`") for item in needs]
-    words = read_say(source, values["say"]) if "say" in values else {}
-    meanwhile = read_say(source, values["meanwhile"]) if "meanwhile" in values else {}
-    answer_within_ms = None
-    if "answer_within" in values:
-        answer_within_ms = read_duration(source, values["answer_within"], "`answer_within`")
-    else:
-        source.refuse("R140", key, f"the queue `{name}` has no `answer_within`")
-    on_timeout = None
-    if "on_timeout" in values:
-        on_timeout = read_on_timeout(source, values["on_timeout"], names)
-    else:
-        source.refuse("R141", key, f"the queue `{name}` has no `on_timeout`", _ON_TIMEOUT_HINT)
-    if answer_within_ms is None or on_timeout is None:
-        return None
-    return Queue(name, answer_within_ms, on_timeout, tuple(filter(None, skills)), words, title, meanwhile)
-
-
-_ON_TIMEOUT_HINT = "add `on_timeout: {verdict: callback, say: {en: …}}`"

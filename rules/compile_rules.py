@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import cast
 
 from rules.compile_conditions import comparisons, read_condition
-from rules.compile_declarations import read_on_timeout
 from rules.compile_names import Names
+from rules.compile_queues import read_on_timeout
 from rules.compile_values import (
     did_you_mean,
     is_empty,

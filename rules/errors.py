@@ -116,6 +116,7 @@ PROBLEMS: dict[str, ProblemSpec] = _table(
     ),
     ("W211", "a very short time", "when: elapsed_ms > 90", "write the unit, as in `90s`"),
     ("W212", "silence at the deadline", "on_timeout: {verdict: callback}", "add `say: {en: …}` to the `on_timeout`"),
+    ("W213", "a time that is never reached", "ladder: [{after: 20m, priority: high}]", "write a time before the deadline"),
 )
 
 

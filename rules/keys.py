@@ -19,7 +19,9 @@ ValueKind: TypeAlias = Literal[
     "bool",
     "word",
     "words of",
+    "needs",
     "queue",
+    "queues",
     "say",
     "on_timeout",
     "condition",
@@ -46,7 +48,8 @@ KeyTable: TypeAlias = Mapping[str, KeySpec]
 VERSION = "1"
 TYPES: tuple[str, ...] = ("number", "text", "bool", "set")
 TEXTS_READ: tuple[str, ...] = ("message", "reply")
-TIMEOUT_VERDICTS: tuple[str, ...] = ("continue", "deny", "callback", "escalate")
+TIMEOUT_VERDICTS: tuple[str, ...] = ("continue", "deny", "answer", "callback", "escalate")
+QUEUE_LANGUAGES: tuple[str, ...] = ("any", "customer")
 RULE_VERDICTS: tuple[str, ...] = ("continue", "review", "hold", "escalate")
 MODES: tuple[str, ...] = ("live", "shadow")
 
@@ -93,9 +96,26 @@ QUEUE_KEYS: KeyTable = _table(
     KeySpec("title", "text", "the name that operators see"),
     KeySpec("answer_within", "duration", "how long a handoff may wait for a person"),
     KeySpec("on_timeout", "on_timeout", "what happens when nobody came by then"),
-    KeySpec("needs", "texts", "skills that an operator must have"),
+    KeySpec("needs", "needs", "skills that an operator must have: `[spanish]`, or with a level `{spanish: 3}`"),
+    KeySpec("language", "word", "`customer`: an operator must speak the customer's language", choices=QUEUE_LANGUAGES),
+    KeySpec("same_operator_for", "duration", "how long only the person who had this customer before may take it"),
+    KeySpec("offer_for", "duration", "a free person is offered it, and has so long to accept; else people claim"),
+    KeySpec("resolve_within", "duration", "how long it may take from its opening until it is resolved"),
+    KeySpec("warn_before", "duration", "how long before either deadline those concerned are warned"),
+    KeySpec("ladder", "list", "what changes while it waits, step by step"),
     KeySpec("say", "say", "what the agent says when a rule that stops the turn has no words of its own"),
     KeySpec("meanwhile", "say", "what the agent says on later turns, until the handoff ends"),
+)
+
+# A step of a queue's ladder.
+STEP_KEYS: KeyTable = _table(
+    KeySpec("after", "duration", "how long after it came into the queue", required=True),
+    KeySpec("needs", "needs", "skills that are enough from then on"),
+    KeySpec("queues", "queues", "queues whose operators may take it too"),
+    KeySpec("language", "word", "`any`: every operator's language will do", choices=("any",)),
+    KeySpec("priority", "word", "its priority from then on, if that is higher", choices=PRIORITIES),
+    KeySpec("page", "text", "channel to tell, as `on-call`"),
+    KeySpec("skip_if", "word", "leave the step out when nobody is there to take it", choices=("nobody_available",)),
 )
 
 ON_TIMEOUT_KEYS: KeyTable = _table(

@@ -109,26 +109,65 @@ Words: TypeAlias = Mapping[str, str]  # language tag -> what the agent says
 class OnTimeout:
     """What happens when nobody came by the deadline.
 
-    `verdict`: `continue` (the agent may go on), `deny` (the held draft is refused), `callback` (a person will call),
-    or `escalate` (move to `queue` with a fresh deadline; once only, then `callback`).
+    `verdict`: `continue` (the agent may go on), `deny` (the held draft is refused), `answer` (the agent says `say` in
+    place of its draft and goes on), `callback` (a person will call), or `escalate` (move to `queue` with a fresh
+    deadline; once only, then `callback`).
     """
 
-    verdict: Literal["continue", "deny", "callback", "escalate"]
+    verdict: Literal["continue", "deny", "answer", "callback", "escalate"]
     say: Words
     queue: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
+class Need:
+    """A skill that an operator must have, at this level or higher."""
+
+    skill: str
+    level: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What happens to a handoff that is still there some time after it came into its queue.
+
+    What is None stays as it is. `needs` takes the place of the needs before, `queues` are added to the queue's own,
+    `any_language` lets operators of every language take it, `priority` can only rise, `page` tells an on-call channel.
+    `also_held`: it comes even when a person already has the handoff. `event` is what the outbox is told.
+    """
+
+    after_ms: int
+    event: Literal["handoff.widened", "handoff.deadline_near", "handoff.resolve_near", "handoff.resolve_missed"]
+    needs: tuple[Need, ...] | None = None
+    queues: tuple[str, ...] = ()
+    any_language: bool = False
+    priority: Priority | None = None
+    page: str | None = None
+    skip_if_nobody: bool = False
+    also_held: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Queue:
-    """Where handoffs wait, and the promise made to those who wait there."""
+    """Where handoffs wait, and the promise made to those who wait there.
+
+    `own_language`: an operator must speak the customer's language. `same_operator_ms`: for that long only the person
+    who had this customer before may take it. `offer_ms`: a free person is offered it and has so long to accept.
+    """
 
     name: str
     answer_within_ms: int
     on_timeout: OnTimeout
-    needs: tuple[str, ...] = ()
+    needs: tuple[Need, ...] = ()
     say: Words = field(default_factory=dict)
     title: str | None = None
     meanwhile: Words = field(default_factory=dict)
+    own_language: bool = False
+    same_operator_ms: int | None = None
+    offer_ms: int | None = None
+    resolve_within_ms: int | None = None
+    warn_before_ms: int | None = None
+    ladder: tuple[Step, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from rules.compile import compile_files, files_or_raise
 from rules.errors import PROBLEMS, Problem, RuleFileInvalid, render
 from rules.grammar import DURATION_MS_MAX
-from rules.model import Mode, OnTimeout, Queue, RuleFiles, SignalDeclaration, Then, Topic
+from rules.model import Mode, Need, OnTimeout, Queue, RuleFiles, SignalDeclaration, Step, Then, Topic
 
 EXAMPLE = r"""handrail: 1
 thresholds:                      # named numbers; only these can be proposed for change
@@ -106,7 +106,7 @@ def test_the_example_of_the_design_loads_with_them() -> None:
         )
     }
     assert files.queues["compliance"] == Queue(
-        "compliance", 900_000, OnTimeout("callback", {"en": "We will call you back."}), ("licensed_advisor",)
+        "compliance", 900_000, OnTimeout("callback", {"en": "We will call you back."}), (Need("licensed_advisor"),)
     )
     assert [(rule.id, rule.why, rule.regulated, rule.span.line) for rule in files.rules] == [
         ("regulated-advice", "regulated advice", True, 22),
@@ -151,7 +151,12 @@ def test_every_key_of_a_file_reaches_its_value() -> None:
         "mine": Topic("mine"),
     }
     assert files.queues["a"] == Queue(
-        "a", 5_400_000, OnTimeout("escalate", {}, "b"), ("es", "tax"), {"en": "Wait.", "es-MX": "Espere."}, "First"
+        "a",
+        5_400_000,
+        OnTimeout("escalate", {}, "b"),
+        (Need("es"), Need("tax")),
+        {"en": "Wait.", "es-MX": "Espere."},
+        "First",
     )
     assert [(rule.id, rule.then, rule.mode) for rule in files.rules] == [
         ("one", Then("hold", "a", "high", 30_000, OnTimeout("deny", {"en": "No."}), {"en": "W."}), Mode(10)),
@@ -159,6 +164,35 @@ def test_every_key_of_a_file_reaches_its_value() -> None:
         ("two", Then("continue"), Mode(100)),
         ("four", Then("continue"), Mode(100)),
     ]
+
+
+def test_a_queue_says_whom_it_needs_and_how_that_widens() -> None:
+    files = load(
+        "handrail: 1\nqueues:\n"
+        "  cards: {answer_within: 20m, resolve_within: 4h, warn_before: 3m, needs: {fraud: 4, es: 1}, language: customer,\n"
+        "    same_operator_for: 1m, offer_for: 30s, on_timeout: {verdict: answer, say: {en: Later.}}, say: {en: Wait.},\n"
+        "    ladder: [{after: 15m, page: on-call, priority: urgent, language: any},\n"
+        "      {after: 5m, needs: [fraud]}, {after: 10m, queues: [other], skip_if: nobody_available}]}\n"
+        "  other: {answer_within: 1m, on_timeout: {verdict: deny, say: {en: No.}}, say: {en: Wait.}}\n"
+        "rules:\n- {id: a, why: x, when: turn_count > 1, then: {escalate: cards}}\n"
+    )
+    assert files.queues["cards"] == Queue(
+        "cards",
+        1_200_000,
+        OnTimeout("answer", {"en": "Later."}),
+        (Need("fraud", 4), Need("es", 1)),
+        {"en": "Wait."},
+        own_language=True,
+        same_operator_ms=60_000,
+        offer_ms=30_000,
+        resolve_within_ms=14_400_000,
+        warn_before_ms=180_000,
+        ladder=(
+            Step(300_000, "handoff.widened", needs=(Need("fraud"),)),
+            Step(600_000, "handoff.widened", queues=("other",), skip_if_nobody=True),
+            Step(900_000, "handoff.widened", any_language=True, priority="urgent", page="on-call"),
+        ),
+    )
 
 
 def test_rules_stand_by_verdict_then_priority_then_as_written() -> None:
