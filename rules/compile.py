@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from hashlib import sha256
+from typing import TypeVar
 
 from rules.compile_declarations import (
+    read_approvals,
     read_customer,
     read_signals,
     read_thresholds,
@@ -21,6 +24,8 @@ from rules.keys import FILE_KEYS, VERSION
 from rules.model import Rule, RuleFiles, Span
 from rules.nodes import ListNode, MapNode, Node, TextNode
 from rules.source import Source, read_source
+
+T = TypeVar("T")
 
 # What each key of a file declares, in the order in which one may need the other.
 _DECLARING: tuple[tuple[str, Callable[[Source, Node, Names], None]], ...] = (
@@ -47,7 +52,8 @@ def compile_files(texts: Mapping[str, str]) -> tuple[RuleFiles | None, tuple[Pro
     sources = [read_source(name, texts[name]) for name in sorted(texts)]
     names = Names(torn=tuple(source.text for source in sources if source.torn))
     read = [(source, _file_keys(source)) for source in sources]
-    timezone = _timezone(read)
+    timezone = _one_of_all(read, "timezone", "time zone", read_timezone) or "UTC"
+    approvals = _one_of_all(read, "approvals", "number of approvals", read_approvals) or 1
     for key, declare in _DECLARING:
         for source, values in read:
             if key in values:
@@ -63,7 +69,7 @@ def compile_files(texts: Mapping[str, str]) -> tuple[RuleFiles | None, tuple[Pro
     problems = _sorted(sources)
     if any(problem.severity == "error" for problem in problems):
         return None, problems
-    return _rule_files(texts, names, rules, timezone), problems
+    return replace(_rule_files(texts, names, rules), timezone=timezone, approvals=approvals), problems
 
 
 def files_or_raise(texts: Mapping[str, str]) -> RuleFiles:
@@ -94,19 +100,21 @@ def _file_keys(source: Source) -> dict[str, Node]:
     return read_keys(source, others, known, "a rule file") or {}
 
 
-def _timezone(read: list[tuple[Source, dict[str, Node]]]) -> str:
-    """Return the one time zone that the files name, UTC when none does."""
-    first: tuple[Source, Node, str] | None = None
+def _one_of_all(
+    read: list[tuple[Source, dict[str, Node]]], key: str, what: str, reader: Callable[[Source, Node], T | None]
+) -> T | None:
+    """Return the one value that the files have under a key, None when none has one."""
+    first: tuple[Source, Node, T] | None = None
     for source, values in read:
-        if "timezone" not in values:
+        if key not in values:
             continue
-        name = read_timezone(source, values["timezone"])
-        if name is not None and first is None:
-            first = (source, values["timezone"], name)
-        elif name is not None and first is not None and name != first[2]:
-            message = f"the time zone is `{first[2]}` already, at {first[0].file}:{first[1].line}"
-            source.refuse("R107", values["timezone"], message, "keep one time zone for all files")
-    return first[2] if first else "UTC"
+        value = reader(source, values[key])
+        if value is not None and first is None:
+            first = (source, values[key], value)
+        elif value is not None and first is not None and value != first[2]:
+            message = f"the {what} is `{first[2]}` already, at {first[0].file}:{first[1].line}"
+            source.refuse("R107", values[key], message, f"keep one {what} for all files")
+    return first[2] if first else None
 
 
 def _sorted(sources: list[Source]) -> tuple[Problem, ...]:
@@ -119,7 +127,7 @@ def _sorted(sources: list[Source]) -> tuple[Problem, ...]:
     return tuple(sorted(problems, key=lambda each: (each.span.file, each.span.line, each.span.column, each.code)))
 
 
-def _rule_files(texts: Mapping[str, str], names: Names, rules: list[Rule], timezone: str) -> RuleFiles:
+def _rule_files(texts: Mapping[str, str], names: Names, rules: list[Rule]) -> RuleFiles:
     digest = sha256()
     for name in sorted(texts):
         for part in (name, texts[name]):
@@ -133,5 +141,4 @@ def _rule_files(texts: Mapping[str, str], names: Names, rules: list[Rule], timez
         queues=names.queues,
         signals=names.declarations,
         rules=tuple(sorted(rules, key=precedence)),
-        timezone=timezone,
     )

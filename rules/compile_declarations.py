@@ -19,6 +19,7 @@ from rules.compile_values import (
 )
 from rules.grammar import duration_ms
 from rules.keys import (
+    FILE_KEYS,
     SIGNAL_KEYS,
     THRESHOLD_KEYS,
     TOPIC_KEYS,
@@ -70,6 +71,12 @@ def read_timezone(source: Source, node: Node) -> str | None:
         source.refuse("R109", node, f"`{name}` is no time zone", "write a name such as `Europe/Madrid` or `UTC`")
         return None
     return name
+
+
+def read_approvals(source: Source, node: Node) -> int | None:
+    """Return how many persons must stand behind a version that is to decide."""
+    word = read_word(source, node, FILE_KEYS["approvals"])
+    return None if word is None else int(word)
 
 
 def _threshold(source: Source, key: TextNode, node: Node) -> Threshold | None:

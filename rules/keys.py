@@ -16,6 +16,7 @@ ValueKind: TypeAlias = Literal[
     "number",
     "duration",
     "number or duration",
+    "count",
     "bool",
     "word",
     "words of",
@@ -61,6 +62,12 @@ def _table(*rows: KeySpec) -> dict[str, KeySpec]:
 FILE_KEYS: KeyTable = _table(
     KeySpec("handrail", "version", "version of the language, always 1", required=True),
     KeySpec("timezone", "text", "where `clock.*` is read, as `Europe/Madrid`; UTC when no file says it"),
+    KeySpec(
+        "approvals",
+        "count",
+        "how many persons must stand behind a version that is to decide; 1 when no file says it",
+        choices=("1", "2"),
+    ),
     KeySpec("thresholds", "map", "named numbers, used as `$name`"),
     KeySpec("signals", "map", "facts that the caller sends in `signals`"),
     KeySpec("customer", "map", "facts that the caller sends in `customer`, used as `customer.NAME`"),

@@ -232,7 +232,8 @@ class RuleFiles:
     """All rule files of one directory, read and checked but not yet indexed.
 
     `rules` stand in order of precedence: strongest verdict first, then highest priority, then as written.
-    `hash` is the sha256 (hex) of the files' names and texts.
+    `hash` is the sha256 (hex) of the files' names and texts. `approvals` is how many persons must stand
+    behind a version that is to decide.
     """
 
     hash: str
@@ -242,3 +243,4 @@ class RuleFiles:
     signals: Mapping[str, SignalDeclaration]
     rules: tuple[Rule, ...]
     timezone: str = "UTC"
+    approvals: int = 1

@@ -290,6 +290,22 @@ def test_two_time_zones_are_one_too_many() -> None:
     assert load("handrail: 1\ntimezone: UTC\n" + QUEUE + RULE).timezone == "UTC"
 
 
+def test_approvals_are_one_or_two_and_one_number_for_all_files() -> None:
+    assert load("handrail: 1\n" + QUEUE + RULE).approvals == 1
+    assert load("handrail: 1\napprovals: 2\n" + QUEUE + RULE).approvals == 2
+    texts = {"a.yaml": "handrail: 1\napprovals: 2\n" + QUEUE + RULE, "b.yaml": "handrail: 1\napprovals: 1\n"}
+    assert shown(texts) == [
+        "b.yaml:2:12: R107: the number of approvals is `2` already, at a.yaml:2\n"
+        "      approvals: 1\n"
+        "                 ^ keep one number of approvals for all files"
+    ]
+    assert shown({"a.yaml": "handrail: 1\napprovals: 3\n" + QUEUE + RULE}) == [
+        "a.yaml:2:12: R109: `3` is no `approvals`\n"
+        "      approvals: 3\n"
+        "                 ^ write one of `1`, `2`"
+    ]
+
+
 def test_a_torn_file_hides_no_mistake_and_invents_none() -> None:
     torn = (
         "handrail: 1\nthresholds: {low: 0.5}\nqueues:\n  tier1: {answer_within: 15m, say: {en: a: b}\n"
