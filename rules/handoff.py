@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from rules.model import STOPPING, OnTimeout, Priority, Verdict
+from rules.model import STOPPING, Need, OnTimeout, Priority, Verdict
+from rules.route import Route, Wanted
 
 State: TypeAlias = Literal["waiting", "leased", "held", "resolved", "handed_back", "expired"]
 
@@ -98,11 +99,34 @@ class Resolution:
 
 @dataclass(frozen=True, slots=True)
 class Reroute:
-    """Where a handoff moves when nobody came: fixed at its opening, so that a rule change never breaks a promise."""
+    """Where a handoff moves when nobody came: fixed at its opening, so that a rule change never breaks a promise.
+
+    The moments of `route` are counted from the one at which it comes there.
+    """
 
     queue: str
     answer_within_ms: int
     on_timeout: OnTimeout
+    route: Route = field(default_factory=Route)
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """Why this operator got the handoff, and why then.
+
+    `how`: they claimed the next one, this very one, or were offered it. `classes`: among how many classes of waiting
+    handoffs it was the most urgent that they may take. `load` and `capacity` are theirs before it, in weights; a
+    capacity of None is unlimited. `needs` and `languages` are what the handoff asked for at that moment.
+    """
+
+    operator: str
+    at_ms: int
+    how: Literal["next", "named", "offered"]
+    classes: int = 1
+    needs: tuple[Need, ...] = ()
+    languages: tuple[str, ...] = ()
+    load: int = 0
+    capacity: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +135,7 @@ class Handoff:
 
     `score_ms` is the virtual deadline that orders the queue: lower goes first. `version` rises with every move, so a
     token issued for an earlier one is known to be stale. `on_timeout` is what the waiting agent was promised. Only
-    `reserved_for` may claim it until `reserved_until_at_ms`; after that anyone may.
+    `reserved_for` may claim it until `reserved_until_at_ms`; after that anyone may whom `route` lets.
     """
 
     handoff_id: str
@@ -126,6 +150,7 @@ class Handoff:
     score_ms: int
     on_timeout: OnTimeout
     reasons: tuple[Reason, ...]
+    route: Route = field(default_factory=Route)
     version: int = 1
     locale: str | None = None
     holder: str | None = None
@@ -136,9 +161,19 @@ class Handoff:
     hold_reason: str | None = None
     reroute: Reroute | None = None
     rerouted: bool = False
+    assignment: Assignment | None = None
     replies: tuple[Reply, ...] = ()
     resolution: Resolution | None = None
     ended_at_ms: int | None = None
+
+
+def wanted(handoff: Handoff) -> Wanted:
+    """Return the class in which the handoff waits. Whom it is kept for needs no skill: somebody chose that person."""
+    route = handoff.route
+    queues = (handoff.queue, *route.also)
+    if handoff.reserved_for is not None:
+        return Wanted(queues, operator=handoff.reserved_for)
+    return Wanted(queues, route.needs, route.languages)
 
 
 def draft_turn_id(handoff: Handoff, version: int | None = None) -> str | None:

@@ -5,11 +5,14 @@ Whether a move may be made is asked elsewhere; the tests beside rules make them 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
-from rules.handoff import ENDED, MOVES, Handoff, Resolution
+from rules.handoff import ENDED, MOVES, Handoff, Resolution, wanted
 from rules.history import cut
-from rules.model import Words
+from rules.model import PRIORITIES, Words
+from rules.route import Wanted, after_step, moved_on, step_at_ms, step_due
+from rules.routing import score_ms
 from rules.say import words
 from rules.turn import Conversation
 
@@ -64,8 +67,45 @@ def rerouted(handoff: Handoff, now_ms: int) -> Handoff | None:
         rerouted=True,
         reserved_for=None,
         reserved_until_at_ms=None,
+        route=moved_on(reroute.route, handoff.route, now_ms),
         version=handoff.version + 1,
     )
+
+
+def advance_at_ms(handoff: Handoff, *, held: bool) -> int | None:
+    """Return when time next changes a handoff that stays where it is: a step of its ladder, the end of an offer."""
+    step = step_at_ms(handoff.route, held=held)
+    reserved = None if held or handoff.reserved_for is None else handoff.reserved_until_at_ms
+    return min((at_ms for at_ms in (step, reserved) if at_ms is not None), default=None)
+
+
+def advanced(handoff: Handoff, now_ms: int, is_there: Callable[[Wanted], bool]) -> tuple[Handoff, str, str] | None:
+    """Return the handoff after the first thing that is due to it, what to tell of it, and whom; None when nothing is.
+
+    Steps that came due while nobody looked are taken one by one, in their order. `is_there` tells whether anybody who
+    may take a class is at work; a step may be left out when nobody is.
+    """
+    held = handoff.state != "waiting"
+    route, version = handoff.route, handoff.version + 1
+    until_at_ms = handoff.reserved_until_at_ms
+    step = step_due(route, now_ms, held=held)
+    first_at_ms = now_ms if step is None else route.since_at_ms + step.after_ms
+    if not held and handoff.reserved_for is not None and until_at_ms is not None and until_at_ms <= first_at_ms:
+        passed = replace(route, passed_by=(*route.passed_by, handoff.reserved_for))
+        freed = replace(handoff, reserved_for=None, reserved_until_at_ms=None, route=passed, version=version)
+        return freed, "handoff.let_go", handoff.reserved_for
+    if step is None:
+        return None
+    taken = after_step(route, step, skipped=False)
+    after = replace(handoff, route=taken, version=version)
+    if step.skip_if_nobody and not is_there(wanted(replace(after, reserved_for=None))):
+        skipped = after_step(route, step, skipped=True)
+        return replace(handoff, route=skipped, version=version), "handoff.step_skipped", ""
+    if step.priority is not None:
+        priority = max(handoff.priority, step.priority, key=PRIORITIES.index)
+        urgency = min(handoff.score_ms, score_ms(handoff.opened_at_ms, priority))
+        after = replace(after, priority=priority, score_ms=urgency)
+    return after, step.event, step.page or ""
 
 
 def missed(handoff: Handoff, now_ms: int) -> Resolution:

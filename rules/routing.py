@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from rules.handoff import KINDS, Handoff, Kind, Reason, Reroute
 from rules.model import PRIORITIES, OnTimeout, Priority, Queue, Rule
+from rules.route import moved_on, route_into
 from rules.turn import Turn
 
 # How much longer than an urgent one a handoff may be passed over. The score is fixed when the handoff opens, so every
@@ -21,9 +22,15 @@ PRIORITY_ALLOWANCE_MS: dict[Priority, int] = {
 REASONS_MAX = 50
 
 
-def score_ms(opened_at_ms: int, priority: Priority) -> int:
-    """Return the virtual deadline that orders a queue: the lowest is claimed first."""
-    return opened_at_ms + PRIORITY_ALLOWANCE_MS[priority]
+def score_ms(opened_at_ms: int, priority: Priority, expires_at_ms: int | None = None) -> int:
+    """Return the urgency: the virtual deadline that orders those who wait, the lowest is claimed first.
+
+    It is the earlier of the deadline itself and of the opening plus what the priority may be passed over for. So of two
+    equals the older goes first, a shorter promise weighs as much as a higher priority, and nobody starves: only what
+    was opened before a handoff's score can ever go before it.
+    """
+    passed_over_ms = opened_at_ms + PRIORITY_ALLOWANCE_MS[priority]
+    return passed_over_ms if expires_at_ms is None else min(passed_over_ms, expires_at_ms)
 
 
 def open_handoff(
@@ -31,6 +38,7 @@ def open_handoff(
 ) -> Handoff:
     """Return the handoff that `top`, the first of the rules that fired, asks for. `reason.at_ms` is its opening."""
     queue, answer_within_ms, on_timeout = _promise(top, queues)
+    expires_at_ms = reason.at_ms + answer_within_ms
     return Handoff(
         handoff_id=handoff_id,
         tenant=tenant,
@@ -40,12 +48,13 @@ def open_handoff(
         queue=queue.name,
         priority=top.then.priority,
         opened_at_ms=reason.at_ms,
-        expires_at_ms=reason.at_ms + answer_within_ms,
-        score_ms=score_ms(reason.at_ms, top.then.priority),
+        expires_at_ms=expires_at_ms,
+        score_ms=score_ms(reason.at_ms, top.then.priority, expires_at_ms),
         on_timeout=on_timeout,
         reasons=(reason,),
+        route=route_into(queue, answer_within_ms, turn.locale, reason.at_ms),
         locale=turn.locale,
-        reroute=_reroute(on_timeout, queues),
+        reroute=_reroute(on_timeout, queues, turn.locale),
     )
 
 
@@ -70,13 +79,16 @@ def join(handoff: Handoff, asked: Handoff) -> Handoff:
     stronger = KINDS.index(asked.kind) > KINDS.index(handoff.kind)
     if not stronger and not _is_more_urgent(handoff, asked):
         return joined
+    expires_at_ms = asked.expires_at_ms if stronger else min(handoff.expires_at_ms, asked.expires_at_ms)
     return replace(
         joined,
         kind=asked.kind,
         queue=asked.queue,
-        expires_at_ms=asked.expires_at_ms if stronger else min(handoff.expires_at_ms, asked.expires_at_ms),
+        expires_at_ms=expires_at_ms,
+        score_ms=min(joined.score_ms, expires_at_ms),
         reserved_for=handoff.reserved_for if stronger else None,
         reserved_until_at_ms=handoff.reserved_until_at_ms if stronger else None,
+        route=moved_on(asked.route, handoff.route, asked.route.since_at_ms),
         on_timeout=asked.on_timeout,
         reroute=None if handoff.rerouted else asked.reroute,
     )
@@ -103,7 +115,7 @@ def _promise(rule: Rule, queues: Mapping[str, Queue]) -> tuple[Queue, int, OnTim
     return queue, within_ms, rule.then.on_timeout or queue.on_timeout
 
 
-def _reroute(on_timeout: OnTimeout, queues: Mapping[str, Queue]) -> Reroute | None:
+def _reroute(on_timeout: OnTimeout, queues: Mapping[str, Queue], locale: str | None) -> Reroute | None:
     """Return where a missed deadline leads, fixed now: the queue's promise may have changed by then."""
     if on_timeout.verdict != "escalate" or on_timeout.queue is None:
         return None
@@ -111,4 +123,4 @@ def _reroute(on_timeout: OnTimeout, queues: Mapping[str, Queue]) -> Reroute | No
     then = queue.on_timeout
     # Once only: whoever was let down twice is called back, not passed on for ever.
     last = OnTimeout("callback", then.say) if then.verdict == "escalate" else then
-    return Reroute(queue.name, queue.answer_within_ms, last)
+    return Reroute(queue.name, queue.answer_within_ms, last, route_into(queue, queue.answer_within_ms, locale, 0))

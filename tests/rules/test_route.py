@@ -1,0 +1,195 @@
+"""Whom a waiting handoff is for, and what time makes of that: the ladder's steps, one by one and in their order."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rules.handoff import Handoff, Reason, wanted
+from rules.model import PRIORITIES, All, Mode, Need, OnTimeout, Priority, Queue, Rule, Span, Step, Then
+from rules.moves import advance_at_ms, advanced, rerouted
+from rules.route import Route, Wanted, moved_on, route_into, wanted_in
+from rules.routing import PRIORITY_ALLOWANCE_MS, open_handoff, score_ms
+from rules.turn import Turn
+
+NOW = 1_800_000_000_000
+MINUTE = 60_000
+CALLBACK = OnTimeout("callback", {"en": "We will call you."})
+LADDER = (
+    Step(5 * MINUTE, "handoff.widened", needs=(Need("fraud", 3),)),
+    Step(10 * MINUTE, "handoff.widened", queues=("tier1",), any_language=True, skip_if_nobody=True),
+    Step(15 * MINUTE, "handoff.widened", priority="urgent", page="on-call"),
+)
+CARDS = Queue(
+    "cards",
+    20 * MINUTE,
+    OnTimeout("escalate", {}, "tier1"),
+    (Need("fraud", 4),),
+    own_language=True,
+    resolve_within_ms=60 * MINUTE,
+    warn_before_ms=3 * MINUTE,
+    ladder=LADDER,
+)
+QUEUES = {"cards": CARDS, "tier1": Queue("tier1", 30 * MINUTE, CALLBACK, ladder=LADDER[:1])}
+
+
+def opened(priority: Priority = "normal", at_ms: int = NOW, queue: str = "cards") -> Handoff:
+    rule = Rule("r", "because", All(()), Then("escalate", queue, priority), Mode(), Span("f", 1, 1, 2))
+    reason = Reason("dec", "t", "escalate", ("r",), at_ms)
+    return open_handoff("hof", "acme", Turn("c1", "t", locale="es-MX"), reason, rule, QUEUES)
+
+
+def anybody(_: Wanted) -> bool:
+    return True
+
+
+def after(handoff: Handoff, now_ms: int) -> tuple[Handoff, list[tuple[str, str]]]:
+    """Return the handoff once everything that is due has been done, and what was told."""
+    told = []
+    while (step := advanced(handoff, now_ms, anybody)) is not None:
+        handoff, event, detail = step
+        told.append((event, detail))
+    return handoff, told
+
+
+def test_it_waits_for_what_its_queue_asks_and_for_the_customers_language() -> None:
+    assert wanted(opened()) == Wanted(("cards",), (Need("fraud", 4),), ("es",))
+    assert wanted(replace(opened(), locale=None, route=Route())) == Wanted(("cards",))
+
+
+def test_what_is_kept_for_somebody_asks_for_no_skill() -> None:
+    assert wanted(replace(opened(), reserved_for="mia")) == Wanted(("cards",), operator="mia")
+
+
+def test_each_step_comes_in_its_time_and_only_once() -> None:
+    handoff, told = after(opened(), NOW + 5 * MINUTE - 1)
+    assert told == []
+    handoff, told = after(handoff, NOW + 5 * MINUTE)
+    assert (told, wanted(handoff)) == ([("handoff.widened", "")], Wanted(("cards",), (Need("fraud", 3),), ("es",)))
+    assert after(handoff, NOW + 5 * MINUTE)[1] == []
+    handoff, told = after(handoff, NOW + 10 * MINUTE)
+    assert (told, wanted(handoff)) == ([("handoff.widened", "")], Wanted(("cards", "tier1"), (Need("fraud", 3),)))
+    handoff, told = after(handoff, NOW + 15 * MINUTE)
+    assert (told, handoff.priority, handoff.score_ms) == ([("handoff.widened", "on-call")], "urgent", NOW)
+
+
+def test_after_a_stop_of_the_workers_all_steps_come_in_their_order() -> None:
+    handoff, told = after(opened(), NOW + 19 * MINUTE)
+    assert [event for event, _ in told] == ["handoff.widened"] * 3 + ["handoff.deadline_near"]
+    assert handoff == replace(after(after(opened(), NOW + 11 * MINUTE)[0], NOW + 19 * MINUTE)[0])
+
+
+def test_a_step_is_left_out_when_nobody_is_there_to_take_it() -> None:
+    handoff, _ = after(opened(), NOW + 9 * MINUTE)
+    asked = []
+
+    def nobody(whom: Wanted) -> bool:
+        asked.append(whom)
+        return False
+
+    left_out = advanced(handoff, NOW + 10 * MINUTE, nobody)
+    assert left_out is not None
+    assert asked == [Wanted(("cards", "tier1"), (Need("fraud", 3),))]
+    assert (wanted(left_out[0]), left_out[1]) == (wanted(handoff), "handoff.step_skipped")
+    assert advanced(left_out[0], NOW + 10 * MINUTE, nobody) is None
+
+
+def test_only_what_concerns_its_end_comes_to_one_that_a_person_has() -> None:
+    taken = replace(opened(), state="leased", holder="mia")
+    assert advance_at_ms(taken, held=True) == NOW + 57 * MINUTE
+    taken, told = after(taken, NOW + 60 * MINUTE)
+    assert told == [("handoff.resolve_near", ""), ("handoff.resolve_missed", "")]
+    assert taken.priority == "urgent"
+    assert advance_at_ms(taken, held=True) is None
+    # Given back, it takes up its ladder where that is by now.
+    waiting, told = after(replace(taken, state="waiting", holder=None), NOW + 60 * MINUTE)
+    assert len(told) == 4
+    assert waiting.route.steps == ()
+
+
+def test_what_is_kept_for_somebody_is_everybodys_once_their_time_is_over() -> None:
+    kept = replace(opened(), reserved_for="mia", reserved_until_at_ms=NOW + MINUTE)
+    assert advance_at_ms(kept, held=False) == NOW + MINUTE
+    assert advanced(kept, NOW + MINUTE - 1, anybody) is None
+    freed = advanced(kept, NOW + MINUTE, anybody)
+    assert freed is not None
+    assert (wanted(freed[0]), freed[0].route.passed_by, freed[1:]) == (
+        wanted(opened()),
+        ("mia",),
+        ("handoff.let_go", "mia"),
+    )
+
+
+def test_another_queue_brings_its_own_ladder_and_keeps_the_promise_of_an_end() -> None:
+    moved = rerouted(opened(), NOW + 20 * MINUTE)
+    assert moved is not None
+    route = moved.route
+    assert (route.since_at_ms, route.resolve_by_ms) == (NOW + 20 * MINUTE, NOW + 60 * MINUTE)
+    assert [(step.after_ms // MINUTE, step.event) for step in route.steps] == [
+        (5, "handoff.widened"),
+        (37, "handoff.resolve_near"),
+        (40, "handoff.resolve_missed"),
+    ]
+
+
+def test_a_queue_that_promises_an_end_promises_it_from_the_moment_it_is_entered() -> None:
+    there = moved_on(route_into(CARDS, CARDS.answer_within_ms, None, 0), Route(), NOW)
+    assert there == route_into(CARDS, CARDS.answer_within_ms, None, NOW)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "[1", '[["a"],[],[],null,1]'])
+def test_a_text_that_is_no_class_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        wanted_in(text)
+
+
+names = st.text(min_size=1, max_size=8)
+needs = st.lists(st.builds(Need, names, st.integers(1, 10)), max_size=3, unique_by=lambda need: need.skill)
+classes = st.builds(
+    Wanted,
+    st.lists(names, min_size=1, max_size=3, unique=True).map(tuple),
+    needs.map(tuple),
+    st.just(()) | st.just(("es",)),
+    st.none() | names,
+)
+
+
+@given(classes)
+def test_a_class_is_the_same_read_back_whatever_the_order_of_its_parts(whom: Wanted) -> None:
+    turned = Wanted(whom.queues[::-1], whom.needs[::-1], whom.languages, whom.operator)
+    assert whom.text == turned.text == wanted_in(whom.text).text
+
+
+moments = st.integers(0, 10**9)
+priorities = st.sampled_from(PRIORITIES)
+
+
+@given(moments, moments, priorities, st.integers(1, 10**8))
+def test_of_two_equals_the_older_goes_first(first: int, second: int, priority: Priority, within_ms: int) -> None:
+    older, younger = sorted((first, second))
+    urgency = score_ms(older, priority, older + within_ms)
+    assert urgency <= score_ms(younger, priority, younger + within_ms)
+
+
+@given(moments, priorities, st.integers(1, 10**8), moments, priorities, st.integers(1, 10**8))
+def test_nobody_starves(
+    at_ms: int, priority: Priority, within_ms: int, later_ms: int, other: Priority, other_within_ms: int
+) -> None:
+    """Whoever is opened after another's allowance is over comes after them, however urgent: the wait has an end."""
+    urgency = score_ms(at_ms, priority, at_ms + within_ms)
+    assert urgency <= at_ms + min(PRIORITY_ALLOWANCE_MS[priority], within_ms)
+    if later_ms > urgency:
+        assert score_ms(later_ms, other, later_ms + other_within_ms) > urgency
+
+
+@given(moments, priorities, st.integers(1, 10**8))
+def test_less_time_and_a_higher_priority_never_make_it_less_urgent(
+    at_ms: int, priority: Priority, within_ms: int
+) -> None:
+    urgency = score_ms(at_ms, priority, at_ms + within_ms)
+    assert score_ms(at_ms, priority, at_ms + within_ms // 2) <= urgency
+    for higher in PRIORITIES[PRIORITIES.index(priority) :]:
+        assert score_ms(at_ms, higher, at_ms + within_ms) <= urgency
