@@ -158,7 +158,8 @@ def _generated(tables: Sequence[Table], width: int) -> tuple[Possible, str]:
         lines += [f"    {line.replace('#', str(number))}" for line in _lines(table)]
     source = "\n".join([*lines, "    return bits", ""])
     exec(compile(source, "<index>", "exec"), names)  # noqa: S102  # the text holds no word of a rule file
-    return names["possible"], source  # type: ignore[return-value]  # exec gives no types
+    # A function that its own globals hold is freed by nobody once these are frozen out of the garbage collector's sight.
+    return names.pop("possible"), source  # type: ignore[return-value]  # exec gives no types
 
 
 def _constants(table: Table) -> dict[str, object]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import math
 from itertools import pairwise
 
@@ -232,3 +233,16 @@ def test_no_word_of_a_rule_file_becomes_code() -> None:
 def test_a_block_within_a_tool_call_is_refused() -> None:
     with pytest.raises(ValueError, match="one call only"):
         index(CallMatch(CallMatch(compare("name", "=", "a"), SPAN), SPAN))
+
+
+def test_an_index_that_nobody_holds_is_freed_at_once() -> None:
+    # A serving process freezes what it has loaded out of the garbage collector's sight: a cycle would stay for ever.
+    gc.collect()
+    gc.disable()
+    try:
+        made = index(compare("confidence", "<", 0.5), compare("channel", "=", "chat"))
+        assert made.fired(Facts({"confidence": 0.1}, NOTHING, NEW, NOW_MS)) == [0]
+        del made
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
