@@ -158,7 +158,7 @@ def _generated(tables: Sequence[Table], width: int) -> tuple[Possible, str]:
         lines += [f"    {line.replace('#', str(number))}" for line in _lines(table)]
     source = "\n".join([*lines, "    return bits", ""])
     exec(compile(source, "<index>", "exec"), names)  # noqa: S102  # the text holds no word of a rule file
-    # A function that its own globals hold is freed by nobody once these are frozen out of the garbage collector's sight.
+    # A function that its own globals hold is freed by nobody once the collector no longer looks (service/compiling.py).
     return names.pop("possible"), source  # type: ignore[return-value]  # exec gives no types
 
 

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from rules.compile_names import UNKNOWN_CODES
-from rules.errors import Problem, render
+from rules.errors import render
+from rules.problem_json import problem_json
 from service import rule_files
 from service.cli.output import EXIT_FINDINGS, JsonFlag, note, say, say_json
 
@@ -47,7 +48,7 @@ def check(
                     }
                     for path, ruleset, _ in results
                 ],
-                "problems": [_as_json(problem) for problem in problems],
+                "problems": [problem_json(problem) for problem in problems],
             }
         )
     else:
@@ -70,17 +71,3 @@ def check(
 
 def _count(number: int, word: str) -> str:
     return f"{number} {word}" + ("" if number == 1 else "s")
-
-
-def _as_json(problem: Problem) -> dict[str, object]:
-    span = problem.span
-    return {
-        "file": span.file,
-        "line": span.line,
-        "column": span.column,
-        "end_column": span.end_column,
-        "code": problem.code,
-        "severity": problem.severity,
-        "message": problem.message,
-        "hint": problem.next_step,
-    }

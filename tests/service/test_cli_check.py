@@ -46,6 +46,7 @@ def test_json_tells_place_code_and_next_step(tmp_path: Path) -> None:
         "severity": "error",
         "message": "unknown signal `sentimant`",
         "hint": "did you mean `sentiment`?",
+        "source_line": "    when: sentimant < -0.5",
     }
 
 
