@@ -23,6 +23,7 @@ from rules.errors import Problem, RuleFileInvalid
 from rules.keys import FILE_KEYS, VERSION
 from rules.model import Rule, RuleFiles, Span
 from rules.nodes import ListNode, MapNode, Node, TextNode
+from rules.rule_findings import tell_of_rules
 from rules.source import Source, read_source
 
 T = TypeVar("T")
@@ -63,6 +64,8 @@ def compile_files(texts: Mapping[str, str]) -> tuple[RuleFiles | None, tuple[Pro
     for source, values in read:
         if "rules" in values:
             rules += read_rules(source, values["rules"], names)
+    rules.sort(key=precedence)
+    tell_of_rules(rules, names, {source.file: source for source in sources})
     names.refuse_unused()
     if not any(isinstance(values.get("rules"), ListNode) for _, values in read):
         sources[0].refuse_at("W209", Span(sources[0].file, 1, 1, 2), "no file holds a rule")
@@ -140,5 +143,5 @@ def _rule_files(texts: Mapping[str, str], names: Names, rules: list[Rule]) -> Ru
         topics=names.topics,
         queues=names.queues,
         signals=names.declarations,
-        rules=tuple(sorted(rules, key=precedence)),
+        rules=tuple(rules),
     )

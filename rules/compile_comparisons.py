@@ -230,7 +230,7 @@ def _window(over: Lookback | None) -> Window:
         return Window()
     if over.turns is not None and not 1 <= over.turns <= TURNS_READ_MAX:
         message = f"a window of {over.turns} turns; {TURNS_READ_MAX} turns are remembered"
-        raise Misfit("R125", over.start, over.end, message, f"write `over 1 turns` to `over {TURNS_READ_MAX} turns`")
+        raise Misfit("R125", over.start, over.end, message, f"write `over 1 turn` to `over {TURNS_READ_MAX} turns`")
     if over.span_ms is not None and over.span_ms <= 0:
         raise Misfit("R125", over.start, over.end, "a window of no time", "write `over 10m`")
     return Window(over.turns, over.span_ms, over.earlier)

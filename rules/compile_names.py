@@ -49,6 +49,8 @@ class Names:
     used: set[tuple[NameKind, str]] = field(default_factory=set)
     # Queues that an `on_timeout` moves on to, looked at once all queues are known.
     moves: list[tuple[Source, Node, str]] = field(default_factory=list)
+    # Rules of which it was told already that their condition never or always holds.
+    told_of: set[str] = field(default_factory=set)
     # What failed to compile still counts as declared and used, so one mistake is told once.
     declared: dict[NameKind, set[str]] = field(default_factory=dict)
 

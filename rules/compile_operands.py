@@ -13,6 +13,8 @@ from rules.turn import Scalar
 
 # A time this short between turns or handoffs was most likely meant in seconds or minutes.
 SHORT_MS = 1_000
+# A share above 1 that was most likely meant in percent: 5 may be a slip of the finger.
+PERCENT_MIN = 10
 # The operators that compare with a list.
 LISTING: frozenset[str] = frozenset({"in", "not in", "within", "not within"})
 
@@ -163,7 +165,8 @@ def _check_range(operand: Operand, value: float, subject: str, wanted: Wanted) -
     bounds = f"from {low:g} to {high:g}" if low is not None and high is not None else f"never below {low or 0:g}"
     verb = "lies outside" if subject.endswith("which") else "is out of reach"
     hint = f"write a number {bounds}" if high is not None else f"write a number of at least {low or 0:g}"
-    if spec.unit == "ratio" and 1 < value <= 100:
+    # 55 was meant in percent; nobody knows what 2 was meant to be.
+    if spec.unit == "ratio" and PERCENT_MIN <= value <= 100:
         hint = f"write `{value / 100:g}`"
         hint = hint if operand.kind != "threshold" else f"declare the threshold as `{value / 100:g}`"
     if spec.group == "aggregate":

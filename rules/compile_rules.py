@@ -58,7 +58,10 @@ def _rule(source: Source, item: Node, names: Names) -> Rule | None:
         return None
     rule_id, span = _id(source, item, values.get("id"), names)
     why = _why(source, values, rule_id, span)
+    told_before = len(source.problems)
     when = read_condition(source, values["when"], names) if "when" in values else None
+    if rule_id is not None and any(problem.code in ("R131", "W205") for problem in source.problems[told_before:]):
+        names.told_of.add(rule_id)
     then = _then(source, values["then"], names) if "then" in values else None
     mode = _mode(source, values["mode"]) if "mode" in values else _LIVE
     if when is None or then is None or rule_id is None or mode is None:

@@ -72,6 +72,7 @@ PROBLEMS: dict[str, ProblemSpec] = _table(
     ),
     ("R131", "a condition that can never hold", "all: [confidence < 0.2, confidence > 0.8]", "correct one of the two"),
     ("R132", "a condition nested too deep", "when: {not: {not: {not: …}}}", "split the rule in two"),
+    ("R133", "a rule that never fires", "all: [topics has a, not: topics has a]", "correct or remove one of the two"),
     ("R140", "a queue without a deadline", "tier1: {on_timeout: {verdict: callback}}", "add `answer_within: 15m`"),
     (
         "R141",
@@ -117,6 +118,8 @@ PROBLEMS: dict[str, ProblemSpec] = _table(
     ("W211", "a very short time", "when: elapsed_ms > 90", "write the unit, as in `90s`"),
     ("W212", "silence at the deadline", "on_timeout: {verdict: callback}", "add `say: {en: …}` to the `on_timeout`"),
     ("W213", "a time that is never reached", "ladder: [{after: 20m, priority: high}]", "write a time before the deadline"),
+    ("W220", "a rule that always fires", "when: turn_count >= 1", "correct the condition, or remove the rule"),
+    ("W221", "a rule that decides nothing", "when: confidence < 0.3", "make it stronger than the rule before it, or remove it"),
 )
 
 

@@ -207,7 +207,8 @@ def test_every_signal_of_the_tables_can_be_compared(name: str) -> None:
     comparison = f"{spec.name} {operator} {operand}"
     when = f"{{any: [{comparison}, {spec.name} is known, {spec.name} is unknown]}}"
     condition, problems = compiled(f"{{tool_call: {when}}}" if in_call else when)
-    assert not problems
+    # Known or unknown it always is, and that much is told.
+    assert {problem.code for problem in problems} <= {"W220"}
     assert condition is not None
     _, problems = compiled(f"count({comparison}) over 10 turns >= 2")
     assert bool(problems) is not (spec.recorded and not in_call)
