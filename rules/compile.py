@@ -7,6 +7,7 @@ from dataclasses import replace
 from hashlib import sha256
 from typing import TypeVar
 
+from rules.compile_agents import Described, read_agents, read_undescribed
 from rules.compile_declarations import (
     read_approvals,
     read_customer,
@@ -66,13 +67,16 @@ def compile_files(texts: Mapping[str, str]) -> tuple[RuleFiles | None, tuple[Pro
             rules += read_rules(source, values["rules"], names)
     rules.sort(key=precedence)
     tell_of_rules(rules, names, {source.file: source for source in sources})
+    described = _described(read, names, rules)
+    rules = sorted([*rules, *described.made], key=precedence)
     names.refuse_unused()
-    if not any(isinstance(values.get("rules"), ListNode) for _, values in read):
+    if not names.declared.get("agent") and not any(isinstance(values.get("rules"), ListNode) for _, values in read):
         sources[0].refuse_at("W209", Span(sources[0].file, 1, 1, 2), "no file holds a rule")
     problems = _sorted(sources)
     if any(problem.severity == "error" for problem in problems):
         return None, problems
-    return replace(_rule_files(texts, names, rules), timezone=timezone, approvals=approvals), problems
+    files = _rule_files(texts, names, rules)
+    return replace(files, timezone=timezone, approvals=approvals, agents=described.agents), problems
 
 
 def files_or_raise(texts: Mapping[str, str]) -> RuleFiles:
@@ -118,6 +122,16 @@ def _one_of_all(
             message = f"the {what} is `{first[2]}` already, at {first[0].file}:{first[1].line}"
             source.refuse("R107", values[key], message, f"keep one {what} for all files")
     return first[2] if first else None
+
+
+def _described(read: list[tuple[Source, dict[str, Node]]], names: Names, rules: list[Rule]) -> Described:
+    """Return what all files say of agents, whose descriptions may name any of the rules that are written out."""
+    described = Described({rule.id: rule for rule in rules})
+    for key, add in (("agents", read_agents), ("undescribed_agents", read_undescribed)):
+        for source, values in read:
+            if key in values:
+                add(source, values[key], names, described)
+    return described
 
 
 def _sorted(sources: list[Source]) -> tuple[Problem, ...]:

@@ -12,7 +12,7 @@ from rules.nodes import Node, TextNode
 from rules.signals import SIGNALS, SignalSpec
 from rules.source import Source
 
-NameKind: TypeAlias = Literal["threshold", "topic", "queue", "signal", "rule"]
+NameKind: TypeAlias = Literal["threshold", "topic", "queue", "signal", "rule", "agent"]
 
 # kind -> the code for a name that is not declared, and for one that nothing uses.
 UNKNOWN_CODES: dict[NameKind, str] = {"signal": "R101", "topic": "R102", "queue": "R103", "threshold": "R104"}

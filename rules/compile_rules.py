@@ -63,12 +63,12 @@ def _rule(source: Source, item: Node, names: Names) -> Rule | None:
     if rule_id is not None and any(problem.code in ("R131", "W205") for problem in source.problems[told_before:]):
         names.told_of.add(rule_id)
     then = _then(source, values["then"], names) if "then" in values else None
-    mode = _mode(source, values["mode"]) if "mode" in values else _LIVE
+    mode = read_mode(source, values["mode"]) if "mode" in values else _LIVE
     if when is None or then is None or rule_id is None or mode is None:
         return None
-    regulated = _is_regulated(when, names)
+    regulated = is_regulated(when, names)
     if regulated:
-        _refuse_unanswered(source, values["then"], then, names)
+        refuse_unanswered(source, values["then"], then, names)
     return Rule(rule_id, why, when, then, mode, span, regulated)
 
 
@@ -136,7 +136,7 @@ def _refuse_verdicts(source: Source, node: MapNode, written: list[str]) -> None:
 def _handoff(source: Source, verdict: Verdict, values: dict[str, Node], names: Names) -> Then | None:
     """Return what a review, hold or escalate asks for; its queue must exist and somebody must say something."""
     at = values[verdict]
-    queue = _queue(source, at, names)
+    queue = read_queue_name(source, at, names)
     priority = read_word(source, values["priority"], THEN_KEYS["priority"]) if "priority" in values else "normal"
     within_ms = None
     if "answer_within" in values:
@@ -149,11 +149,11 @@ def _handoff(source: Source, verdict: Verdict, values: dict[str, Node], names: N
         return None
     then = Then(verdict, queue, cast(Priority, priority), within_ms, on_timeout, words)
     if verdict in ("hold", "escalate") and "say" not in values:
-        _refuse_silence(source, at, then, names)
+        refuse_silence(source, at, then, names)
     return then
 
 
-def _queue(source: Source, node: Node, names: Names) -> str | None:
+def read_queue_name(source: Source, node: Node, names: Names) -> str | None:
     if is_empty(node) or not isinstance(node, TextNode):
         source.refuse("R116", node, "the queue's name is missing here", "write the name of a queue")
         return None
@@ -164,7 +164,7 @@ def _queue(source: Source, node: Node, names: Names) -> str | None:
     return node.value
 
 
-def _refuse_silence(source: Source, at: Node, then: Then, names: Names) -> None:
+def refuse_silence(source: Source, at: Node, then: Then, names: Names) -> None:
     """Note that nobody tells the customer anything when a person is asked for."""
     queue = names.queues.get(then.queue or "")
     # A queue with a mistake in it was told where it stands.
@@ -178,7 +178,7 @@ def _refuse_silence(source: Source, at: Node, then: Then, names: Names) -> None:
         source.refuse("R142", at, f"neither the rule nor the queue `{queue.name}` has words for the customer")
 
 
-def _mode(source: Source, node: Node) -> Mode | None:
+def read_mode(source: Source, node: Node) -> Mode | None:
     if isinstance(node, TextNode):
         if node.value in MODES:
             return _LIVE if node.value == "live" else _SHADOW
@@ -193,7 +193,7 @@ def _mode(source: Source, node: Node) -> Mode | None:
     return None if percent is None else Mode(percent)
 
 
-def _is_regulated(when: Condition, names: Names) -> bool:
+def is_regulated(when: Condition, names: Names) -> bool:
     """Return whether the condition asks for a regulated topic to be there."""
     for compare, negated in comparisons(when):
         if compare.left in ("topics", "reply_topics") and compare.operator == ("lacks" if negated else "has"):
@@ -203,7 +203,7 @@ def _is_regulated(when: Condition, names: Names) -> bool:
     return False
 
 
-def _refuse_unanswered(source: Source, node: Node, then: Then, names: Names) -> None:
+def refuse_unanswered(source: Source, node: Node, then: Then, names: Names) -> None:
     """Note that a regulated matter goes on by itself when nobody came."""
     queue = names.queues.get(then.queue or "")
     on_timeout = then.on_timeout or (queue.on_timeout if queue is not None else None)

@@ -34,7 +34,7 @@ def _table(*rows: tuple[str, str, str, str]) -> dict[str, ProblemSpec]:
 
 
 # R10x names, R11x the text and its YAML, R12x comparisons, R13x whole conditions, R14x queues and what happens there,
-# R15x topics, R16x everything else of a rule, R17x test files; W2xx load all the same.
+# R15x topics, R16x everything else of a rule, R17x test files, R18x agents; W2xx load all the same.
 PROBLEMS: dict[str, ProblemSpec] = _table(
     ("R101", "unknown signal", "when: sentimant < -0.6", "write a signal of docs/rules.md or declare it"),
     ("R102", "unknown topic", "when: topics has refnds", "declare it under `topics:`"),
@@ -100,6 +100,15 @@ PROBLEMS: dict[str, ProblemSpec] = _table(
     ("R170", "a test names an unknown rule", "expect: {rules: [unsur]}", "write the id of a rule"),
     ("R171", "a moment that cannot be read", "at: monday", "write it as `2026-03-02T09:00Z`"),
     ("R172", "a test that expects nothing", "- {name: asks, message: hi}", "add `expect:`"),
+    ("R180", "an agent that may do what it must not", "must_not: {tools: [refund]}", "remove it from one of the two"),
+    ("R181", "a share that is no percentage", "targets: {resolution_rate: 0.7}", "write it as `70%`"),
+    ("R182", "a description names an unknown rule", "hands_over: {to: tier1, when: [unsur]}", "write the id of a rule"),
+    (
+        "R183",
+        "a setting for undescribed agents where none is described",
+        "undescribed_agents: {hold: tier1}",
+        "describe an agent under `agents:`, or write `allow`",
+    ),
     ("W201", "a threshold that no rule uses", "low_confidence: 0.55", "remove it or use it as `$name`"),
     ("W202", "a topic that no rule asks for", "refunds: {phrases: [refund]}", "ask for it or remove it"),
     ("W203", "a queue that no rule uses", "tier2: {…}", "name it in a rule's `then:` or remove it"),
@@ -120,6 +129,7 @@ PROBLEMS: dict[str, ProblemSpec] = _table(
     ("W213", "a time that is never reached", "ladder: [{after: 20m, priority: high}]", "write a time before the deadline"),
     ("W220", "a rule that always fires", "when: turn_count >= 1", "correct the condition, or remove the rule"),
     ("W221", "a rule that decides nothing", "when: confidence < 0.3", "make it stronger than the rule before it, or remove it"),
+    ("W230", "a description that limits nothing", "autonomy: full", "say under `may:` or `must_not:` what it may do"),
 )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from rules.descriptions import AUTONOMIES
 from rules.model import PRIORITIES
 from rules.signals import MEANINGS
 
@@ -28,6 +29,13 @@ ValueKind: TypeAlias = Literal[
     "condition",
     "conditions",
     "rollout",
+    "percent",
+    "topics",
+    "languages",
+    "amount",
+    "autonomy",
+    "hand-overs",
+    "undescribed",
     "map",
     "list",
 ]
@@ -74,6 +82,8 @@ FILE_KEYS: KeyTable = _table(
     KeySpec("topics", "map", "what a text can be about"),
     KeySpec("queues", "map", "where handoffs wait"),
     KeySpec("rules", "list", "conditions and what to do when they hold"),
+    KeySpec("agents", "map", "what each agent may do, and when it hands over"),
+    KeySpec("undescribed_agents", "undescribed", "what comes of the turns of an agent that `agents` does not describe"),
 )
 
 THRESHOLD_KEYS: KeyTable = _table(
@@ -163,4 +173,70 @@ CONDITION_KEYS: KeyTable = _table(
     KeySpec("any", "conditions", "at least one part holds"),
     KeySpec("not", "condition", "the part is known not to hold"),
     KeySpec("tool_call", "condition", "one tool call of the turn meets all of it"),
+)
+
+# An agent's job description.
+AGENT_KEYS: KeyTable = _table(
+    KeySpec("id", "text", "what the agent sends as `agent.id`; its name here unless told"),
+    KeySpec("title", "text", "the name that people use for it"),
+    KeySpec("purpose", "text", "what it is for, in a sentence", required=True),
+    KeySpec("owner", "text", "the person who answers for it", required=True),
+    KeySpec("autonomy", "autonomy", "how much it does alone", required=True, choices=tuple(AUTONOMIES)),
+    KeySpec("sample", "percent", "share of the conversations that a person looks at in `limited`; 10% unless told"),
+    KeySpec("may", "map", "what it may do; what is not limited here is free"),
+    KeySpec("must_not", "map", "what it may never do"),
+    KeySpec("hands_over", "map", "who takes over, and when", required=True),
+    KeySpec("approved_by", "queue", "where held replies and calls wait; where it hands over unless told"),
+    KeySpec("reviewed_by", "queue", "where a person looks afterwards; where held things wait unless told"),
+    KeySpec("targets", "map", "which figures count as success"),
+    KeySpec("mode", "rollout", "live unless told; `shadow` tries the description without effect", choices=MODES),
+)
+
+AUTONOMY_KEYS: KeyTable = _table(
+    KeySpec("default", "word", "the stage of every other version", required=True, choices=tuple(AUTONOMIES)),
+    KeySpec("versions", "map", "the stage of a version, by what the agent sends as `agent.version`", required=True),
+)
+
+MAY_KEYS: KeyTable = _table(
+    KeySpec("tools", "texts", "tools that it may call"),
+    KeySpec("writes", "texts", "tools with which it may change something; nothing where the list is empty"),
+    KeySpec("amount_usd", "amount", "the largest amount of one call"),
+    KeySpec("topics", "topics", "what a message or a draft may be about"),
+    KeySpec("sources", "texts", "what a draft may rest on, as the agent names it"),
+    KeySpec("sources_required", "bool", "a draft must rest on a source"),
+    KeySpec("languages", "languages", "the languages that it speaks, as `en`"),
+    KeySpec("channels", "texts", "where it may speak"),
+)
+
+MUST_NOT_KEYS: KeyTable = _table(
+    KeySpec("tools", "texts", "tools that it must never call"),
+    KeySpec("topics", "topics", "what neither a message nor a draft may be about"),
+)
+
+HANDS_OVER_KEYS: KeyTable = _table(
+    KeySpec("to", "queue", "the people who take over", required=True),
+    KeySpec("when", "hand-overs", "each of them alone makes it hand over"),
+    KeySpec("priority", "word", "how urgent that is; normal unless told", choices=PRIORITIES),
+    KeySpec("say", "say", "what the agent says then; the queue's words unless told"),
+)
+
+# One item of `when`, where it is more than a condition or the id of a rule.
+HAND_OVER_KEYS: KeyTable = _table(
+    KeySpec("id", "text", "the end of its rule's id; its place in the list unless told"),
+    KeySpec("when", "condition", "the condition", required=True),
+    KeySpec("why", "text", "the reason that operators read"),
+)
+
+TARGET_KEYS: KeyTable = _table(
+    KeySpec("resolution_rate", "percent", "conversations solved without a person: at least"),
+    KeySpec("escalation_rate", "percent", "conversations that a person took over: at most"),
+    KeySpec("csat", "number", "the customers' average score, in the scale of your outcomes: at least"),
+    KeySpec("handling_time", "duration", "how long a conversation takes: at most"),
+)
+
+# One of these stands alone, with the queue as its value, or `allow` in place of the map.
+UNDESCRIBED_KEYS: KeyTable = _table(
+    KeySpec("review", "queue", "the reply goes out, a person looks afterwards"),
+    KeySpec("hold", "queue", "every reply and every call waits for a person"),
+    KeySpec("escalate", "queue", "a person takes the conversation"),
 )

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from rules.turn import Scalar
+
+if TYPE_CHECKING:  # a description says its conditions and words in what stands here
+    from rules.descriptions import AgentDescription
 
 Verdict: TypeAlias = Literal["continue", "review", "hold", "escalate", "held_by_human"]
 # Weakest first: the strongest verdict of the rules that fired is the turn's verdict.
@@ -244,3 +247,4 @@ class RuleFiles:
     rules: tuple[Rule, ...]
     timezone: str = "UTC"
     approvals: int = 1
+    agents: Mapping[str, AgentDescription] = field(default_factory=dict)
