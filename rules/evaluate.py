@@ -95,14 +95,19 @@ def find_topics(matcher: Matcher, turn: Turn) -> tuple[Evidence, ...]:
 
 
 def is_live(rule: Rule, conversation_id: str) -> bool:
-    """Return whether the rule counts in this conversation, all of it and for ever: a hash decides, no chance.
-
-    A conversation that is live at 10 percent is live at 20 too, so raising a rollout takes no rule away from anyone.
-    """
+    """Return whether the rule counts in this conversation, all of it and for ever."""
     percent = rule.mode.percent
     if percent <= 0 or percent >= 100:
         return percent > 0
-    salted = f"{rule.id}\0{conversation_id}".encode("utf-8", "surrogatepass")
+    return is_in_share(rule.id, conversation_id, percent)
+
+
+def is_in_share(name: str, conversation_id: str, percent: int) -> bool:
+    """Return whether a conversation belongs to the share of something: a hash of both names decides, no chance.
+
+    A conversation that is in at 10 percent is in at 20 too, so raising a share takes nothing away from anyone.
+    """
+    salted = f"{name}\0{conversation_id}".encode("utf-8", "surrogatepass")
     return int.from_bytes(blake2b(salted, digest_size=8).digest(), "big") % 100 < percent
 
 

@@ -44,6 +44,26 @@ COMMANDS: dict[str, tuple[Row, ...]] = {
         ),
         Row("replay", "service.cli.replay:replay", "See what rules would have done with recorded conversations."),
     ),
+    "Versions of the rules of a service": (
+        Row("push", "service.cli.versions:push", "Keep rule files as a new version of a service's rules."),
+        Row(
+            "history",
+            "service.cli.versions:history",
+            "List the versions of a service's rules, latest first: which one decides, who pushed it, and why.",
+        ),
+        Row(
+            "stage",
+            "service.cli.versions:stage",
+            "Try a version: in shadow, or for a share of the conversations.",
+        ),
+        Row("approve", "service.cli.versions:approve", "Stand behind a version that somebody else has pushed."),
+        Row(
+            "activate",
+            "service.cli.versions:activate",
+            "Let a version decide every turn, in every process within a second.",
+        ),
+        Row("rollback", "service.cli.versions:rollback", "Take back the last step that decides turns."),
+    ),
 }
 
 

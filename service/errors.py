@@ -6,14 +6,19 @@ and numbers that the service made itself stand in them: a caller's own input is 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 
 class Refusal(Exception):
-    """Something a caller asked for that cannot be; the subclasses are named after the fact."""
+    """Something a caller asked for that cannot be; the subclasses are named after the fact.
+
+    `more` stands beside the sentence in the answer: what is too long for one, as a list of problems.
+    """
 
     code: ClassVar[str] = "refused"
     hint: str = ""
+    more: Mapping[str, object] = {}
 
     def __init__(self, detail: str, hint: str = "") -> None:
         super().__init__(detail)

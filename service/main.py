@@ -20,13 +20,14 @@ import uvicorn
 from rules.errors import RuleFileInvalid, render
 from rules.evaluate import Ruleset
 from service import logs, rule_files, settings, supervise
-from service.api import first_keys, upkeep
+from service.api import first_keys, following, upkeep
 from service.api.application import Handrail
 from service.api.openapi import LOOPBACK
 from service.api.running import Running
 from service.cli.output import note, refuse
 from service.clock import now_ms
 from service.flows.access import open_store
+from service.flows.in_force import Following
 from service.flows.spool import Spool
 from service.settings import Settings
 from service.store.embedded import Embedded, start_or_attach
@@ -83,13 +84,18 @@ async def _open(
     store = await open_store(where, partitions=given.partitions, durable=given.durable)
     open_parts.push_async_callback(store.close)
     given.data_dir.mkdir(parents=True, exist_ok=True)
+    # With a directory of rule files the directory decides, and versions only wait.
+    versions = Following(loaded) if given.rules is None else None
     running = Running(
         settings=given,
         store=store,
         ruleset=loaded,
         spool=Spool(given.data_dir / "spool"),
+        following=versions,
         rules_from="library" if given.rules is None else str(given.rules),
     )
+    if versions is not None:
+        await versions.prepare(store)
     tasks = _upkeep(running)
     open_parts.push_async_callback(_end, tasks)
     return running
@@ -102,6 +108,9 @@ def _upkeep(running: Running) -> list[asyncio.Task[None]]:
         works.append(lambda: upkeep.drain_spool(running, spool))
     if directory is not None:
         works.append(lambda: upkeep.watch_rules(running, directory))
+    versions = running.following
+    if versions is not None:
+        works.append(lambda: following.follow(running, versions))
     return [asyncio.create_task(upkeep.keep_on(running, work)) for work in works]
 
 

@@ -16,8 +16,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
-from service.api import decisions, handoffs, health, keys, openapi, operators, outcomes, rulesets, webhooks
-from service.api.arrival import Gone, Ids, check_type, read_body, request_id, trace_id
+from service.api import decisions, handoffs, health, keys, openapi, operators, outcomes, rulesets, versions, webhooks
+from service.api.arrival import BODY_BYTES_MAX, RULES_BYTES_MAX, Gone, Ids, check_type, read_body, request_id, trace_id
 from service.api.escalation import PATH, should_escalate
 from service.api.escalation import router as escalation
 from service.api.faults import refusal
@@ -35,6 +35,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     operators.router,
     outcomes.router,
     rulesets.router,
+    versions.router,
     keys.router,
     webhooks.router,
     openapi.router,
@@ -100,7 +101,7 @@ class Handrail(FastAPI):
 
         try:
             if scope["method"] in WITH_BODY:
-                receive = await _bounded(headers, receive)
+                receive = await _bounded(headers, receive, scope["path"])
             await super().__call__(scope, receive, answer_with_ids)
         except Gone:
             return
@@ -120,9 +121,10 @@ def _version() -> str:
         return "0+checkout"
 
 
-async def _bounded(headers: dict[bytes, bytes], receive: Receive) -> Receive:
+async def _bounded(headers: dict[bytes, bytes], receive: Receive, path: str) -> Receive:
     """Return the request's body, read and checked, as a channel that FastAPI can read again."""
-    body = await read_body(headers, receive)
+    bytes_max = RULES_BYTES_MAX if path.startswith("/rulesets") else BODY_BYTES_MAX
+    body = await read_body(headers, receive, bytes_max)
     if body:
         check_type(headers)
         parse(body)

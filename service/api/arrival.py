@@ -15,6 +15,8 @@ from service.api.problems import Refused
 
 # A turn at the limit of each of its fields is below; the body is held in memory as often as it is read.
 BODY_BYTES_MAX = 1_048_576
+# Rule files: 4 MB of text are 10,000 rules, and JSON writes a line's end as two characters.
+RULES_BYTES_MAX = 5_242_880
 # A phone on a bad line sends a kilobyte in this time; whoever needs longer holds a connection for nothing.
 BODY_WAIT_MS_MAX = 10_000
 REQUEST_ID = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}\Z")
@@ -64,13 +66,13 @@ def trace_id(headers: Mapping[bytes, bytes]) -> str | None:
     return found.group(1).decode("ascii") if found and found.group(1).strip(b"0") else None
 
 
-async def read_body(headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
+async def read_body(headers: Mapping[bytes, bytes], receive: Receive, bytes_max: int = BODY_BYTES_MAX) -> bytes:
     """Return the whole body. Raises Refused past the limits of size and time, and Gone."""
     if b"content-encoding" in headers and headers[b"content-encoding"].lower() not in (b"", b"identity"):
         raise Refused("body_encoded", "the body is compressed")
     announced = headers.get(b"content-length", b"0")
-    if announced.isdigit() and int(announced[:16]) > BODY_BYTES_MAX:
-        raise _too_large()
+    if announced.isdigit() and int(announced[:16]) > bytes_max:
+        raise _too_large(bytes_max)
     # Nearly every body is there before anybody asks for it. Only one that is not gets a clock, which costs more than
     # taking the first step by hand.
     steps = receive().__await__()
@@ -81,11 +83,11 @@ async def read_body(headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
         if message["type"] == "http.request" and not message.get("more_body", False):
             body: bytes = message.get("body", b"")
         else:
-            body = await _in_time(_chunks(message, receive))
+            body = await _in_time(_chunks(message, receive, bytes_max))
     else:
-        body = await _in_time(_rest(_Begun(steps, waited_for), receive))
-    if len(body) > BODY_BYTES_MAX:
-        raise _too_large()
+        body = await _in_time(_rest(_Begun(steps, waited_for), receive, bytes_max))
+    if len(body) > bytes_max:
+        raise _too_large(bytes_max)
     return body
 
 
@@ -104,18 +106,18 @@ async def _in_time(body: Awaitable[bytes]) -> bytes:
         raise Refused("body_slow", f"the body was not complete after {BODY_WAIT_MS_MAX} ms") from None
 
 
-async def _rest(first: _Begun, receive: Receive) -> bytes:
-    return await _chunks(await first, receive)
+async def _rest(first: _Begun, receive: Receive, bytes_max: int) -> bytes:
+    return await _chunks(await first, receive, bytes_max)
 
 
-async def _chunks(message: Message, receive: Receive) -> bytes:
+async def _chunks(message: Message, receive: Receive, bytes_max: int) -> bytes:
     parts: list[bytes] = []
     size = 0
     while message["type"] == "http.request":
         part: bytes = message.get("body", b"")
         size += len(part)
-        if size > BODY_BYTES_MAX:
-            raise _too_large()
+        if size > bytes_max:
+            raise _too_large(bytes_max)
         parts.append(part)
         if not message.get("more_body", False):
             return b"".join(parts)
@@ -123,6 +125,6 @@ async def _chunks(message: Message, receive: Receive) -> bytes:
     raise Gone
 
 
-def _too_large() -> Refused:
+def _too_large(bytes_max: int) -> Refused:
     # The rest of the body is not read, so nothing else can follow on this connection.
-    return Refused("body_too_large", f"the body is larger than {BODY_BYTES_MAX} bytes", headers={"Connection": "close"})
+    return Refused("body_too_large", f"the body is larger than {bytes_max} bytes", headers={"Connection": "close"})

@@ -40,7 +40,10 @@ async def should_escalate(running: Running, scope: Scope, receive: Receive, send
         caller = permit(await running.callers.find(running.store, headers.get(b"authorization"), now_ms()), "decide")
         check_type(headers)
         turn = read_turn(await read_body(headers, receive))
-        decided = await decide(running.store, running.ruleset, caller.tenant, turn, now_ms(), spool=running.spool)
+        rules = running.rules_for(caller.tenant, turn.conversation_id)
+        if rules is None:
+            rules = await running.meet(caller.tenant, turn.conversation_id)
+        decided = await decide(running.store, rules, caller.tenant, turn, now_ms(), spool=running.spool)
         body = orjson.dumps(decision_answer(decided, turn.locale))
     except Gone:
         return

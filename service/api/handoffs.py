@@ -100,4 +100,5 @@ async def page(
 )
 async def queues(call: Annotated[Call, called("list")]) -> Response:
     """Every queue that the active rules declare, and every other that still holds a handoff."""
-    return answered(queues_answer(await handoffs.queues(call.running.store, call.running.ruleset, call.caller.tenant)))
+    running, tenant = call.running, call.caller.tenant
+    return answered(queues_answer(await handoffs.queues(running.store, await running.overseen(tenant), tenant)))

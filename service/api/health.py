@@ -39,7 +39,7 @@ async def metrics(call: Annotated[Call, called("oversee")]) -> Response:
     """Queues are those of the key's tenant at this moment; everything else counts since the process started."""
     running, tenant, at_ms = call.running, call.caller.tenant, now_ms()
     try:
-        queues = await handoffs.queues(running.store, running.ruleset, tenant)
+        queues = await handoffs.queues(running.store, await running.overseen(tenant), tenant)
     except Refusal:
         return Response(running.metrics.exposition((), store_up=False), media_type=CONTENT_TYPE)
     depths = [

@@ -50,11 +50,12 @@ TRANSFERRED: dict[int | str, dict[str, Any]] = {
 async def claim_next(queue: QueueName, call: Working, body: ClaimBody | None = None) -> Response:
     """The caller holds it until the lease ends; renew before that. 204 when nothing waits."""
     running, caller = call.running, call.caller
+    rules = await running.overseen(caller.tenant)
     claimed: Claimed | NothingWaiting = await call.counted(
         "claim",
         handoffs.claim_next(
             running.store,
-            running.ruleset,
+            rules,
             caller.tenant,
             queue,
             Claiming(caller.name, running.settings.lease_ms, call.request_id),
@@ -129,9 +130,9 @@ async def transfer(handoff_id: HandoffId, body: TransferBody, call: Working) -> 
     """Give `queue`, `operator` or both; a named operator has it reserved for a while."""
     running, tenant = call.running, call.caller.tenant
     lease = call.lease(handoff_id, body.token)
+    rules = await running.overseen(tenant)
     return await call.moved(
-        "transfer",
-        handoffs.transfer(running.store, running.ruleset, tenant, lease, body.queue, body.operator, now_ms()),
+        "transfer", handoffs.transfer(running.store, rules, tenant, lease, body.queue, body.operator, now_ms())
     )
 
 

@@ -37,6 +37,8 @@ class Refused(Exception):
         self.detail = detail
         self.hint = hint
         self.headers: Mapping[str, str] = headers or {}
+        # What stands beside the sentence, where a sentence is too short: the problems of rule files.
+        self.more: Mapping[str, object] = {}
 
 
 PROBLEMS: dict[str, ProblemSpec] = {
@@ -71,6 +73,8 @@ PROBLEMS: dict[str, ProblemSpec] = {
     "webhook_secret_unfit": ProblemSpec(422, "the secret cannot be used", "leave it out and one is made"),
     "events_unknown": ProblemSpec(422, "no such events", "GET /webhooks/events lists them"),
     "cursor_invalid": ProblemSpec(422, "the cursor is not one of ours", "start again without `cursor`"),
+    "version_unknown": ProblemSpec(404, "no such version", "GET /rulesets lists the versions of this tenant"),
+    "rules_invalid": ProblemSpec(422, "the rule files have errors", "mend what `problems` and `rendered` show"),
     # What is possible now
     "lease_lost": ProblemSpec(409, "the lease is lost", "claim the handoff again, or ask its holder"),
     "already_claimed": ProblemSpec(409, "somebody else has it", "claim the next one, or ask its holder"),
@@ -78,6 +82,14 @@ PROBLEMS: dict[str, ProblemSpec] = {
     "draft_unseen": ProblemSpec(409, "a later draft is not seen", "release the handoff, claim it again, and read it"),
     "turn_stale": ProblemSpec(409, "the turn is stale", "drop its reply: a person has had the conversation since"),
     "conversation_busy": ProblemSpec(409, "the conversation is busy", "send the turn again"),
+    "tests_failed": ProblemSpec(409, "tests of the rule files fail", "mend the rules or the tests, and push again"),
+    "version_staged": ProblemSpec(409, "another version is staged", "activate or withdraw that one first"),
+    "version_active": ProblemSpec(409, "the version is active already", "stage another version"),
+    "rulesets_moved": ProblemSpec(409, "somebody else was quicker", "look at GET /rulesets, and decide again"),
+    "approval_missing": ProblemSpec(409, "a second person must approve", "POST /rulesets/{version}/approve by another"),
+    "own_approval": ProblemSpec(409, "nobody approves their own version", "ask another manager to approve it"),
+    "nothing_before": ProblemSpec(409, "there is no version to go back to", "activate the version that you want"),
+    "file_mode": ProblemSpec(409, "the rules come from a directory", "edit the files, or serve without `--rules`"),
     "limit_reached": ProblemSpec(409, "a limit is reached", "make room first"),
     "refused": ProblemSpec(409, "not possible", "read `detail`"),
     # What is wrong with us
@@ -95,7 +107,9 @@ PROBLEMS: dict[str, ProblemSpec] = {
 def of_refusal(refusal: Refusal) -> Refused:
     """Return the problem that states what a flow refused; a code without a row of its own reads as `refused`."""
     code = refusal.code if refusal.code in PROBLEMS else "refused"
-    return Refused(code, refusal.detail, refusal.hint or None)
+    refused = Refused(code, refusal.detail, refusal.hint or None)
+    refused.more = refusal.more
+    return refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +132,7 @@ def answer(refused: Refused) -> Answer:
             "code": refused.code,
             "detail": refused.detail,
             "hint": refused.hint or spec.hint,
+            **refused.more,
         }
     )
     headers = [(b"content-type", MEDIA_TYPE.encode()), (b"content-length", str(len(body)).encode())]

@@ -36,9 +36,14 @@ class RuleFileAnswer(Shape):
 
 
 class RulesetAnswer(Shape):
-    """The active ruleset. `fault` tells that an edit was refused and these rules go on deciding."""
+    """The active ruleset. `fault` tells that an edit was refused and these rules go on deciding.
+
+    `version` is 0 where the service's own rules decide; `staged` is the version that is tried beside it.
+    """
 
     hash: str
+    version: int
+    staged: int | None
     source: str
     fault: str | None
     files: list[RuleFileAnswer]
@@ -56,13 +61,20 @@ class RulesetAnswer(Shape):
 async def active(call: Annotated[Call, called("oversee")]) -> Response:
     """In order of precedence: the first of those that fire gives the queue, the priority and the words."""
     running = call.running
-    files = running.ruleset.files
+    version, staged, ruleset, fault = 0, None, running.ruleset, running.rules_fault
+    if running.following is not None:
+        found = await running.following.meet(running.store, call.caller.tenant)
+        version, ruleset, fault = found.version, found.active, found.fault
+        staged = found.at.candidate
+    files = ruleset.files
     counts = Counter(rule.span.file for rule in files.rules)
     return answered(
         {
             "hash": files.hash,
-            "source": running.rules_from,
-            "fault": running.rules_fault,
+            "version": version,
+            "staged": staged,
+            "source": f"version {version}" if version else running.rules_from,
+            "fault": fault,
             "files": [{"name": name, "rules": counts[name]} for name in sorted(counts)],
             "thresholds": files.thresholds,
             "topics": sorted(files.topics),

@@ -11,6 +11,7 @@ from structlog.typing import FilteringBoundLogger
 from rules.evaluate import Ruleset
 from service.api.identity import Callers
 from service.flows.access import Store
+from service.flows.in_force import Following
 from service.flows.spool import Spool
 from service.metrics import Metrics
 from service.settings import Settings
@@ -18,15 +19,39 @@ from service.settings import Settings
 
 @dataclass(slots=True)
 class Running:
-    """The parts of a serving process. `stopping` is set once it is told to end, so that no long poll delays it."""
+    """The parts of a serving process. `stopping` is set once it is told to end, so that no long poll delays it.
+
+    `ruleset` are the service's own rules: those of its directory, or the library. Without a directory the versions of
+    each tenant are `following`, and the own rules decide for those that have none.
+    """
 
     settings: Settings
     store: Store
     ruleset: Ruleset
     spool: Spool | None = None
+    following: Following | None = None
     rules_from: str = "library"
     rules_fault: str | None = None
     metrics: Metrics = field(default_factory=Metrics)
     callers: Callers = field(default_factory=Callers)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     log: FilteringBoundLogger = field(default_factory=lambda: structlog.get_logger().bind())
+
+    def rules_for(self, tenant: str, conversation_id: str) -> Ruleset | None:
+        """Return the rules that decide in this conversation; None for a tenant that has to be met first."""
+        if self.following is None:
+            return self.ruleset
+        found = self.following.met.get(tenant)
+        return None if found is None else found.rules_for(tenant, conversation_id)
+
+    async def meet(self, tenant: str, conversation_id: str) -> Ruleset:
+        """Return the rules that decide in this conversation, whoever its tenant is."""
+        if self.following is None:
+            return self.ruleset
+        return (await self.following.meet(self.store, tenant)).rules_for(tenant, conversation_id)
+
+    async def overseen(self, tenant: str) -> Ruleset:
+        """Return the rules that people of this tenant work with: the active ones, and the queues of a rollout."""
+        if self.following is None:
+            return self.ruleset
+        return (await self.following.meet(self.store, tenant)).overseen

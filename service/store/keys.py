@@ -18,6 +18,8 @@ SCHEMA = 1  # raised when a key changes its shape; a server with a higher one is
 
 # One channel for all handoffs: a process subscribes once, however many agents wait on it, and a message is 60 bytes.
 MOVED_CHANNEL = "hr:moved"
+# One channel for the rulesets of all tenants: a message is the tenant's name, and comes a few times a day.
+RULESETS_CHANNEL = "hr:rulesets"
 CONSUMERS = "handrail"  # the one group that reads the outbox
 
 MARK = "hr:{control}:mark"  # STRING as in a partition, for what concerns the whole store
@@ -124,6 +126,51 @@ class Place:
     def dead_letters_at(self) -> str:
         """ZSET delivery_id -> when it was given up: the listing, and which go first past the limit."""
         return f"{self.tag}dead_letters_at"
+
+    # A tenant has one set of versions of its rules. They lie in its first partition: the outbox there tells of them.
+
+    @property
+    def rulesets(self) -> str:
+        """HASH which version is active, which one is staged and how, and the revision that every step raises."""
+        return f"{self.tag}rulesets"
+
+    @property
+    def ruleset_heads(self) -> str:
+        """HASH version -> who pushed it, when, with which words. Apart from the texts, so that a list reads little."""
+        return f"{self.tag}ruleset_heads"
+
+    @property
+    def ruleset_texts(self) -> str:
+        """HASH version -> its files, compressed. Written once and never again."""
+        return f"{self.tag}ruleset_texts"
+
+    @property
+    def ruleset_names(self) -> str:
+        """HASH digest of the files -> version: the same texts are the same version, however often they are pushed."""
+        return f"{self.tag}ruleset_names"
+
+    @property
+    def ruleset_marks(self) -> str:
+        """HASH what became of each version: who approved it, when it was activated or rolled back."""
+        return f"{self.tag}ruleset_marks"
+
+    @property
+    def ruleset_trail(self) -> str:
+        """LIST of the versions that were active before, latest last: where a rollback leads."""
+        return f"{self.tag}ruleset_trail"
+
+    @property
+    def ruleset_steps(self) -> str:
+        """LIST of every step with its actor, oldest first: what `history` tells."""
+        return f"{self.tag}ruleset_steps"
+
+    def ruleset_shadow(self, version: int) -> str:
+        """HASH of what a version in shadow would have decided, counted. A key of its own, so that it can expire."""
+        return f"{self.tag}ruleset_shadow:{version}"
+
+    def ruleset_differences(self, version: int) -> str:
+        """LIST of the latest turns that a version in shadow would have decided otherwise, latest first."""
+        return f"{self.tag}ruleset_differences:{version}"
 
 
 @lru_cache(maxsize=65_536)  # tenants times partitions of a large installation; a Place is 200 bytes

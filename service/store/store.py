@@ -28,6 +28,7 @@ class Store:
     """A server opened for Handrail's keys."""
 
     def __init__(self, url: str, link: Link, partitions: int, kept_ms: int, strict: bool = False) -> None:
+        self.url = url
         self.link = link
         self.scripts = Scripts(link, library())
         self.partitions = partitions

@@ -300,9 +300,7 @@ def test_approvals_are_one_or_two_and_one_number_for_all_files() -> None:
         "                 ^ keep one number of approvals for all files"
     ]
     assert shown({"a.yaml": "handrail: 1\napprovals: 3\n" + QUEUE + RULE}) == [
-        "a.yaml:2:12: R109: `3` is no `approvals`\n"
-        "      approvals: 3\n"
-        "                 ^ write one of `1`, `2`"
+        "a.yaml:2:12: R109: `3` is no `approvals`\n      approvals: 3\n                 ^ write one of `1`, `2`"
     ]
 
 

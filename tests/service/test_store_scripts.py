@@ -8,7 +8,7 @@ import pytest
 
 from service.errors import StoreAway
 from service.flows.access import Store
-from service.store.keys import MOVED_CHANNEL
+from service.store.keys import MOVED_CHANNEL, RULESETS_CHANNEL
 from service.store.multiplexed import Reply, Word
 from service.store.scripts import LUA, ScriptHeaderWrong, Scripts, library, parse
 
@@ -73,14 +73,15 @@ def test_a_shared_part_touches_only_what_it_is_given(path: object) -> None:
 
 def test_every_key_a_script_touches_is_in_keys() -> None:
     """A first argument of redis.call is KEYS[n] or a name that was given KEYS[n]; a cluster relies on it."""
-    given = {"handoff", "leases", "waiting", "deadlines", "conversation", "turns", "open", "outbox", "key"}
+    given = {"handoff", "leases", "waiting", "deadlines", "conversation", "turns", "open", "outbox", "key", "steps"}
     for name, script in library().items():
         for first in re.findall(r"redis\.call\('(?!PUBLISH)[A-Z]+', ([^,)]+)", script.source):
             assert first.startswith("KEYS[") or first in given, f"{name}: {first}"
 
 
-def test_the_channel_is_one_word_in_lua_and_python() -> None:
+def test_a_channel_is_one_word_in_lua_and_python() -> None:
     assert f"redis.call('PUBLISH', '{MOVED_CHANNEL}'" in (LUA / "parts" / "tell.lua").read_text()
+    assert f"redis.call('PUBLISH', '{RULESETS_CHANNEL}'" in (LUA / "parts" / "told_ruleset.lua").read_text()
 
 
 class Answering:

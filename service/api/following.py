@@ -1,0 +1,84 @@
+"""How a serving process learns that a version was staged or activated: a word from the store, and a look by itself."""
+
+from __future__ import annotations
+
+import asyncio
+
+from service.api.running import Running
+from service.api.upkeep import settle
+from service.errors import StoreAway
+from service.flows.access import hear_of_rulesets
+from service.flows.in_force import Following
+
+# A word that was missed costs this long at most: who activates a version finds it active in every process.
+LOOKED_AROUND_EVERY_MS = 1_000
+# A tenant named by a word waits here until it was looked for; beyond this the look around finds the rest.
+NAMED_MAX = 1_000
+
+
+async def follow(running: Running, following: Following) -> None:
+    """Keep the rules in force as the store names them. Never returns; raises what breaks it, to be begun again."""
+    named: asyncio.Queue[str | None] = asyncio.Queue(NAMED_MAX)
+
+    def heard(tenant: str | None) -> None:
+        if not named.full():
+            named.put_nowait(tenant)
+
+    listening = asyncio.create_task(hear_of_rulesets(running.store, heard))
+    try:
+        while True:
+            try:
+                async with asyncio.timeout(LOOKED_AROUND_EVERY_MS / 1000):
+                    tenant = await named.get()
+            except TimeoutError:
+                tenant = None
+            await look(running, following, tenant)
+    finally:
+        listening.cancel()
+        await asyncio.wait({listening})
+
+
+async def look(running: Running, following: Following, tenant: str | None) -> None:
+    """Look for what a tenant's rules are now, or for all of them; what is not there stays as it was."""
+    try:
+        if tenant is None:
+            changed = await following.look_around(running.store)
+        elif tenant in following.met:
+            changed = (tenant,) if await following.look(running.store, tenant) else ()
+        else:
+            changed = ()
+    except StoreAway:
+        # The last rules that were read go on deciding; the next look is in a second.
+        return
+    for each in changed:
+        tell(running, following, each)
+    if changed:
+        settle()
+
+
+def tell(running: Running, following: Following, tenant: str) -> None:
+    """Count and log what decides for a tenant now, or why it is not what was activated."""
+    found = following.met[tenant]
+    staged = found.candidate
+    if found.fault is not None:
+        running.metrics.rules_refused += 1
+        running.log.error(
+            "version refused, the rules before go on deciding",
+            tenant=tenant,
+            version=found.at.active,
+            deciding=found.version,
+            ruleset=found.active.hash[:12],
+            why=found.fault,
+        )
+        return
+    running.metrics.rules_loaded += 1
+    running.log.info(
+        "version in force",
+        tenant=tenant,
+        version=found.version,
+        ruleset=found.active.hash[:12],
+        rules=len(found.active.files.rules),
+        staged=staged.version if staged else None,
+        mode=staged.mode if staged else None,
+        percent=staged.percent if staged else None,
+    )

@@ -1,0 +1,214 @@
+"""Versions of rules as managers see them: the bodies they send, the answers they get. Nothing is decided here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
+
+from rules.problem_json import problem_json
+from service.api.bodies import Body
+from service.api.decision_answers import Shape
+from service.flows.rulesets import FILES_MAX, MESSAGE_CHARS_MAX, History, Pushed, RolledBack, State, Version
+from service.rule_files import ENDINGS
+
+FILE_NAME_CHARS_MAX = 200
+NUMBER_MAX = 2**53
+
+
+def _file_name(name: str) -> str:
+    parts = name.split("/")
+    if not name.endswith(ENDINGS) or not name.isprintable() or any(part in ("", ".", "..") for part in parts):
+        raise ValueError("has a file name that is none: write it as `refunds.yaml`, with `/` between folders")
+    return name
+
+
+FileName: TypeAlias = Annotated[
+    str, StringConstraints(strict=True, min_length=1, max_length=FILE_NAME_CHARS_MAX), AfterValidator(_file_name)
+]
+Revision = Annotated[int, Field(strict=True, ge=0, le=NUMBER_MAX)]
+
+
+class PushBody(Body):
+    """Rule files and the tests beside them, by name, and what changed in a sentence."""
+
+    files: Annotated[dict[FileName, Annotated[str, StringConstraints(strict=True)]], Field(max_length=FILES_MAX)]
+    message: Annotated[str, StringConstraints(strict=True, max_length=MESSAGE_CHARS_MAX)] = ""
+
+
+class StepBody(Body):
+    """What a step is held against: the `revision` of GET /rulesets that the caller looked at."""
+
+    expect_revision: Revision | None = None
+
+
+class StageBody(StepBody):
+    """How a version is tried: in `shadow`, or deciding for `percent` of the conversations; `withdrawn` ends it."""
+
+    mode: Literal["shadow", "rollout", "withdrawn"]
+    percent: Annotated[int, Field(strict=True, ge=1, le=100)] | None = None
+
+    @model_validator(mode="after")
+    def _complete(self) -> StageBody:
+        if (self.percent is not None) is not (self.mode == "rollout"):
+            raise ValueError("`rollout` needs `percent`, and nothing else has one")
+        return self
+
+
+class RollbackBody(Body):
+    """The version that is to be taken back, so that two people do not take back two."""
+
+    expect: Revision | None = None
+
+
+class ApprovalAnswer(Shape):
+    """Who stands behind a version beside its author."""
+
+    name: str
+    at_ms: int
+
+
+class TestsAnswer(Shape):
+    """How many tests the version has, and how many failed when it was pushed."""
+
+    cases: int
+    failing: int
+
+
+class VersionAnswer(Shape):
+    """A version: what was pushed, by whom, and what became of it. `hash` is what decisions carry as `ruleset`."""
+
+    version: int
+    state: State
+    mode: Literal["shadow", "rollout"] | None
+    percent: int | None
+    hash: str
+    author: str
+    at_ms: int
+    message: str
+    rules: int
+    files: int
+    tests: TestsAnswer
+    approvals_needed: int
+    approvals: list[ApprovalAnswer]
+    activated_at_ms: int | None
+
+
+class ProblemAnswer(Shape):
+    """A problem of a rule file: where it is, and what to do next."""
+
+    code: str
+    severity: Literal["error", "warning"]
+    file: str
+    line: int
+    column: int
+    end_column: int
+    message: str
+    hint: str
+    source_line: str
+
+
+class PushedAnswer(VersionAnswer):
+    """The version that the files are now; `repeated` when they were one before."""
+
+    repeated: bool
+    warnings: list[ProblemAnswer]
+
+
+class VersionTextsAnswer(VersionAnswer):
+    """A version with its files by name."""
+
+    texts: dict[str, str]
+
+
+class StepAnswer(Shape):
+    """One step that somebody took."""
+
+    kind: Literal["pushed", "staged", "withdrawn", "approved", "activated", "rolled_back"]
+    version: int
+    about: str
+    actor: str
+    at_ms: int
+
+
+class HistoryAnswer(Shape):
+    """Versions and steps, latest first. `active` is 0 while the service's own rules decide."""
+
+    mode: Literal["managed", "file"]
+    revision: int
+    active: int
+    staged: int | None
+    versions: list[VersionAnswer]
+    steps: list[StepAnswer]
+
+
+class RolledBackAnswer(Shape):
+    """What was taken back, and which version decides now: 0 are the service's own rules."""
+
+    taken_back: int
+    was: Literal["rollout", "active"]
+    active: int
+
+
+def version_answer(version: Version) -> dict[str, Any]:
+    """Return a version as it is shown."""
+    head, marks = version.head, version.marks
+    return {
+        "version": version.number,
+        "state": version.state,
+        "mode": version.mode,
+        "percent": version.percent if version.mode == "rollout" else None,
+        "hash": head.hash,
+        "author": head.author,
+        "at_ms": head.at_ms,
+        "message": head.message,
+        "rules": head.rules,
+        "files": head.files,
+        "tests": {"cases": head.cases, "failing": head.failing},
+        "approvals_needed": head.approvals,
+        "approvals": [{"name": each.name, "at_ms": each.at_ms} for each in marks.approvals],
+        "activated_at_ms": marks.activated_at_ms,
+    }
+
+
+def pushed_answer(pushed: Pushed) -> dict[str, Any]:
+    """Return what came of a push."""
+    warnings = [problem_json(problem) for problem in pushed.warnings]
+    return {**version_answer(pushed.version), "repeated": pushed.repeated, "warnings": warnings}
+
+
+def texts_answer(version: Version, texts: Mapping[str, str]) -> dict[str, Any]:
+    """Return a version with its files."""
+    return {**version_answer(version), "texts": dict(texts)}
+
+
+def history_answer(history: History, *, managed: bool) -> dict[str, Any]:
+    """Return versions and steps, and where they stand."""
+    at = history.stand
+    return {
+        "mode": "managed" if managed else "file",
+        "revision": at.revision,
+        "active": at.active,
+        "staged": at.candidate,
+        "versions": [version_answer(version) for version in history.versions],
+        "steps": [
+            {
+                "kind": step.kind,
+                "version": step.version,
+                "about": step.about,
+                "actor": step.actor,
+                "at_ms": step.at_ms,
+            }
+            for step in history.steps
+        ],
+    }
+
+
+def rolled_back_answer(rolled_back: RolledBack) -> dict[str, Any]:
+    """Return what a rollback did."""
+    return {
+        "taken_back": rolled_back.taken,
+        "was": "rollout" if rolled_back.was_rollout else "active",
+        "active": rolled_back.active,
+    }

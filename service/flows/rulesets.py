@@ -1,0 +1,282 @@
+"""Versions of a tenant's rules: pushed, staged, approved, activated, rolled back, each in one step and on record.
+
+A version is what its author pushed, for ever. Which turns it decides is another matter, and a person's: nothing here
+moves by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
+
+from rules.errors import Problem
+from rules.evaluate import Ruleset
+from rules.files_hash import files_hash
+from service import rule_files
+from service.errors import ConversationBusy, LimitReached
+from service.flows.ruleset_refusals import (
+    ApprovalMissing,
+    CasesFail,
+    NothingBefore,
+    OwnApproval,
+    RulesetsMoved,
+    VersionActive,
+    VersionStaged,
+    VersionUnknown,
+)
+from service.flows.ruleset_texts import Compiled, CompiledVersions, compiled
+from service.store import rulesets
+from service.store.rulesets import Actor as Actor
+from service.store.rulesets import Answer, Asked, Head, Marks, Mode, Stand, Step
+from service.store.store import Store
+
+# All files of one version. 10,000 rules are 4 MB; what is larger holds data, not rules.
+TEXTS_BYTES_MAX = 4_194_304
+FILES_MAX = rule_files.FILES_MAX
+MESSAGE_CHARS_MAX = 500
+HISTORY_MAX = 200  # versions in one answer
+# A rollback is thought again when somebody took a step between reading and writing.
+TRIES_MAX = 8
+
+State: TypeAlias = Literal["pushed", "staged", "active", "superseded", "rolled_back"]
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A version with its number and what became of it. `approvals_asked` is how many persons must stand behind it."""
+
+    number: int
+    head: Head
+    state: State
+    marks: Marks
+    mode: Literal["shadow", "rollout"] | None = None
+    percent: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """A version as it was pushed; `repeated` when the same files were a version before."""
+
+    version: Version
+    repeated: bool
+    warnings: tuple[Problem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RolledBack:
+    """What was taken back, and the version that decides now: 0 are the service's own rules."""
+
+    taken: int
+    active: int
+    was_rollout: bool
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """Versions, latest first, with where they stand and what was done last."""
+
+    stand: Stand
+    versions: tuple[Version, ...]
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Where versions are worked on: the store, a tenant, the service's own rules, and what was compiled before."""
+
+    store: Store
+    tenant: str
+    own: Ruleset
+    compiled: CompiledVersions
+
+
+async def push(desk: Desk, texts: Mapping[str, str], message: str, actor: Actor) -> Pushed:
+    """Keep files as a version, the one they are already if they are one.
+
+    Raises RulesInvalid with every problem, LimitReached. Failing tests are told and kept: what fails cannot be staged.
+    """
+    if sum(len(name) + len(text.encode("utf-8", "surrogatepass")) for name, text in texts.items()) > TEXTS_BYTES_MAX:
+        raise LimitReached("bytes of all files of a version", TEXTS_BYTES_MAX, "push the rule files alone")
+    if len(texts) > FILES_MAX:
+        raise LimitReached("files of a version", FILES_MAX, "push the directory that has only the rules")
+    digest = files_hash(texts)
+    made = await _compiled(desk, digest, texts)
+    files = made.ruleset.files
+    head = Head(
+        digest=digest,
+        hash=files.hash,
+        author=actor.name,
+        author_key_id=actor.key_id,
+        at_ms=actor.at_ms,
+        message=message,
+        approvals=files.approvals,
+        rules=len(files.rules),
+        files=len(texts),
+        cases=len(made.results),
+        failing=made.failing,
+    )
+    answer = await rulesets.push(desk.store, desk.tenant, head, texts, actor)
+    version = await get(desk, answer.numbers[0])
+    return Pushed(version, answer.word == "repeated", made.warnings)
+
+
+async def stage(
+    desk: Desk, number: int, mode: Mode, percent: int, actor: Actor, revision: int | None = None
+) -> Version:
+    """Put a version into shadow or rollout, or withdraw it. A rollout decides turns, so it asks for approval too.
+
+    Raises VersionUnknown, VersionActive, VersionStaged, CasesFail, ApprovalMissing, RulesetsMoved.
+    """
+    head = await _head(desk, number)
+    if mode != "withdrawn":
+        await _fit(desk, number, head)
+    asked = Asked(head.approvals, desk.own.files.approvals, revision)
+    answer = await rulesets.stage(desk.store, desk.tenant, number, mode, percent, asked, actor)
+    _refuse(answer, number, head)
+    return await get(desk, number)
+
+
+async def approve(desk: Desk, number: int, actor: Actor) -> Version:
+    """Stand behind somebody else's version; twice is once. Raises VersionUnknown, OwnApproval."""
+    head = await _head(desk, number)
+    if actor.key_id == head.author_key_id or actor.name == head.author:
+        raise OwnApproval(number, head.author)
+    _refuse(await rulesets.approve(desk.store, desk.tenant, number, actor), number, head)
+    return await get(desk, number)
+
+
+async def activate(desk: Desk, number: int, actor: Actor, revision: int | None = None) -> Version:
+    """Let a version decide every turn from now on; what is active already stays so.
+
+    Raises VersionUnknown, CasesFail, RulesInvalid, ApprovalMissing, VersionStaged, RulesetsMoved.
+    """
+    head = await _head(desk, number)
+    await _fit(desk, number, head)
+    asked = Asked(head.approvals, desk.own.files.approvals, revision)
+    answer = await rulesets.activate(desk.store, desk.tenant, number, asked, actor)
+    _refuse(answer, number, head)
+    return await get(desk, number)
+
+
+async def rollback(desk: Desk, actor: Actor, expected: int | None = None, request_id: str | None = None) -> RolledBack:
+    """Take back the last step that decides turns: end a rollout or, without one, return to the version before.
+
+    `expected` is the version to take back. Raises RulesetsMoved when it is another, NothingBefore, and RulesInvalid
+    when the version before cannot be compiled by this software.
+    """
+    request = f"rollback:{request_id or secrets.token_hex(8)}"
+    for _ in range(TRIES_MAX):
+        at = await rulesets.stand(desk.store, desk.tenant)
+        if at.mode != "rollout":
+            before = await rulesets.trail(desk.store, desk.tenant)
+            # Whoever comes again after a lost answer is answered by the script, whatever has moved since.
+            if before and before[0]:
+                await _ruleset(desk, before[0])
+        answer = await rulesets.rollback(desk.store, desk.tenant, expected, at.revision, request, actor)
+        if answer.word == "nothing":
+            raise NothingBefore
+        if answer.word != "moved":
+            taken, now = answer.numbers
+            return RolledBack(taken, now, answer.word == "withdrawn")
+        if expected is not None and answer.numbers[0] != expected:
+            raise RulesetsMoved(f"version {answer.numbers[0]} would be taken back, not version {expected}")
+    raise ConversationBusy(TRIES_MAX)
+
+
+async def get(desk: Desk, number: int) -> Version:
+    """Return a version and what became of it. Raises VersionUnknown."""
+    at, found, marks = await asyncio.gather(
+        rulesets.stand(desk.store, desk.tenant),
+        rulesets.heads(desk.store, desk.tenant, [number]),
+        rulesets.marks(desk.store, desk.tenant, [number]),
+    )
+    if number not in found:
+        raise VersionUnknown(number)
+    return _version(number, found[number], marks[number], at)
+
+
+async def texts_of(desk: Desk, number: int) -> dict[str, str]:
+    """Return a version's files by name. Raises VersionUnknown."""
+    found = await rulesets.texts(desk.store, desk.tenant, number)
+    if found is None:
+        raise VersionUnknown(number)
+    return found
+
+
+async def history(desk: Desk, before: int | None = None, limit: int = HISTORY_MAX) -> History:
+    """Return the latest versions, those below `before` when it is given, and the latest steps."""
+    at = await rulesets.stand(desk.store, desk.tenant)
+    newest = at.last if before is None else min(at.last, before - 1)
+    numbers = list(range(newest, max(0, newest - min(limit, HISTORY_MAX)), -1))
+    # What decides is always shown, however long ago it was pushed.
+    more = [each for each in (at.active, at.candidate) if each and each not in numbers and before is None]
+    found, marks, steps = await asyncio.gather(
+        rulesets.heads(desk.store, desk.tenant, [*numbers, *more]),
+        rulesets.marks(desk.store, desk.tenant, [*numbers, *more]),
+        rulesets.steps(desk.store, desk.tenant, limit),
+    )
+    versions = tuple(_version(number, head, marks[number], at) for number, head in found.items())
+    return History(at, versions, steps)
+
+
+async def ruleset_of(desk: Desk, number: int) -> Ruleset:
+    """Return the rules of a version, compiled; version 0 are the service's own. Raises VersionUnknown, RulesInvalid."""
+    return desk.own if number == 0 else await _ruleset(desk, number)
+
+
+async def _ruleset(desk: Desk, number: int) -> Ruleset:
+    return (await _fit_texts(desk, await _head(desk, number), number)).ruleset
+
+
+async def _fit(desk: Desk, number: int, head: Head) -> None:
+    """Raise CasesFail unless every test of the version passes with this software."""
+    made = await _fit_texts(desk, head, number)
+    if made.failing:
+        raise CasesFail(number, made.results)
+
+
+async def _fit_texts(desk: Desk, head: Head, number: int) -> Compiled:
+    found = desk.compiled.find(head.digest)
+    return found or await _compiled(desk, head.digest, await texts_of(desk, number))
+
+
+async def _compiled(desk: Desk, digest: str, texts: Mapping[str, str]) -> Compiled:
+    found = desk.compiled.find(digest)
+    # Turns go on being decided while a thread compiles.
+    return found or desk.compiled.keep(digest, await asyncio.to_thread(compiled, texts))
+
+
+async def _head(desk: Desk, number: int) -> Head:
+    found = await rulesets.heads(desk.store, desk.tenant, [number])
+    if number not in found:
+        raise VersionUnknown(number)
+    return found[number]
+
+
+def _refuse(answer: Answer, number: int, head: Head) -> None:
+    """Raise what a script refused; return when the step was taken."""
+    match answer.word:
+        case "unknown":
+            raise VersionUnknown(number)
+        case "active":
+            raise VersionActive(number)
+        case "standing":
+            raise VersionStaged(answer.numbers[0])
+        case "unapproved":
+            raise ApprovalMissing(number, head.author)
+        case "moved":
+            raise RulesetsMoved("what is active or staged has changed since it was looked at")
+
+
+def _version(number: int, head: Head, marks: Marks, at: Stand) -> Version:
+    version = Version(number, head, "pushed", marks)
+    if number == at.active:
+        return replace(version, state="active")
+    if number == at.candidate:
+        return replace(version, state="staged", mode=at.mode, percent=at.percent)
+    if marks.rolled_back_at_ms is not None:
+        return replace(version, state="rolled_back")
+    return replace(version, state="superseded") if marks.activated_at_ms is not None else version
