@@ -3,34 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeAlias
 from zoneinfo import ZoneInfo
 
+from rules.case_expect import ExpectReader
 from rules.case_keys import (
     CASE_KEYS,
-    END_KEYS,
-    ENDS,
-    EXPECT_KEYS,
     FILE_KEYS,
+    HAND_BACK_KEYS,
+    MOVE_KEYS,
+    MOVES,
+    RESOLVE_KEYS,
     STEP_KEYS,
+    TIMEOUTS,
     TURN_KEYS,
 )
-from rules.case_turns import TurnReader
-from rules.compile_values import (
-    read_bool,
-    read_duration,
-    read_keys,
-    read_list,
-    read_text,
-    read_word,
-)
+from rules.case_values import Case as Case
+from rules.case_values import Expect as Expect
+from rules.case_values import MoveStep, Step, TurnStep
+from rules.compile_values import read_bool, read_duration, read_keys, read_list, read_text, read_word
 from rules.errors import Problem
 from rules.model import RuleFiles, Span
 from rules.nodes import MapNode, Node, TextNode
 from rules.source import read_source
-from rules.turn import Turn
 
 # A conversation that a person still reads; what happens after so many turns is said with `over` and fewer.
 STEPS_MAX = 200
@@ -38,57 +33,8 @@ STEPS_MAX = 200
 TURN_GAP_MS = 30_000
 # The moment of a case that names none: a Monday morning, so that office hours are open.
 DEFAULT_AT = "2026-03-02T09:00"
-
-
-@dataclass(frozen=True, slots=True)
-class Expect:
-    """What a turn should lead to; None is not asked for."""
-
-    span: Span
-    verdict: str | None = None
-    queue: str | None = None
-    priority: str | None = None
-    say: str | None = None
-    reason_code: str | None = None
-    rules: frozenset[str] | None = None
-    rules_include: frozenset[str] = frozenset()
-    rules_exclude: frozenset[str] = frozenset()
-    shadow: frozenset[str] | None = None
-    topics: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True, slots=True)
-class TurnStep:
-    """One turn; `expect` is None when nothing is asked of it."""
-
-    span: Span
-    after_ms: int
-    turn: Turn
-    expect: Expect | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class EndStep:
-    """A person ends the open handoff, or nobody came in time: one of ENDS."""
-
-    span: Span
-    after_ms: int
-    end: str
-
-
-Step: TypeAlias = TurnStep | EndStep
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """A conversation with a clock of its own."""
-
-    file: str
-    name: str
-    span: Span
-    at_ms: int
-    conversation_id: str
-    steps: tuple[Step, ...]
+# A turn has one of these: without them a step is no turn.
+_SPEAKING = ("message", "reply", "tool_calls")
 
 
 def read_case_files(texts: Mapping[str, str], files: RuleFiles) -> tuple[tuple[Case, ...], tuple[Problem, ...]]:
@@ -105,7 +51,7 @@ def read_case_files(texts: Mapping[str, str], files: RuleFiles) -> tuple[tuple[C
     return tuple(cases), tuple(sorted(problems, key=lambda each: (each.span.file, each.span.line, each.span.column)))
 
 
-class _File(TurnReader):
+class _File(ExpectReader):
     """One test file being read against the rule files that it tests."""
 
     def cases(self) -> list[Case]:
@@ -154,7 +100,7 @@ class _File(TurnReader):
             steps: list[Step] = [self._turn_step(node, {**shared, **_only(values, "expect")}, 0, conversation, 1)]
         else:
             steps = self._steps(values, shared, conversation)
-        if steps and not any(isinstance(step, TurnStep) and step.expect for step in steps):
+        if steps and not any(step.expect for step in steps):
             self.source.refuse("R172", values["name"], "the case expects nothing", "add `expect:` to at least one turn")
         return Case(self.source.file, name, self.source.span(values["name"]), at_ms, conversation, tuple(steps))
 
@@ -171,52 +117,58 @@ class _File(TurnReader):
         return [self._step(node, shared, conversation, number) for number, node in enumerate(nodes, start=1)]
 
     def _step(self, node: Node, shared: Mapping[str, Node], conversation: str, number: int) -> Step:
-        ends = [key.value for key, _ in node.pairs if key.value in ENDS] if isinstance(node, MapNode) else []
-        if not ends:
-            values = read_keys(self.source, node, STEP_KEYS, "a turn") or {}
-            after_ms = self._after_ms(values, 0 if number == 1 else TURN_GAP_MS)
-            return self._turn_step(node, {**shared, **values}, after_ms, conversation, number)
-        values = read_keys(self.source, node, END_KEYS, "the end of a handoff") or {}
-        for end in ends:
-            if read_bool(self.source, values[end], f"`{end}`") is False:
-                self.source.refuse("R116", values[end], f"`{end}` is false", "write `true` or remove the step")
-        return EndStep(self.source.span(node), self._after_ms(values, TURN_GAP_MS), ends[0])
+        moves = [key for key, _ in node.pairs if key.value in MOVES] if isinstance(node, MapNode) else []
+        if moves or self._only_waits(node, shared):
+            return self._move_step(node, moves)
+        values = read_keys(self.source, node, STEP_KEYS, "a turn") or {}
+        after_ms = self._after_ms(values, 0 if number == 1 else TURN_GAP_MS)
+        return self._turn_step(node, {**shared, **values}, after_ms, conversation, number)
+
+    def _only_waits(self, node: Node, shared: Mapping[str, Node]) -> bool:
+        """Return whether a step says that time goes by and nothing else."""
+        keys = _keys(node) if isinstance(node, MapNode) else frozenset()
+        return "after" in keys and keys <= {"after", "expect"} and not any(key in shared for key in _SPEAKING)
+
+    def _move_step(self, node: Node, moves: list[TextNode]) -> MoveStep:
+        values = read_keys(self.source, node, MOVE_KEYS, "a move of the handoff") or {}
+        for another in moves[1:]:
+            message = f"`{another.value}` stands beside `{moves[0].value}`"
+            self.source.refuse("R105", another, message, "write it as a step of its own")
+        move = moves[0].value if moves else None
+        given = self._given(move, values[move]) if move is not None and move in values else {}
+        expect = self.expect_of_move(values["expect"]) if "expect" in values else None
+        # A deadline comes when it comes: without `after` the clock goes exactly there.
+        gap_ms = 0 if move in TIMEOUTS else TURN_GAP_MS
+        return MoveStep(self.source.span(node), self._after_ms(values, gap_ms), move, given, expect)
+
+    def _given(self, move: str, node: Node) -> dict[str, object]:
+        """Return what an operator gives with a move; `true` is nothing besides the move."""
+        table = {"hand_back": HAND_BACK_KEYS, "resolve": RESOLVE_KEYS}.get(move)
+        if table is None or not isinstance(node, MapNode):
+            if read_bool(self.source, node, f"`{move}`") is False:
+                self.source.refuse("R116", node, f"`{move}` is false", "write `true` or remove the step")
+            return {}
+        values = read_keys(self.source, node, table, f"`{move}`") or {}
+        given: dict[str, object] = {}
+        for key, value in values.items():
+            if key in ("facts", "edited"):
+                given[key] = self.plain_map(value, key)
+            elif key == "flags":
+                given[key] = tuple(self.names(values, key, table[key].choices, "R109", "flag"))
+            elif key == "may_retry":
+                given[key] = read_bool(self.source, value, f"`{key}`")
+            elif table[key].choices:
+                given[key] = read_word(self.source, value, table[key])
+            else:
+                given[key] = read_text(self.source, value, f"`{key}`")
+        return given
 
     def _turn_step(
         self, node: Node, values: Mapping[str, Node], after_ms: int, conversation: str, number: int
     ) -> TurnStep:
         turn = self.turn(node, values, conversation, number)
-        expect = self._expect(values["expect"]) if "expect" in values else None
+        expect = self.expect_of_turn(values["expect"]) if "expect" in values else None
         return TurnStep(self.source.span(node), after_ms, turn, expect)
-
-    def _expect(self, node: Node) -> Expect:
-        source = self.source
-        if isinstance(node, TextNode):
-            return Expect(source.span(node), verdict=read_word(source, node, EXPECT_KEYS["verdict"]))
-        values = read_keys(source, node, EXPECT_KEYS, "`expect`") or {}
-        if not values and isinstance(node, MapNode):
-            source.refuse("R172", node, "`expect` holds nothing", "write a verdict, or remove it")
-        verdict = read_word(source, values["verdict"], EXPECT_KEYS["verdict"]) if "verdict" in values else None
-        queue = self.known(values, "queue", self.files.queues, "R103", "queue")
-        for short in ("review", "hold", "escalate"):
-            if short in values:
-                if verdict is not None or queue is not None:
-                    source.refuse("R107", values[short], f"`{short}` says verdict and queue again", "keep one of them")
-                verdict, queue = short, self.known(values, short, self.files.queues, "R103", "queue")
-        rule_ids = [rule.id for rule in self.files.rules]
-        return Expect(
-            span=source.span(node),
-            verdict=verdict,
-            queue=queue,
-            priority=read_word(source, values["priority"], EXPECT_KEYS["priority"]) if "priority" in values else None,
-            say=read_text(source, values["say"], "`say`") if "say" in values else None,
-            reason_code=read_text(source, values["reason_code"], "`reason_code`") if "reason_code" in values else None,
-            rules=frozenset(self.names(values, "rules", rule_ids)) if "rules" in values else None,
-            rules_include=frozenset(self.names(values, "rules_include", rule_ids)),
-            rules_exclude=frozenset(self.names(values, "rules_exclude", rule_ids)),
-            shadow=frozenset(self.names(values, "shadow", rule_ids)) if "shadow" in values else None,
-            topics=frozenset(self.names(values, "topics", self.files.topics, "R102", "topic")),
-        )
 
     def _after_ms(self, values: Mapping[str, Node], otherwise: int) -> int:
         return (read_duration(self.source, values["after"], "`after`") or 0) if "after" in values else otherwise

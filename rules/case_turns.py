@@ -64,10 +64,7 @@ class TurnReader:
         for node in read_list(source, values["tool_calls"], "`tool_calls`") if "tool_calls" in values else ():
             given = read_keys(source, node, CALL_KEYS, "a tool call") or {}
             status = read_word(source, given["status"], CALL_KEYS["status"]) if "status" in given else None
-            args = _plain(given["args"]) if "args" in given else {}
-            if not isinstance(args, dict):
-                source.refuse("R116", given["args"], "`args` is not a map", "write `args: {name: value}`")
-                args = {}
+            args = self.plain_map(given["args"], "args") if "args" in given else {}
             calls.append(
                 ToolCall(
                     name=(read_text(source, given["name"], "`name`") if "name" in given else None) or "",
@@ -105,6 +102,14 @@ class TurnReader:
                 hint = did_you_mean(self.source, name.value, names) or f"declare it under `{key}:` of a rule file"
                 self.source.refuse("R101", name, f"no rule file declares `{name.value}`", hint)
         return {name.value: value for name, value in node.pairs if name.value in names}
+
+    def plain_map(self, node: Node, key: str) -> dict[str, object]:
+        """Return a map as JSON would hold it."""
+        plain = _plain(node)
+        if not isinstance(plain, dict):
+            self.source.refuse("R116", node, f"`{key}` is not a map", f"write `{key}: {{name: value}}`")
+            return {}
+        return plain
 
     def _texts_of(self, values: Mapping[str, Node], key: str, table: KeyTable) -> dict[str, str | None]:
         if key not in values:

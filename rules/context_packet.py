@@ -15,6 +15,8 @@ from rules.promises import PromiseKind
 from rules.turn import CallStatus, ToolCall
 
 PACKET_VERSION = 1
+# Turns whose texts are kept: what a packet shows, and as much again for an operator who scrolls back.
+TRANSCRIPT_TURNS_MAX = 60
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,7 @@ ValueKind: TypeAlias = Literal[
     "hand-overs",
     "undescribed",
     "map",
+    "true or map",
     "list",
 ]
 
@@ -76,6 +77,7 @@ FILE_KEYS: KeyTable = _table(
         "how many persons must stand behind a version that is to decide; 1 when no file says it",
         choices=("1", "2"),
     ),
+    KeySpec("languages", "languages", "languages that every text to say must have; those of most texts unless told"),
     KeySpec("thresholds", "map", "named numbers, used as `$name`"),
     KeySpec("signals", "map", "facts that the caller sends in `signals`"),
     KeySpec("customer", "map", "facts that the caller sends in `customer`, used as `customer.NAME`"),

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+from rules.context_packet import TRANSCRIPT_TURNS_MAX as TRANSCRIPT_TURNS_MAX
+from rules.context_packet import TranscriptTurn
 from rules.decision import Decision
-from rules.packet import TranscriptTurn
 from rules.turn import Conversation
 from service.store import codec
 from service.store.keys import Place
 from service.store.loaded import Loaded as Loaded
 from service.store.store import Store
-
-# Turns whose texts are kept: what a packet shows, and as much again for an operator who scrolls back.
-TRANSCRIPT_TURNS_MAX = 60
 
 
 async def load(store: Store, place: Place, conversation_id: str, decision_id: str) -> Loaded | Decision:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rules.case_files import STEPS_MAX, read_case_files
-from rules.cases import CaseResult, coverage, render_failure, run_cases
+from rules.cases import CaseResult, coverage, render_case, run_cases
 from rules.compile import files_or_raise
 from rules.errors import RuleFileInvalid, render
 from rules.evaluate import Ruleset, build
@@ -57,7 +57,7 @@ def results(ruleset: Ruleset, cases: str, head: str = "handrail_tests: 1\n") -> 
 
 
 def told(ruleset: Ruleset, cases: str, head: str = "handrail_tests: 1\n") -> list[str]:
-    return [render_failure(result, each) for result in results(ruleset, cases, head) for each in result.failures]
+    return [said for result in results(ruleset, cases, head) if (said := render_case(result))]
 
 
 def refused(ruleset: Ruleset, text: str) -> list[str]:
@@ -161,15 +161,12 @@ a.tests.yaml:3:41: `a refund`, turn 1
 a.tests.yaml:6:45: `twice`, turn 2
       expected verdict escalate
       got      verdict continue
-        unsure-twice stayed quiet: streak(confidence < $low) >= 2 met 0
-a.tests.yaml:6:45: `twice`, turn 2
       expected queue tier1
       got      queue none
-        unsure-twice stayed quiet: streak(confidence < $low) >= 2 met 0
-a.tests.yaml:6:45: `twice`, turn 2
       expected rules unsure-twice
       got      rules none
-        unsure-twice stayed quiet: streak(confidence < $low) >= 2 met 0""",
+        unsure-twice stayed quiet
+          no   streak(confidence < $low) >= 2, but it is 0""",
     ),
     "a rule that fired tells why": (
         "- {name: quiet, message: a refund, expect: continue}",
@@ -179,37 +176,78 @@ a.tests.yaml:3:44: `quiet`, turn 1
       got      verdict review
         refund-asked fired: topics has refunds""",
     ),
+    "without a rule's name, what nearly fired": (
+        "- {name: n, signals: {open_orders: 5}, message: a, expect: review}",
+        """\
+a.tests.yaml:3:60: `n`, turn 1
+      expected verdict review
+      got      verdict continue
+        late nearly fired, it lacks: clock.hour >= 18, but clock.hour is 9""",
+    ),
     "calls that met nothing": (
         "- {name: pays, tool_calls: [{name: pay, write: true, amount: 7}], expect: {rules_include: [big-write]}}",
         """\
 a.tests.yaml:3:75: `pays`, turn 1
       expected rules with big-write
       got      rules with none
-        big-write stayed quiet: no tool call met `write = true and amount_usd > 100 and args.to = bob`""",
+        big-write stayed quiet
+          yes  tool call 1: write = true
+          no   tool call 1: amount_usd > 100, but it is 7
+          ?    tool call 1: args.to = bob, but it is unknown""",
     ),
-    "other words": (
+    "no call at all": (
+        "- {name: pays, message: hi, expect: {rules: [big-write]}}",
+        """\
+a.tests.yaml:3:37: `pays`, turn 1
+      expected rules big-write
+      got      rules none
+        big-write stayed quiet
+          no   tool call with write = true, but the turn has no tool call
+          no   tool call with amount_usd > 100, but the turn has no tool call
+          no   tool call with args.to = bob, but the turn has no tool call""",
+    ),
+    "everything that differs in a turn stands together, and why once": (
         "- {name: says, message: refund, expect: {say: X., priority: high, rules_exclude: refund-asked, shadow: late}}",
         """\
 a.tests.yaml:3:41: `says`, turn 1
       expected priority high
       got      priority low
-        refund-asked fired: topics has refunds
-        late stayed quiet: clock.hour >= 18 met 9; open_orders > 3 met unknown
-a.tests.yaml:3:41: `says`, turn 1
       expected words X.
       got      words Wait.
-        refund-asked fired: topics has refunds
-        late stayed quiet: clock.hour >= 18 met 9; open_orders > 3 met unknown
-a.tests.yaml:3:41: `says`, turn 1
       expected rules without refund-asked
       got      rules without refund-asked
-        refund-asked fired: topics has refunds
-        late stayed quiet: clock.hour >= 18 met 9; open_orders > 3 met unknown
-a.tests.yaml:3:41: `says`, turn 1
       expected shadow rules late
       got      shadow rules none
         refund-asked fired: topics has refunds
-        late stayed quiet: clock.hour >= 18 met 9; open_orders > 3 met unknown""",
+        late stayed quiet
+          no   clock.hour >= 18, but it is 9
+          yes  not tool_call: name = close
+          ?    open_orders > 3, but it is unknown""",
+    ),
+    "what is missing and what is too much, and how words differ": (
+        """\
+- name: n
+  reply: I promise a refund
+  message: refund
+  locale: es
+  expect: {rules: [promise, late], say: Lo reviso., say_includes: [mañana]}
+""",
+        """\
+a.tests.yaml:7:11: `n`, turn 1
+      expected words Lo reviso.
+      got      words Lo compruebo.
+      differs  `compruebo.` instead of `reviso.`
+      expected words with mañana
+      got      words with Lo compruebo.
+      expected rules late, promise
+      got      rules promise, refund-asked
+      differs  late missing; refund-asked not expected
+        promise fired: reply_topics has promises
+        refund-asked fired: topics has refunds
+        late stayed quiet
+          no   clock.hour >= 18, but it is 9
+          yes  not tool_call: name = close
+          ?    open_orders > 3, but it is unknown""",
     ),
     "a handoff that is not there cannot end": (
         "- {name: ends, turns: [{message: hi, expect: continue}, {hand_back: true}]}",

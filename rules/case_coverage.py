@@ -1,0 +1,204 @@
+"""What the cases of a rule directory reach: rules, the single comparisons of each, and the ways in which each can fire.
+
+A comparison is reached when it has helped its rule to fire, when it alone has kept it quiet, and where it can be, when
+it was unknown. A way is reached when the rule fired by it and by no other: the same idea as MC/DC, said of rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from rules import signals
+from rules.case_probes import Leaf, Met, Probe, probe_of
+from rules.comparisons import COMPARISONS
+from rules.evaluate import Evaluation, Ruleset
+from rules.facts import Facts
+from rules.model import Aggregate, Span
+from rules.signals import call_values
+from rules.turn import Conversation, ToolCall, Turn
+
+_NEVER_UNKNOWN = ("count", "streak")
+
+
+@dataclass(slots=True)
+class Reached:
+    """What turns have reached of one rule: numbers of its leaves and of its ways."""
+
+    fired: bool = False
+    held: set[int] = field(default_factory=set)
+    failed: set[int] = field(default_factory=set)
+    unknown: set[int] = field(default_factory=set)
+    ways: set[int] = field(default_factory=set)
+
+    def add(self, other: Reached) -> None:
+        """Take in what other turns have reached."""
+        self.fired = self.fired or other.fired
+        self.held |= other.held
+        self.failed |= other.failed
+        self.unknown |= other.unknown
+        self.ways |= other.ways
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonCoverage:
+    """One comparison of `signal`: whether it helped the rule to fire, alone kept it quiet, and was unknown.
+
+    `unknown` is None where it never can be.
+    """
+
+    text: str
+    signal: str
+    held: bool
+    failed: bool
+    unknown: bool | None
+
+    @property
+    def sides(self) -> tuple[bool, ...]:
+        """Return what there is to reach of it, and whether each is reached."""
+        return (self.held, self.failed) if self.unknown is None else (self.held, self.failed, self.unknown)
+
+
+@dataclass(frozen=True, slots=True)
+class WayCoverage:
+    """One way to fire: the comparisons that make it, and whether the rule has fired by it and no other."""
+
+    texts: tuple[str, ...]
+    taken: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RuleCoverage:
+    """What cases reach of a rule: how many make it fire, the first of them, its comparisons, and its ways to fire."""
+
+    rule_id: str
+    span: Span
+    cases: int
+    example: tuple[str, Span] | None
+    comparisons: tuple[ComparisonCoverage, ...]
+    ways: tuple[WayCoverage, ...]
+
+    @property
+    def unseen(self) -> tuple[str, ...]:
+        """Return the comparisons that never helped the rule to fire."""
+        return tuple(comparison.text for comparison in self.comparisons if not comparison.held)
+
+    @property
+    def whole(self) -> bool:
+        """Return whether nothing of the rule is left to reach."""
+        return all(reached == there for reached, there in self.counts.values())
+
+    @property
+    def counts(self) -> Mapping[str, tuple[int, int]]:
+        """Return for rules, conditions and branches how much is reached, of how much."""
+        sides = [side for comparison in self.comparisons for side in comparison.sides]
+        return {
+            "rules": (int(self.cases > 0), 1),
+            "conditions": (sum(sides), len(sides)),
+            "branches": (sum(way.taken for way in self.ways), len(self.ways)),
+        }
+
+
+class Watch:
+    """Looks at every turn of a run. Without `all_rules` only those that fire are looked into, which costs nothing."""
+
+    def __init__(self, ruleset: Ruleset, *, all_rules: bool) -> None:
+        self.ruleset = ruleset
+        self.all_rules = all_rules
+        self._numbers = {rule.id: number for number, rule in enumerate(ruleset.files.rules)}
+        self._probes: dict[int, Probe] = {}
+        # Most turns look alike to a rule: what they reach of it is worked out once.
+        self._known: dict[tuple[int, Met], Reached] = {}
+
+    def probe(self, number: int) -> Probe:
+        """Return the probe of the rule with that number."""
+        if number not in self._probes:
+            self._probes[number] = probe_of(self.ruleset.files.rules[number])
+        return self._probes[number]
+
+    def note(self, evaluation: Evaluation, before: Conversation, now_ms: int, into: dict[str, Reached]) -> None:
+        """Add what a turn reaches."""
+        fired = [self._numbers[rule.id] for rule in (*evaluation.rules, *evaluation.shadow)]
+        numbers: Iterable[int] = self._numbers.values() if self.all_rules else fired
+        facts = Facts(evaluation.values, evaluation.turn, before, now_ms)
+        calls = tuple(map(call_values, evaluation.turn.tool_calls))
+        for number in numbers:
+            measured = {text: measure(facts) for text, measure in self.ruleset.measures[number]}
+            values = {**evaluation.values, **measured} if measured else evaluation.values
+            met = self.probe(number).met(values, calls)
+            into.setdefault(self.probe(number).rule.id, Reached()).add(self._reached(number, met))
+
+    def _reached(self, number: int, met: Met) -> Reached:
+        if (number, met) not in self._known:
+            self._known[number, met] = reached_by(self.probe(number), met)
+        return self._known[number, met]
+
+
+def reached_by(probe: Probe, met: Met) -> Reached:
+    """Return what one turn reaches of a rule."""
+    reached = Reached()
+    for leaf in probe.leaves:
+        row = met.rows[leaf.number]
+        if None in row:
+            reached.unknown.add(leaf.number)
+    if met.truth(probe.tree) is True:
+        reached.fired = True
+        reached.held |= set(met.helped(probe.tree))
+        taken = [number for number, way in enumerate(probe.ways) if met.took(probe, way)]
+        if len(taken) == 1:
+            reached.ways.add(taken[0])
+        return reached
+    for leaf in probe.leaves:
+        for call, truth in enumerate(met.rows[leaf.number]):
+            place = None if leaf.block is None else call
+            if truth is False and met.truth(probe.tree, assumed=(leaf.number, place)) is True:
+                reached.failed.add(leaf.number)
+    return reached
+
+
+def coverage_of(ruleset: Ruleset, cases: Sequence[tuple[str, Span, Mapping[str, Reached]]]) -> tuple[RuleCoverage, ...]:
+    """Return how far cases reach, rule by rule in order of precedence; each case with its name, place and reach."""
+    known = _always_known(ruleset)
+    covered = []
+    for rule in ruleset.files.rules:
+        probe, together, firing = probe_of(rule), Reached(), []
+        for name, span, reached in cases:
+            if rule.id in reached:
+                together.add(reached[rule.id])
+                firing += [(name, span)] if reached[rule.id].fired else []
+        comparisons = tuple(
+            ComparisonCoverage(
+                leaf.text,
+                leaf.signal,
+                leaf.number in together.held,
+                leaf.number in together.failed,
+                leaf.number in together.unknown if _can_be_unknown(leaf, known) else None,
+            )
+            for leaf in probe.leaves
+        )
+        ways = tuple(
+            WayCoverage(tuple(probe.leaves[leaf].text for leaf in sorted(way)), number in together.ways)
+            for number, way in enumerate(probe.ways)
+        )
+        covered.append(RuleCoverage(rule.id, rule.span, len(firing), firing[0] if firing else None, comparisons, ways))
+    return tuple(covered)
+
+
+def _always_known(ruleset: Ruleset) -> frozenset[str]:
+    """Return the signals that even a turn that says nothing has a value for."""
+    values = signals.read(ruleset.files, Turn("", ""), Conversation(""), 0, ())
+    return frozenset(name for name, value in values.items() if value is not None)
+
+
+_CALL_KNOWN = frozenset(name for name, value in call_values(ToolCall("")).items() if value is not None)
+
+
+def _can_be_unknown(leaf: Leaf, known: frozenset[str]) -> bool:
+    if leaf.compare is None or COMPARISONS[leaf.compare.operator].group == "presence":
+        return False
+    left = leaf.compare.left
+    if isinstance(left, Aggregate):
+        if left.function in _NEVER_UNKNOWN or not isinstance(left.of, str):
+            return False
+        left = left.of
+    return left not in (known if leaf.block is None else _CALL_KNOWN)

@@ -1,0 +1,159 @@
+"""One case being run: its clock, its conversation and its handoff, moved step by step. Nothing is expected here.
+
+Every turn goes through rules.thinking and every move through rules.moves, as the service's do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from rules.case_keys import TIMEOUTS
+from rules.case_values import Case, MoveStep, TurnStep
+from rules.context_packet import TRANSCRIPT_TURNS_MAX, ContextPacket, TranscriptTurn
+from rules.decision import Decision
+from rules.evaluate import Ruleset
+from rules.handoff import MOVES, OPEN, Handoff, Resolution, draft_turn_id
+from rules.history import remember
+from rules.moves import after_handoff, claimed, ended, is_due, missed, released, rerouted
+from rules.packet import build
+from rules.thinking import Judged, Names, judge, think
+from rules.turn import Conversation
+from rules.wording import span_text
+
+OPERATOR = "operator"
+# What an operator did who says no more than that: nothing in a rule file hangs on it.
+ANSWER_DEFAULT = "answer"
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What came of one step.
+
+    Of a turn: `judged`, `decision`, and `before`, the conversation that it was judged with. `handoff` is the open
+    handoff then, or the last one; `fell_due` is what a deadline did to it during the step. `refused` tells why a move
+    could not be made.
+    """
+
+    now_ms: int
+    handoff: Handoff | None
+    before: Conversation
+    judged: Judged | None = None
+    decision: Decision | None = None
+    fell_due: Handoff | None = None
+    refused: str | None = None
+
+    @property
+    def open_handoff(self) -> Handoff | None:
+        """Return the handoff that is open after the step."""
+        return self.handoff if self.handoff is not None and self.handoff.state in OPEN else None
+
+
+@dataclass(slots=True)
+class Run:
+    """Where a case stands. `past_due` says of the last deadline that passed what it did, for whoever wonders."""
+
+    ruleset: Ruleset
+    now_ms: int
+    conversation: Conversation
+    handoff: Handoff | None = None
+    decisions: list[Decision] = field(default_factory=list)
+    transcript: list[TranscriptTurn] = field(default_factory=list)
+    past_due: str | None = None
+
+
+def start(ruleset: Ruleset, case: Case) -> Run:
+    """Return a case before its first step."""
+    return Run(ruleset, case.at_ms, Conversation(case.conversation_id))
+
+
+def take(run: Run, step: TurnStep | MoveStep) -> Seen:
+    """Make one step and return what came of it."""
+    return _turn(run, step) if isinstance(step, TurnStep) else _move(run, step)
+
+
+def packet_of(run: Run) -> ContextPacket | None:
+    """Return what an operator reads of the handoff at this moment, None when there has been none."""
+    if run.handoff is None:
+        return None
+    behind = {reason.decision_id for reason in run.handoff.reasons}
+    decisions = [decision for decision in run.decisions if decision.decision_id in behind]
+    return build(run.handoff, decisions, run.transcript[-TRANSCRIPT_TURNS_MAX:], run.now_ms)
+
+
+def _turn(run: Run, step: TurnStep) -> Seen:
+    fell_due = _go_on(run, run.now_ms + step.after_ms)
+    before, number = run.conversation, len(run.decisions) + 1
+    standing = run.handoff if run.handoff is not None and run.handoff.state in OPEN else None
+    judged = judge(run.ruleset, step.turn, before, run.now_ms)
+    names = Names("test", f"dec_{number}", f"hof_{number}")
+    change = think(run.ruleset, names, step.turn, judged, standing, run.now_ms)
+    if change.event is not None and change.handoff is not None:
+        joined = change.event == "handoff.joined"
+        run.handoff = replace(change.handoff, version=change.handoff.version + joined)
+    run.conversation = remember(before, change.record)
+    run.decisions.append(change.decision)
+    turn, verdict = step.turn, change.decision.verdict
+    run.transcript.append(TranscriptTurn(turn.turn_id, run.now_ms, turn.message, turn.reply, turn.tool_calls, verdict))
+    return Seen(run.now_ms, run.handoff, before, judged, change.decision, fell_due)
+
+
+def _move(run: Run, step: MoveStep) -> Seen:
+    handoff, then_ms = run.handoff, run.now_ms + step.after_ms
+    waits = handoff is not None and handoff.state == "waiting"
+    if step.move in TIMEOUTS and handoff is not None and waits:
+        then_ms = max(then_ms, handoff.expires_at_ms)
+    if step.move in ("hand_back", "resolve") and handoff is not None and waits and not is_due(handoff, run.now_ms):
+        # Whoever ends it has taken it before, and in time: a case says `claim` only where the claim is its matter.
+        run.handoff = claimed(handoff, OPERATOR, run.now_ms)
+    fell_due = _go_on(run, then_ms)
+    refused = None
+    if step.move in TIMEOUTS:
+        refused = None if fell_due is not None else _why_no_deadline(handoff)
+    elif step.move is not None:
+        refused = _made(run, step)
+    return Seen(run.now_ms, run.handoff, run.conversation, fell_due=fell_due, refused=refused)
+
+
+def _go_on(run: Run, then_ms: int) -> Handoff | None:
+    """Let the clock go on, and do what falls due on the way; return the handoff as the last deadline left it."""
+    fell_due = None
+    while run.handoff is not None and is_due(run.handoff, then_ms):
+        # One that was put back after its deadline is due at once, not in the past.
+        handoff, due_ms = run.handoff, max(run.handoff.expires_at_ms, run.now_ms)
+        moved = rerouted(handoff, due_ms)
+        waited = f"nobody came to `{handoff.queue}` in {span_text(due_ms - handoff.opened_at_ms)}"
+        if moved is not None:
+            run.past_due = f"{waited}, so the handoff moved on to `{moved.queue}`; a `claim: true` before keeps it"
+        else:
+            moved = ended(handoff, "expire", missed(handoff, due_ms))
+            run.conversation = after_handoff(run.conversation, due_ms)
+            run.past_due = f"{waited}, so the handoff expired; a `claim: true` before keeps it"
+        run.handoff = fell_due = moved
+    run.now_ms = then_ms
+    return fell_due
+
+
+def _why_no_deadline(handoff: Handoff | None) -> str:
+    if handoff is None or handoff.state not in OPEN:
+        return "none is open"
+    return "a person has it, and a deadline ends only a wait"
+
+
+def _made(run: Run, step: MoveStep) -> str | None:
+    """Make an operator's move; return why it may not be made, None when it was."""
+    handoff, verb = run.handoff, step.move or ""
+    if handoff is None or handoff.state not in OPEN:
+        return "none is open"
+    starts, _ = MOVES[verb]
+    if handoff.state not in starts:
+        return f"it is `{handoff.state}`"
+    if verb == "claim":
+        run.handoff = claimed(handoff, OPERATOR, run.now_ms)
+    elif verb == "release":
+        run.handoff = released(handoff)
+    else:
+        action = "hand_back" if verb == "hand_back" else step.given.get("action", ANSWER_DEFAULT)
+        given = {**step.given, "action": action, "turn_id": draft_turn_id(handoff)}
+        run.handoff = ended(handoff, verb, Resolution(by=OPERATOR, at_ms=run.now_ms, **given))
+        run.conversation = after_handoff(run.conversation, run.now_ms)
+    return None
