@@ -20,12 +20,13 @@ import uvicorn
 from rules.errors import RuleFileInvalid, render
 from rules.evaluate import Ruleset
 from service import logs, rule_files, settings, supervise
-from service.api import first_keys, following, upkeep
+from service.api import first_keys, following, rule_watch, upkeep
 from service.api.application import Handrail
 from service.api.openapi import LOOPBACK
 from service.api.running import Running
 from service.cli.output import note, refuse
 from service.clock import now_ms
+from service.compiling import settle
 from service.flows.access import open_store
 from service.flows.in_force import Following
 from service.flows.spool import Spool
@@ -62,7 +63,7 @@ def create_app(given: Settings, url: str | None = None, ruleset: Ruleset | None 
         async with contextlib.AsyncExitStack() as open_parts:
             running = await _open(given, url, ruleset, open_parts)
             application.state.running = running
-            upkeep.settle()
+            settle()
             yield
             running.stopping.set()
 
@@ -107,7 +108,7 @@ def _upkeep(running: Running) -> list[asyncio.Task[None]]:
     if spool is not None:
         works.append(lambda: upkeep.drain_spool(running, spool))
     if directory is not None:
-        works.append(lambda: upkeep.watch_rules(running, directory))
+        works.append(lambda: rule_watch.watch_rules(running, directory))
     versions = running.following
     if versions is not None:
         works.append(lambda: following.follow(running, versions))

@@ -46,6 +46,7 @@ class Metrics:
     store_errors: int = 0
     rules_refused: int = 0
     rules_loaded: int = 0
+    rules_faulty: bool = False
     waits_open: int = 0
     _latency: list[int] = field(default_factory=lambda: [0] * (len(BUCKETS_S) + 1))
     _latency_sum_s: float = 0.0
@@ -108,6 +109,8 @@ class _Families:
         yield _counter("store_errors", "Calls that found the store away.", (), {(): counts.store_errors})
         yield _counter("rules_loaded", "Times that rule files took effect.", (), {(): counts.rules_loaded})
         yield _counter("rules_refused", "Edits of rule files that were refused.", (), {(): counts.rules_refused})
+        about = "1 while the rule files cannot be used and the rules before go on deciding."
+        yield _gauge("rules_faulty", about, (), {(): int(counts.rules_faulty)})
         yield _gauge("waits_open", "Long polls of agents that are open.", (), {(): counts.waits_open})
         yield _gauge("store_up", "1 when the store answered this scrape.", (), {(): int(self._store_up)})
         labels = ("tenant", "queue")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rules.compile import compile_files
@@ -19,6 +20,8 @@ TESTS_ENDINGS = (".tests.yaml", ".tests.yml")
 FILE_BYTES_MAX = 8_388_608
 # A directory of rules is read by people; past this count the wrong directory was named.
 FILES_MAX = 1_000
+# Of all files together: 40,000 rules, which take ten seconds to compile. More is data, not rules.
+DIRECTORY_BYTES_MAX = 16_777_216
 
 
 class RulesUnreadable(Exception):
@@ -70,27 +73,57 @@ def located(problems: Iterable[Problem], path: Path) -> tuple[Problem, ...]:
     return tuple(replace(each, span=replace(each.span, file=(root / each.span.file).as_posix())) for each in problems)
 
 
-def stamp(path: Path) -> tuple[tuple[str, int, int], ...]:
-    """Return name, time of change and size of every rule file: it differs when a file came, went or was edited."""
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """How the rule files of a directory look from outside; another one when a file came, went or was written to.
+
+    `files` holds name, inode, size, time of writing and time of change (ns) of each. `changed_at_ms` is the latest
+    change of all, as the file system's clock has it.
+    """
+
+    files: tuple[tuple[str, int, int, int, int], ...]
+    changed_at_ms: int
+
+
+def stamp(path: Path) -> Stamp:
+    """Return how the rule files look now. Raises RulesUnreadable where they cannot be found."""
     found = []
     for file in _rule_files(path):
-        state = file.stat()
-        found.append((file.as_posix(), state.st_mtime_ns, state.st_size))
-    return tuple(found)
+        try:
+            state = file.stat()
+        except OSError as away:
+            # Gone since the directory was listed, or a link to nowhere.
+            found.append((file.as_posix(), 0, -(away.errno or 1), 0, 0))
+            continue
+        # A file that a rename puts in the place of another may have its size and its time of writing; the time of
+        # change tells also of a file that was made readable.
+        found.append((file.as_posix(), state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns))
+    return Stamp(tuple(found), max((changed_ns for *_, changed_ns in found), default=0) // 1_000_000)
 
 
 def _read(path: Path, files: list[Path]) -> dict[str, str]:
     root = path.parent if path.is_file() else path
-    return {file.relative_to(root).as_posix(): _text(file) for file in files}
-
-
-def _text(file: Path) -> str:
-    try:
-        size = file.stat().st_size
-        if size > FILE_BYTES_MAX:
-            raise RulesUnreadable(file, f"{size} bytes, more than {FILE_BYTES_MAX}", "split the file")
+    texts: dict[str, str] = {}
+    bytes_left = DIRECTORY_BYTES_MAX
+    for file in files:
+        data = _bytes(file)
+        bytes_left -= len(data)
+        if bytes_left < 0:
+            raise RulesUnreadable(path, f"more than {DIRECTORY_BYTES_MAX} bytes", "name the directory of the rules")
         # A byte that is no text is a problem at its place, so that it does not hide what is wrong elsewhere.
-        return file.read_bytes().decode("utf-8-sig", errors="surrogateescape")
+        texts[file.relative_to(root).as_posix()] = data.decode("utf-8-sig", errors="surrogateescape")
+    return texts
+
+
+def _bytes(file: Path) -> bytes:
+    try:
+        state = file.stat()
+        if not stat.S_ISREG(state.st_mode):
+            # To read from a pipe would wait for somebody who writes to it.
+            raise RulesUnreadable(file, "not a regular file", "remove it, or give it another ending")
+        if state.st_size > FILE_BYTES_MAX:
+            raise RulesUnreadable(file, f"{state.st_size} bytes, more than {FILE_BYTES_MAX}", "split the file")
+        return file.read_bytes()
     except OSError as away:
         raise RulesUnreadable(file, _reason(away), "make the file readable for this user") from None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from service.api.running import Running
-from service.api.upkeep import settle
+from service.compiling import settle
 from service.errors import StoreAway
 from service.flows.access import hear_of_rulesets
 from service.flows.in_force import Following

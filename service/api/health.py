@@ -23,7 +23,10 @@ async def livez() -> Response:
 
 @router.get("/readyz", summary="Whether turns can be decided and kept", responses={503: {"description": "not now"}})
 async def readyz(request: Request) -> Response:
-    """503 while the store is away or the process is stopping; turns sent here all the same are answered, degraded."""
+    """503 while the store is away or the process is stopping; turns sent here all the same are answered, degraded.
+
+    A broken edit of the rule files leaves it at 200, for the rules before go on deciding, and `rules` tells of it.
+    """
     running = running_of(request)
     if running.stopping.is_set():
         return answered({"status": "stopping"}, 503)
@@ -31,7 +34,11 @@ async def readyz(request: Request) -> Response:
         await running.store.ping()
     except StoreAway:
         return answered({"status": "store_away"}, 503)
-    return answered({"status": "ready"})
+    fault = running.rules_fault
+    if fault is None:
+        return answered({"status": "ready"})
+    refused = {"status": "refused", "since_at_ms": fault.since_at_ms, "fact": fault.fact, "problems": fault.places}
+    return answered({"status": "ready", "rules": refused})
 
 
 @router.get("/metrics", summary="Counts for Prometheus", responses=problems_documented())

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Response
 
 from rules.model import Priority, Rule, Verdict
+from rules.problem_json import problem_json
 from service.api.decision_answers import Shape
 from service.api.routes import Call, answered, called, problems_documented
+from service.api.rules_fault import PROBLEMS_TOLD_MAX
 
 router = APIRouter(tags=["managers"])
 
@@ -35,10 +37,26 @@ class RuleFileAnswer(Shape):
     rules: int
 
 
+class ProblemAnswer(Shape):
+    """One problem of a rule file at its place; lines and columns count from 1."""
+
+    code: str
+    severity: Literal["error", "warning"]
+    file: str
+    line: int
+    column: int
+    end_column: int
+    message: str
+    hint: str
+    source_line: str
+
+
 class RulesetAnswer(Shape):
     """The active ruleset. `fault` tells that an edit was refused and these rules go on deciding.
 
-    `version` is 0 where the service's own rules decide; `staged` is the version that is tried beside it.
+    `version` is 0 where the service's own rules decide; `staged` is the version that is tried beside it. For rules from
+    a directory, `fault_since_at_ms` is when the first of the broken edits was refused, `problems` what is wrong (the
+    first ones of `problems_total`).
     """
 
     hash: str
@@ -46,6 +64,9 @@ class RulesetAnswer(Shape):
     staged: int | None
     source: str
     fault: str | None
+    fault_since_at_ms: int | None
+    problems: list[ProblemAnswer]
+    problems_total: int
     files: list[RuleFileAnswer]
     thresholds: dict[str, float]
     topics: list[str]
@@ -61,7 +82,8 @@ class RulesetAnswer(Shape):
 async def active(call: Annotated[Call, called("oversee")]) -> Response:
     """In order of precedence: the first of those that fire gives the queue, the priority and the words."""
     running = call.running
-    version, staged, ruleset, fault = 0, None, running.ruleset, running.rules_fault
+    version, staged, ruleset, faulty = 0, None, running.ruleset, running.rules_fault
+    fault = None if faulty is None else faulty.why
     if running.following is not None:
         found = await running.following.meet(running.store, call.caller.tenant)
         version, ruleset, fault = found.version, found.active, found.fault
@@ -75,6 +97,9 @@ async def active(call: Annotated[Call, called("oversee")]) -> Response:
             "staged": staged,
             "source": f"version {version}" if version else running.rules_from,
             "fault": fault,
+            "fault_since_at_ms": None if faulty is None else faulty.since_at_ms,
+            "problems": [] if faulty is None else [problem_json(each) for each in faulty.problems[:PROBLEMS_TOLD_MAX]],
+            "problems_total": 0 if faulty is None else len(faulty.problems),
             "files": [{"name": name, "rules": counts[name]} for name in sorted(counts)],
             "thresholds": files.thresholds,
             "topics": sorted(files.topics),

@@ -10,6 +10,7 @@ from structlog.typing import FilteringBoundLogger
 
 from rules.evaluate import Ruleset
 from service.api.identity import Callers
+from service.api.rules_fault import RulesFault
 from service.flows.access import Store
 from service.flows.in_force import Following
 from service.flows.spool import Spool
@@ -31,7 +32,7 @@ class Running:
     spool: Spool | None = None
     following: Following | None = None
     rules_from: str = "library"
-    rules_fault: str | None = None
+    rules_fault: RulesFault | None = None
     metrics: Metrics = field(default_factory=Metrics)
     callers: Callers = field(default_factory=Callers)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
