@@ -109,7 +109,7 @@ def read_autonomy(source: Source, node: Node) -> tuple[Autonomy | None, dict[str
         source.refuse("R116", listed, "`versions` is not a map", 'write `versions: {"2.0": pilot}`')
     for key, value in listed.pairs if isinstance(listed, MapNode) else ():
         stage = _stage(source, value, KeySpec(f"stage of version {key.value}", "word", "", choices=tuple(AUTONOMIES)))
-        if is_empty(key):
+        if not key.value.strip():
             source.refuse("R116", key, "a version without a name", "write what the agent sends as `agent.version`")
         elif stage is not None:
             versions[key.value] = stage

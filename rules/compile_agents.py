@@ -105,7 +105,7 @@ def read_undescribed(source: Source, node: Node, names: Names, described: Descri
     values = read_keys(source, node, UNDESCRIBED_KEYS, "`undescribed_agents`") if isinstance(node, MapNode) else None
     if values is None or len(values) != 1:
         hint = f"write `{_ALLOW}`, or `{{hold: QUEUE}}` with `review`, `hold` or `escalate`"
-        source.refuse("R116", node, "`undescribed_agents` says not what comes of them", hint)
+        source.refuse("R116", node, "`undescribed_agents` does not say what comes of them", hint)
         return
     verdict, at = cast("tuple[Verdict, Node]", next(iter(values.items())))
     queue = read_queue_name(source, at, names)
@@ -291,8 +291,10 @@ def _hand_over(reading: _Reading, item: Node, number: int) -> HandOver | None:
     if isinstance(item, TextNode) and not is_empty(item) and _ONE_WORD.fullmatch(item.value):
         return _of_rule(reading, item, span)
     name, why, node = str(number), "", item
-    if isinstance(item, MapNode) and item.get("when") is not None:
+    if isinstance(item, MapNode) and any(key.value in HAND_OVER_KEYS for key, _ in item.pairs):
         values = read_keys(source, item, HAND_OVER_KEYS, "a reason to hand over") or {}
+        if "when" not in values:
+            return None
         why = read_text(source, values["why"], "`why`") or "" if "why" in values else ""
         at = values.get("id")
         if isinstance(at, TextNode) and is_name(source, at):
