@@ -241,7 +241,7 @@ def test_an_index_that_nobody_holds_is_freed_at_once() -> None:
     gc.disable()
     try:
         made = index(compare("confidence", "<", 0.5), compare("channel", "=", "chat"))
-        assert made.fired(Facts({"confidence": 0.1}, NOTHING, NEW, NOW_MS)) == [0]
+        assert made.fired(Facts({"confidence": 0.1, "channel": None}, NOTHING, NEW, NOW_MS)) == [0]
         del made
         assert gc.collect() == 0
     finally:
