@@ -140,11 +140,14 @@ def _distinct(clauses: list[Clause]) -> list[Clause]:
 def implied(literal: Literal) -> Iterable[OneOf]:
     """Return cheap literals that hold whenever this one does, so that most turns never compute the dear one.
 
-    A streak of at least one needs its comparison to hold on this very turn; a call that matches needs its name.
+    A streak of at least one needs its comparison to hold on this very turn, unless that one is left out; a call that
+    matches needs its name.
     """
     if isinstance(literal, OneOf):
         left = literal.left
-        if isinstance(left, Aggregate) and isinstance(left.of, Compare) and left.function == "streak":
+        if not isinstance(left, Aggregate) or left.function != "streak" or left.window.earlier:
+            return
+        if isinstance(left.of, Compare):
             holds_for_none = any(tester(compare)(0) for compare in literal.compares)
             yield from () if holds_for_none else (one_of((left.of,)),)
     elif not literal.every:

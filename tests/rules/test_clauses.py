@@ -117,6 +117,11 @@ STREAK = Aggregate("streak", A, Window())
     ("condition", "cheap"),
     [
         pytest.param(compare(STREAK, ">=", 2), ["a < 1"], id="a streak needs its comparison on this turn"),
+        pytest.param(
+            compare(Aggregate("streak", A, Window(1, earlier=True)), ">=", 1),
+            [],
+            id="a streak of earlier turns does not",
+        ),
         pytest.param(compare(STREAK, "<", 2), [], id="no streak needs nothing"),
         pytest.param(compare(STREAK, "!=", 0), ["a < 1"], id="any streak but none"),
         pytest.param(compare(STREAK, "in", (0, 3)), [], id="none or three"),
