@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from itertools import compress, takewhile
+from math import fsum
 from typing import TypeAlias, TypeGuard
 
 from rules.clauses import ANY_CALL, Calls, Every, Node, OneOf, Some
@@ -193,8 +194,8 @@ def _average(latest_first: list[float]) -> Number:
     if not latest_first:
         return None
     try:
-        # The oldest first, as a person would add them: the order decides the last bit of a sum of floats.
-        average = sum(reversed(latest_first)) / len(latest_first)
+        # Rounded once, so that neither the order nor the version of Python decides the last bit.
+        average = fsum(latest_first) / len(latest_first)
     except OverflowError:
         return None
     return average if _is_number(average) else None

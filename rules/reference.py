@@ -86,7 +86,7 @@ class Moment:
 def _summary(function: str, numbers: list[float | int]) -> float | int | None:
     if function == "avg":
         try:
-            average = sum(numbers) / len(numbers)
+            average = math.fsum(numbers) / len(numbers)
         except OverflowError:
             return None
         return average if math.isfinite(average) else None
