@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 
 from rules import signals
+from rules.asked import asked_signals
 from rules.clauses import without_not
 from rules.decision import Evidence
 from rules.facts import Facts, Measure, Probes
@@ -19,12 +20,16 @@ from rules.wording import aggregate_text
 
 @dataclass(frozen=True, slots=True)
 class Ruleset:
-    """Rule files, ready to judge turns. `measures` holds each rule's aggregates, by their text."""
+    """Rule files, ready to judge turns. `measures` holds each rule's aggregates, by their text.
+
+    `reading` are the signals to be read of every turn: what none of the rules asks for is not worth its time.
+    """
 
     files: RuleFiles
     matcher: Matcher
     index: Index
     measures: tuple[tuple[tuple[str, Measure], ...], ...]
+    reading: signals.Reading
 
     @property
     def hash(self) -> str:
@@ -37,8 +42,8 @@ class Evaluation:
     """What the rules say of one turn.
 
     `rules` are the live rules that fired, in order of precedence; `shadow` those that fired but are in shadow, or live
-    for other conversations only. `values` are all signals of the turn, and by its text every aggregate of a rule that
-    fired. `record` is what later turns of the conversation may look back at.
+    for other conversations only. `values` are the signals that are kept with the turn, those that a rule asks for, and
+    by its text every aggregate of a rule that fired. `record` is what later turns of the conversation may look back at.
     """
 
     verdict: Verdict
@@ -63,15 +68,17 @@ def build(files: RuleFiles) -> Ruleset:
         tuple((aggregate_text(aggregate), probes.number(aggregate)) for aggregate in aggregates_of(rule.when))
         for rule in files.rules
     )
-    return Ruleset(files, Matcher(files.topics), index, measures)
+    reading = signals.reading_of(files, asked_signals(files.rules))
+    return Ruleset(files, Matcher(files.topics), index, measures, reading)
 
 
 def evaluate(ruleset: Ruleset, turn: Turn, conversation: Conversation, now_ms: int) -> Evaluation:
     """Return which rules fire on this turn, and what is to be remembered of it."""
     files = ruleset.files
     evidence = find_topics(ruleset.matcher, turn)
-    values = signals.read(files, turn, conversation, now_ms, evidence)
-    record = signals.record(files, turn, values, now_ms)
+    values = signals.read_kept(ruleset.reading, turn, conversation, evidence)
+    record = signals.record_kept(turn, values, now_ms)
+    signals.read_late(ruleset.reading, values, turn, conversation, now_ms)
     facts = Facts(values, turn, conversation, now_ms)
     fired = ruleset.index.fired(facts)
     if not fired:

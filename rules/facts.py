@@ -5,7 +5,7 @@ Nothing here knows of rules or verdicts.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import compress, takewhile
 from math import fsum
 from typing import TypeAlias, TypeGuard
@@ -15,7 +15,7 @@ from rules.comparisons import NUMBER_MAX, Key, aggregate_key, kind_of, tester
 from rules.history import TURNS_READ_MAX
 from rules.model import Aggregate, Compare, Window
 from rules.signals import call_values
-from rules.turn import Conversation, Turn, Value
+from rules.turn import Conversation, Turn, TurnRecord, Value
 
 Number: TypeAlias = float | int | None
 Measure: TypeAlias = Callable[["Facts"], Number]
@@ -27,18 +27,23 @@ _NO_CALLS: frozenset[str] = frozenset()
 class Facts:
     """The values of one turn, what is remembered before it, and the answers already worked out for it."""
 
-    __slots__ = ("_calls", "_columns", "_spans", "answers", "now_ms", "numbers", "past", "turn", "values")
+    __slots__ = ("_calls", "_columns", "_past", "_spans", "answers", "now_ms", "numbers", "turn", "values")
 
     def __init__(self, values: Mapping[str, Value], turn: Turn, conversation: Conversation, now_ms: int) -> None:
         self.values = values
         self.turn = turn
-        self.past = conversation.past[-TURNS_READ_MAX:]
+        self._past = conversation.past
         self.now_ms = now_ms
         self.numbers: dict[int, Number] = {}
         self.answers: dict[int, bool] = {}
         self._columns: dict[str, list[Value]] = {}
         self._spans: dict[int, list[bool]] = {}
         self._calls: tuple[dict[str, Value], ...] | None = None
+
+    @property
+    def past(self) -> Sequence[TurnRecord]:
+        """Return the records that aggregates may reach, oldest first; whoever keeps them may decode them only here."""
+        return self._past[-TURNS_READ_MAX:]
 
     @property
     def call_names(self) -> frozenset[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from rules.turn import Conversation, TurnRecord
@@ -47,7 +48,7 @@ def cut(conversation: Conversation, at_ms: int) -> Conversation:
     return conversation if len(past) == len(conversation.past) else replace(conversation, past=past)
 
 
-def _place(past: tuple[TurnRecord, ...], turn_index: int | None) -> int:
+def _place(past: Sequence[TurnRecord], turn_index: int | None) -> int:
     for place, earlier in enumerate(past):
         if turn_index is not None and earlier.turn_index is not None and earlier.turn_index > turn_index:
             return place

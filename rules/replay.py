@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from rules.asked import asked_signals
 from rules.comparisons import opposite, tester
 from rules.evaluate import Ruleset, evaluate
 from rules.history import remember
@@ -224,26 +225,6 @@ def _rule_score(rule: Rule, total: _Total, seen: SignalsSeen) -> RuleScore:
         stopped=total.rule_stopped[rule.id] if stops else 0,
         needed=Rate(total.rule_needed[rule.id], total.rule_labelled[rule.id]) if stops else Rate(0, 0),
     )
-
-
-def asked_signals(rules: Iterable[Rule]) -> frozenset[str]:
-    """Return the names of all turn and conversation signals that the rules ask for, inside aggregates too."""
-    return frozenset(name for rule in rules for name in _asked(rule.when))
-
-
-def _asked(condition: Condition) -> Iterable[str]:
-    match condition:
-        case All(parts) | Any(parts):
-            for part in parts:
-                yield from _asked(part)
-        case Not(part):
-            yield from _asked(part)
-        case Compare(left=Aggregate(of=inner)):
-            yield from _asked(inner) if isinstance(inner, Compare) else (inner,)
-        case Compare(left=str(name)):
-            yield name
-        case _:
-            return
 
 
 def could_hold(condition: Condition, seen: SignalsSeen) -> bool:

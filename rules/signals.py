@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, tzinfo
-from functools import lru_cache
 from hashlib import blake2b
 from math import isfinite
 from typing import Literal, TypeAlias
-from zoneinfo import ZoneInfo
 
 from rules.comparisons import NUMBER_MAX
 from rules.decision import Evidence
+from rules.late_signals import LATE, MESSAGE_HASH, REPLY_HASH, WEEKDAYS, Asked, LateReader
 from rules.model import RuleFiles
 from rules.normalise import normalise
 from rules.turn import Conversation, ToolCall, Turn, TurnRecord, Value
@@ -27,16 +25,6 @@ TOPIC_SCORE_MIN = 0.5
 ARGS_DEPTH_MAX = 4
 ARGS_READ_MAX = 200
 
-WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-# The names under which a turn's texts are remembered for `message_repeats` and `reply_repeats`: no rule can say them.
-MESSAGE_HASH = "_message"
-REPLY_HASH = "_reply"
-
-_DAY_MS = 86_400_000
-_MINUTE_MS = 60_000
-# 1970-01-01 counted as datetime.date.toordinal() does, from 0001-01-01 = 1; it was a Thursday.
-_EPOCH_ORDINAL = 719_163
-_EPOCH_WEEKDAY = 3
 CUSTOMER_PREFIX = "customer."
 
 
@@ -140,90 +128,105 @@ def read_as(given: object, kind: SignalType) -> Value:
     return None
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What is read of every turn under one set of rule files. Worked out once, because all of it runs on every turn.
+
+    `late` are the signals that no turn leaves behind, as far as they are asked for; `meanings` the topics that mean
+    something; `declared` each declared signal with the name it is sent under and where: customer or signals.
+    """
+
+    timezone: str
+    late: tuple[tuple[str, LateReader], ...]
+    meanings: Mapping[str, str]
+    says_yes: bool
+    declared: tuple[tuple[str, str, bool, SignalType], ...]
+
+
+def reading_of(files: RuleFiles, asked: Iterable[str] = LATE) -> Reading:
+    """Return what is to be read: the recorded and the declared signals, and of the others those that are asked for."""
+    wanted = frozenset(asked)
+    meanings = {name: topic.means for name, topic in files.topics.items() if topic.means is not None}
+    return Reading(
+        files.timezone,
+        tuple((name, LATE[name]) for name in LATE if name in wanted),
+        meanings,
+        "confirmed" in meanings.values(),
+        tuple(
+            (name, name.removeprefix(CUSTOMER_PREFIX), name.startswith(CUSTOMER_PREFIX), declaration.type)
+            for name, declaration in files.signals.items()
+        ),
+    )
+
+
 def read(
     files: RuleFiles, turn: Turn, conversation: Conversation, now_ms: int, evidence: tuple[Evidence, ...]
 ) -> dict[str, Value]:
     """Return every signal of the turn by name, None where it is unknown; declared signals included.
 
-    `evidence` is where the topics were found in the turn's texts. This runs on every turn, so it is written flat.
+    `evidence` is where the topics were found in the turn's texts.
     """
-    message, draft, locale, customer, agent = turn.message, turn.reply, turn.locale, turn.customer, turn.agent
-    past = conversation.past
-    topics, reply_topics, asks_for_person, confirmed = _topics(files, turn, evidence)
-    proposed, failed, errors_count, writes_count, amount = _calls(turn.tool_calls) if turn.tool_calls else _NO_CALLS
-    weekday, date, minutes = _clock(files.timezone, now_ms)
-    message_hash = None if message is None else _digest(message, turn.conversation_id)
-    reply_hash = None if draft is None else _digest(draft, turn.conversation_id)
+    reading = reading_of(files)
+    return read_late(reading, read_kept(reading, turn, conversation, evidence), turn, conversation, now_ms)
+
+
+def read_kept(
+    reading: Reading, turn: Turn, conversation: Conversation, evidence: tuple[Evidence, ...]
+) -> dict[str, Value]:
+    """Return the signals that are kept with a turn, None where unknown: the recorded ones, the declared, the hashes.
+
+    This runs on every turn, so it is written flat.
+    """
+    message, draft, sources, calls = turn.message, turn.reply, turn.sources, turn.tool_calls
+    topics, reply_topics, asks_for_person, confirmed = _topics(reading, turn, evidence)
+    proposed, failed, errors_count, writes_count, amount = _calls(calls) if calls else _NO_CALLS
     values: dict[str, Value] = {
         "confidence": read_as(turn.confidence, "number"),
         "sentiment": read_as(turn.sentiment, "number"),
-        "message_present": message is not None and not (message == "" or message.isspace()),
         "message_length": None if message is None else len(message),
-        "message_repeats": None if message_hash is None else _repeats(past, MESSAGE_HASH, message_hash),
-        "draft_present": draft is not None and not (draft == "" or draft.isspace()),
         "reply_length": None if draft is None else len(draft),
-        "reply_repeats": None if reply_hash is None else _repeats(past, REPLY_HASH, reply_hash),
-        "language": None if locale is None else locale.replace("_", "-").partition("-")[0].lower(),
-        "locale": locale,
-        "channel": turn.channel,
         "topics": topics,
         "reply_topics": reply_topics,
         "asks_for_person": asks_for_person,
-        "confirmed": _confirmed_before(past) if message is None else confirmed,
-        "sources": None if turn.sources is None else frozenset(turn.sources),
-        "sources_count": None if turn.sources is None else len(turn.sources),
-        "customer.id": customer.id,
-        "customer.tier": customer.tier,
-        "agent.id": agent.id,
-        "agent.version": agent.version,
-        "agent.prompt_version": agent.prompt_version,
-        "parent.agent": None if turn.parent is None else turn.parent.agent,
-        "tools": frozenset([call.name for call in turn.tool_calls]) if turn.tool_calls else _NO_NAMES,
+        "confirmed": _confirmed_before(conversation.past) if message is None else confirmed,
+        "sources_count": None if sources is None else len(sources),
+        "tools": frozenset([call.name for call in calls]) if calls else _NO_NAMES,
         "tools_proposed": proposed,
         "tools_failed": failed,
-        "tool_calls_count": len(turn.tool_calls),
+        "tool_calls_count": len(calls),
         "tool_errors_count": errors_count,
         "writes_proposed_count": writes_count,
         "amount_usd_max": amount,
-        "turn_count": conversation.turns_count + 1,
-        "elapsed_ms": _since(conversation.started_at_ms, now_ms) or 0,
-        "since_last_turn_ms": _since(past[-1].at_ms, now_ms) if past else None,
-        "tool_errors_total": errors_count + _errors_before(past),
-        "handoffs_count": conversation.handoffs_count,
-        "since_handoff_ms": _since(conversation.last_handoff_at_ms, now_ms),
-        "clock.weekday": weekday,
-        "clock.hour": None if minutes is None else minutes // 60,
-        "clock.time": minutes,
-        "clock.date": date,
-        MESSAGE_HASH: message_hash,
-        REPLY_HASH: reply_hash,
+        MESSAGE_HASH: None if message is None else _digest(message, turn.conversation_id),
+        REPLY_HASH: None if draft is None else _digest(draft, turn.conversation_id),
     }
-    return _with_declared(files, turn, values) if files.signals else values
-
-
-def _with_declared(files: RuleFiles, turn: Turn, values: dict[str, Value]) -> dict[str, Value]:
-    attributes = turn.customer.attributes
-    for name, declaration in files.signals.items():
-        given = attributes.get(name[9:]) if name.startswith(CUSTOMER_PREFIX) else turn.signals.get(name)
-        values[name] = read_as(given, declaration.type)
+    for name, sent_as, by_customer, kind in reading.declared:
+        given = turn.customer.attributes.get(sent_as) if by_customer else turn.signals.get(name)
+        values[name] = read_as(given, kind)
     return values
 
 
-def _since(at_ms: int | None, now_ms: int) -> int | None:
-    # Clocks of two processes differ a little: a time that seems to run backwards is no time at all.
-    return None if at_ms is None else max(0, now_ms - at_ms)
+def read_late(
+    reading: Reading, values: dict[str, Value], turn: Turn, conversation: Conversation, now_ms: int
+) -> dict[str, Value]:
+    """Add to the kept signals the others that are asked for, and return them all."""
+    if reading.late:
+        asked = Asked(turn, conversation, now_ms, values, reading.timezone)
+        for name, late in reading.late:
+            values[name] = late(asked)
+    return values
 
 
 def record(files: RuleFiles, turn: Turn, values: Mapping[str, Value], now_ms: int) -> TurnRecord:
     """Return what later turns may look back at: the recorded signals that are known, and the texts' hashes."""
-    kept = {name: value for name in _RECORDED if (value := values[name]) is not None}
-    for name in files.signals:
-        if (value := values[name]) is not None:
-            kept[name] = value
-    for name in (MESSAGE_HASH, REPLY_HASH):
-        if (value := values[name]) is not None:
-            kept[name] = value
-    return TurnRecord(turn.turn_id, now_ms, kept, turn.turn_index)
+    names = (*_RECORDED, *files.signals, MESSAGE_HASH, REPLY_HASH)
+    return record_kept(turn, {name: values[name] for name in names}, now_ms)
+
+
+def record_kept(turn: Turn, kept: Mapping[str, Value], now_ms: int) -> TurnRecord:
+    """Return what later turns may look back at: of the kept signals those that are known."""
+    known = {name: value for name, value in kept.items() if value is not None}
+    return TurnRecord(turn.turn_id, now_ms, known, turn.turn_index)
 
 
 def call_values(call: ToolCall) -> dict[str, Value]:
@@ -248,32 +251,24 @@ def call_values(call: ToolCall) -> dict[str, Value]:
 
 
 def _topics(
-    files: RuleFiles, turn: Turn, evidence: tuple[Evidence, ...]
+    reading: Reading, turn: Turn, evidence: tuple[Evidence, ...]
 ) -> tuple[frozenset[str] | None, frozenset[str] | None, bool | None, bool | None]:
     """Return the topics of the message, those of the draft, and what the message means: one value a meaning."""
     message_known = turn.message is not None
     asks = False if message_known else None
     # Where no topic says what a yes looks like, the lack of one is no refusal.
-    confirmed = False if message_known and _has_meaning(files, "confirmed") else None
+    confirmed = False if message_known and reading.says_yes else None
     if not evidence and not turn.topics:
         return _NO_NAMES if message_known else None, None if turn.reply is None else _NO_NAMES, asks, confirmed
     found = [hit.topic for hit in evidence if hit.inside == "message"]
     found += [sent.name for sent in turn.topics if sent.score is None or sent.score >= TOPIC_SCORE_MIN]
-    meant = {files.topics[name].means for name in found if name in files.topics}
+    meant = {reading.meanings[name] for name in found if name in reading.meanings}
     return (
         frozenset(found) if message_known or turn.topics else None,
         None if turn.reply is None else frozenset([hit.topic for hit in evidence if hit.inside == "reply"]),
         True if "asks_for_person" in meant else asks,
         True if "confirmed" in meant else confirmed,
     )
-
-
-def _has_meaning(files: RuleFiles, meaning: str) -> bool:
-    # A loop, for `any` over a generator takes twice as long and this runs on every turn.
-    for topic in files.topics.values():  # noqa: SIM110  # see above
-        if topic.means == meaning:
-            return True
-    return False
 
 
 _NO_CALLS: tuple[frozenset[str], frozenset[str], int, int, float | None] = (_NO_NAMES, _NO_NAMES, 0, 0, None)
@@ -307,11 +302,7 @@ def _digest(text: str, conversation_id: str) -> str | None:
     return blake2b(salted, digest_size=8).hexdigest()
 
 
-def _repeats(past: tuple[TurnRecord, ...], name: str, digest: str) -> int:
-    return sum(1 for earlier in past if earlier.values.get(name) == digest)
-
-
-def _confirmed_before(past: tuple[TurnRecord, ...]) -> bool | None:
+def _confirmed_before(past: Sequence[TurnRecord]) -> bool | None:
     """Return what the latest message of the turns before meant; None when there was none.
 
     Agents look things up between a customer's yes and the call it was given for: the yes holds until the next message.
@@ -319,32 +310,6 @@ def _confirmed_before(past: tuple[TurnRecord, ...]) -> bool | None:
     return next(
         (known for earlier in reversed(past) if isinstance(known := earlier.values.get("confirmed"), bool)), None
     )
-
-
-def _errors_before(past: tuple[TurnRecord, ...]) -> int:
-    total = 0
-    for earlier in past:
-        count = earlier.values.get("tool_errors_count")
-        if type(count) is int:
-            total += count
-    return total
-
-
-def _clock(zone: str, now_ms: int) -> tuple[str | None, int | None, int | None]:
-    """Return the weekday, the date as an ordinal and the minutes since midnight in that time zone."""
-    if zone != "UTC":
-        try:
-            moment = datetime.fromtimestamp(now_ms / 1000, _zone(zone))
-        except (OverflowError, OSError, ValueError):
-            return None, None, None
-        return WEEKDAYS[moment.weekday()], moment.toordinal(), moment.hour * 60 + moment.minute
-    days, into_day_ms = divmod(now_ms, _DAY_MS)
-    return WEEKDAYS[(days + _EPOCH_WEEKDAY) % 7], days + _EPOCH_ORDINAL, into_day_ms // _MINUTE_MS
-
-
-@lru_cache(maxsize=64)
-def _zone(name: str) -> tzinfo:
-    return ZoneInfo(name)
 
 
 def _flatten(args: Mapping[str, object], prefix: str, values: dict[str, Value], depth: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
@@ -113,4 +113,4 @@ class Conversation:
     turns_count: int = 0
     handoffs_count: int = 0
     last_handoff_at_ms: int | None = None
-    past: tuple[TurnRecord, ...] = ()
+    past: Sequence[TurnRecord] = ()

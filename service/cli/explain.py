@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,7 +19,7 @@ from rules.history import remember
 from rules.model import STOPPING
 from rules.near_misses import NearMiss, near_misses
 from rules.say import of_rule
-from rules.signals import SIGNALS, read_as
+from rules.signals import SIGNALS, read, read_as
 from rules.turn import AgentRef, Conversation, Customer, Parent, ToolCall, TopicScore, Turn, Value
 from rules.wording import unit_of, value_text
 from service import rule_files
@@ -66,6 +67,9 @@ def explain(
     earlier = _turns(_read(conversation), _name(conversation)) if conversation else []
     history = _history(ruleset, turn, earlier, moment)
     found = evaluate(ruleset, turn, history, moment)
+    # A person who looks for the reason may miss a signal that no rule asks for yet.
+    every = read(ruleset.files, turn, history, moment, found.evidence)
+    found = replace(found, values={**every, **found.values})
     fired = reasons.fired(ruleset, found)
     near = near_misses(ruleset, found, history, moment)
     if as_json:

@@ -124,8 +124,6 @@ async def _decide(store: Store, ruleset: Ruleset, place: Place, names: Names, tu
             change = await _with_those_ahead(store, place, change)
         written = await decisions.commit(store, place, loaded, change, turn.agent.id or "agent")
         if not isinstance(written, Moved):
-            if not written[1]:
-                recent.keep(tenant, loaded, change)
             return decided(written[0], repeated=written[1])
         if left is not None:
             recent.distrust(tenant, conversation_id)

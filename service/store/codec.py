@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, cast, overload
 
 import orjson
 
@@ -40,17 +40,15 @@ def number(value: bytes | None) -> int | None:
 
 
 def record_out(record: TurnRecord) -> bytes:
-    """Return a record as one JSON list: fifty are read at every turn, so the names of the fields are left out.
+    """Return a record as one JSON list: fifty may be read at a turn, so the names of the fields are left out."""
+    # Sets are all that JSON cannot carry.
+    return orjson.dumps([record.turn_id, record.at_ms, record.turn_index, record.values], default=sorted)
 
-    Sets stand apart from the other values, so that reading touches only what JSON cannot carry.
-    """
-    scalars, sets = {}, {}
-    for name, value in record.values.items():
-        if isinstance(value, frozenset):
-            sets[name] = sorted(value)
-        else:
-            scalars[name] = value
-    return orjson.dumps([record.turn_id, record.at_ms, record.turn_index, scalars, sets])
+
+def record_index(raw: bytes) -> int | None:
+    """Return the `turn_index` of a kept record."""
+    index: int | None = orjson.loads(raw)[2]
+    return index
 
 
 def records_in(raw: Sequence[bytes]) -> tuple[TurnRecord, ...]:
@@ -58,11 +56,50 @@ def records_in(raw: Sequence[bytes]) -> tuple[TurnRecord, ...]:
     if not raw:
         return ()
     records = []
-    for turn_id, at_ms, turn_index, values, sets in orjson.loads(b"[" + b",".join(raw) + b"]"):
-        for name, members in sets.items():
-            values[name] = frozenset(members)
-        records.append(TurnRecord(turn_id, at_ms, values, turn_index))
+    # An earlier version kept the sets apart, at the end.
+    for turn_id, at_ms, turn_index, values, *apart in orjson.loads(b"[" + b",".join(raw) + b"]"):
+        known = {**values, **apart[0]} if apart else values
+        for name, value in known.items():
+            if type(value) is list:
+                known[name] = frozenset(value)
+        records.append(TurnRecord(turn_id, at_ms, known, turn_index))
     return tuple(records)
+
+
+class Records(Sequence[TurnRecord]):
+    """Records as they are kept, read when somebody asks for one: at most turns no rule looks at an earlier one."""
+
+    __slots__ = ("_raw", "_read")
+
+    def __init__(self, raw: tuple[bytes, ...]) -> None:
+        self._raw = raw
+        self._read: tuple[TurnRecord, ...] | None = None
+
+    def _all(self) -> tuple[TurnRecord, ...]:
+        if self._read is None:
+            self._read = records_in(self._raw)
+        return self._read
+
+    def __len__(self) -> int:
+        return len(self._raw)
+
+    @overload
+    def __getitem__(self, place: int) -> TurnRecord: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> tuple[TurnRecord, ...]: ...
+
+    def __getitem__(self, place: int | slice) -> TurnRecord | tuple[TurnRecord, ...]:
+        return self._all()[place]
+
+    def __iter__(self) -> Iterator[TurnRecord]:
+        return iter(self._all())
+
+    def __eq__(self, other: object) -> bool:
+        return self._all() == tuple(other) if isinstance(other, Sequence) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._raw)
 
 
 def _value_in(value: Any) -> Value:

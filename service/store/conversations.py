@@ -22,17 +22,23 @@ async def load(store: Store, place: Place, conversation_id: str, decision_id: st
     )
     if word == b"decided":
         return codec.decision_in(rest[0])
-    (version, started, turns, handoffs, last_handoff, open_handoff, cut_order), records = rest
+    (version, started, turns, handoffs, last_handoff, open_handoff, cut_order), kept = rest
+    records = tuple(kept)
     conversation = Conversation(
         conversation_id=conversation_id,
         started_at_ms=codec.number(started),
         turns_count=codec.number(turns) or 0,
         handoffs_count=codec.number(handoffs) or 0,
         last_handoff_at_ms=codec.number(last_handoff),
-        past=codec.records_in(records),
+        past=codec.Records(records),
     )
     return Loaded(
-        conversation, codec.number(version) or 0, codec.text(open_handoff), codec.number(cut_order), tuple(records)
+        conversation,
+        codec.number(version) or 0,
+        codec.text(open_handoff),
+        codec.number(cut_order),
+        records,
+        codec.record_index(records[-1]) if records else None,
     )
 
 

@@ -29,6 +29,7 @@ async def commit(
     before = change.before or handoff
     queue = handoff.queue if handoff else ""
     queue_before = before.queue if before else ""
+    record = codec.record_out(change.record)
     fields = codec.handoff_out(handoff) if handoff and change.event else []
     if change.event == "handoff.opened":
         fields += ["state", "waiting"]
@@ -50,7 +51,7 @@ async def commit(
         # A turn that only meets the handoff does not mind what happens to it; one that joins it must know it whole.
         handoff_version=change.before.version if change.before and change.event else "",
         order="" if turn.turn_index is None else turn.turn_index,
-        record=codec.record_out(change.record),
+        record=record,
         said=codec.said_out(turn, decision),
         answer=codec.decision_out(decision),
         now_ms=decision.decided_at_ms,
@@ -69,6 +70,8 @@ async def commit(
         return Moved()
     if word == b"decided":
         return codec.decision_in(rest[0]), True
+    if not told:
+        store.recent.keep(place.tenant, loaded, change, record)
     position = codec.number(rest[0])
     return (decision if position is None else replace(decision, position=position)), False
 

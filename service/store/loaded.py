@@ -12,7 +12,7 @@ class Loaded:
     """A conversation as it stood at one moment; a commit is refused when `version` has risen since.
 
     `cut_order` is the place of the last turn before the last handoff ended, None when none did. `records` are those of
-    `conversation.past` as they are kept.
+    `conversation.past` as they are kept, and `last_index` is the `turn_index` of the last of them.
     """
 
     conversation: Conversation
@@ -20,3 +20,4 @@ class Loaded:
     open_handoff_id: str | None
     cut_order: int | None
     records: tuple[bytes, ...]
+    last_index: int | None

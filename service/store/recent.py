@@ -25,7 +25,7 @@ SHARED_MAX = 4_096
 Key: TypeAlias = tuple[str, str]
 # A conversation as bytes and numbers alone: Python's collector passes over those. As values, a thousand conversations
 # were 54,000 objects, and each full collection stopped the process for 50 ms.
-Left: TypeAlias = tuple[int, int | None, int | None, int, int, int | None, tuple[bytes, ...]]
+Left: TypeAlias = tuple[int, int | None, int | None, int, int, int | None, tuple[bytes, ...], int | None]
 
 
 class Recent:
@@ -40,13 +40,16 @@ class Recent:
         left = self._left.pop((tenant, conversation_id), None)
         if left is None:
             return None
-        version, cut_order, started_at_ms, turns, handoffs, last_handoff_at_ms, records = left
-        past = codec.records_in(records)
+        version, cut_order, started_at_ms, turns, handoffs, last_handoff_at_ms, records, last_index = left
+        past = codec.Records(records)
         conversation = Conversation(conversation_id, started_at_ms, turns, handoffs, last_handoff_at_ms, past)
-        return Loaded(conversation, version, None, cut_order, records)
+        return Loaded(conversation, version, None, cut_order, records, last_index)
 
-    def keep(self, tenant: str, loaded: Loaded, change: Change) -> None:
-        """Remember the conversation as a written change leaves it, where that is known without reading."""
+    def keep(self, tenant: str, loaded: Loaded, change: Change, record: bytes) -> None:
+        """Remember the conversation as a written change leaves it, where that is known without reading.
+
+        `record` is the change's own as it was written.
+        """
         key = (tenant, change.turn.conversation_id)
         if change.handoff is not None or loaded.open_handoff_id is not None or key in self._shared:
             return
@@ -60,7 +63,8 @@ class Recent:
             before.turns_count + 1,
             before.handoffs_count,
             before.last_handoff_at_ms,
-            (*loaded.records, codec.record_out(change.record))[-TURNS_READ_MAX:],
+            (*loaded.records, record)[-TURNS_READ_MAX:],
+            change.turn.turn_index,
         )
         _bounded(self._left, CONVERSATIONS_MAX)
 
@@ -72,10 +76,9 @@ class Recent:
 
 def _comes_last(loaded: Loaded, change: Change) -> bool:
     """Return whether the turn's record certainly comes after all others, so that its place is known."""
-    past, index = loaded.conversation.past, change.turn.turn_index
-    if not past:
+    before, index = loaded.last_index, change.turn.turn_index
+    if not loaded.records:
         return True
-    before = past[-1].turn_index
     return before is None if index is None else before is not None and before < index
 
 

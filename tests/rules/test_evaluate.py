@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rules import reference
+from rules.asked import asked_signals
 from rules.compile import files_or_raise
 from rules.evaluate import Evaluation, Ruleset, build, evaluate, is_live
 from rules.history import remember
@@ -151,7 +152,10 @@ def test_every_turn_is_judged_as_the_plain_meaning_judges_it(
     for number, one in enumerate(many):
         moment = replace(one, turn_id=f"turn-{number}")
         evaluation = evaluate(ruleset, moment, conversation, NOW_MS + number)
-        assert evaluation == reference.evaluate(ruleset, moment, conversation, NOW_MS + number)
+        meant = reference.evaluate(ruleset, moment, conversation, NOW_MS + number)
+        # Of the signals only those are read that are kept or asked for; the plain meaning reads them all.
+        assert asked_signals(files.rules) <= set(evaluation.values)
+        assert evaluation == replace(meant, values={name: meant.values[name] for name in evaluation.values})
         assert evaluation.top == (evaluation.rules[0] if evaluation.rules else None)
         conversation = remember(conversation, evaluation.record)
 
