@@ -108,30 +108,36 @@ class Watch:
         self._numbers = {rule.id: number for number, rule in enumerate(ruleset.files.rules)}
         self._probes: dict[int, Probe] = {}
         # Most turns look alike to a rule: what they reach of it is worked out once.
-        self._known: dict[tuple[int, Met], Reached] = {}
+        self._known: dict[int, dict[Met, Reached]] = {}
 
-    def probe(self, number: int) -> Probe:
-        """Return the probe of the rule with that number."""
-        if number not in self._probes:
-            self._probes[number] = probe_of(self.ruleset.files.rules[number])
-        return self._probes[number]
-
-    def note(self, evaluation: Evaluation, before: Conversation, now_ms: int, into: dict[str, Reached]) -> None:
-        """Add what a turn reaches."""
+    def note(self, evaluation: Evaluation, before: Conversation, now_ms: int, into: dict[str, set[Met]]) -> None:
+        """Add what each rule met on a turn."""
         fired = [self._numbers[rule.id] for rule in (*evaluation.rules, *evaluation.shadow)]
         numbers: Iterable[int] = self._numbers.values() if self.all_rules else fired
         facts = Facts(evaluation.values, evaluation.turn, before, now_ms)
         calls = tuple(map(call_values, evaluation.turn.tool_calls))
         for number in numbers:
-            measured = {text: measure(facts) for text, measure in self.ruleset.measures[number]}
-            values = {**evaluation.values, **measured} if measured else evaluation.values
-            met = self.probe(number).met(values, calls)
-            into.setdefault(self.probe(number).rule.id, Reached()).add(self._reached(number, met))
+            probe = self._probes.get(number)
+            if probe is None:
+                probe = self._probes[number] = probe_of(self.ruleset.files.rules[number])
+            measures = self.ruleset.measures[number]
+            values = evaluation.values
+            if measures:
+                values = {**values, **{text: measure(facts) for text, measure in measures}}
+            into.setdefault(probe.rule.id, set()).add(probe.met(values, calls))
 
-    def _reached(self, number: int, met: Met) -> Reached:
-        if (number, met) not in self._known:
-            self._known[number, met] = reached_by(self.probe(number), met)
-        return self._known[number, met]
+    def reached(self, met: Mapping[str, Iterable[Met]]) -> dict[str, Reached]:
+        """Return what a case has reached of each rule, given all that the rules met."""
+        found: dict[str, Reached] = {}
+        for rule_id, each_met in met.items():
+            number = self._numbers[rule_id]
+            known = self._known.setdefault(number, {})
+            together = found.setdefault(rule_id, Reached())
+            for one in each_met:
+                if one not in known:
+                    known[one] = reached_by(self._probes[number], one)
+                together.add(known[one])
+        return found
 
 
 def reached_by(probe: Probe, met: Met) -> Reached:
@@ -202,3 +208,19 @@ def _can_be_unknown(leaf: Leaf, known: frozenset[str]) -> bool:
             return False
         left = left.of
     return left not in (known if leaf.block is None else _CALL_KNOWN)
+
+
+def totals(covered: Iterable[RuleCoverage]) -> dict[str, tuple[int, int]]:
+    """Return for rules, conditions and branches how much is reached, of how much, over all rules."""
+    together = {"rules": (0, 0), "conditions": (0, 0), "branches": (0, 0)}
+    for rule in covered:
+        for kind, (reached, there) in rule.counts.items():
+            before = together[kind]
+            together[kind] = (before[0] + reached, before[1] + there)
+    return together
+
+
+def percent(counts: Mapping[str, tuple[int, int]]) -> float:
+    """Return how much of all that there is to reach is reached; 100 where there is nothing to reach."""
+    reached, there = (sum(each[place] for each in counts.values()) for place in (0, 1))
+    return 100.0 * reached / there if there else 100.0

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
-from rules.comparisons import opposite, tester
+from rules.comparisons import COMPARISONS, opposite, tester
 from rules.explain import condition_text
 from rules.model import Aggregate, All, CallMatch, Compare, Condition, Not, Rule
 from rules.turn import Value
@@ -81,9 +81,11 @@ class Probe:
         return Met(tuple(rows), len(calls))
 
 
-@dataclass(frozen=True, slots=True)
-class Met:
-    """What a rule met on one turn: the truth of each leaf by its number; in a block, of each call of the turn."""
+class Met(NamedTuple):
+    """What a rule met on one turn: the truth of each leaf by its number; in a block, of each call of the turn.
+
+    A named tuple, as a great many are made and looked up.
+    """
 
     rows: tuple[tuple[Truth, ...], ...]
     calls: int
@@ -180,9 +182,12 @@ class _Reading:
 def _compare_test(compare: Compare) -> Callable[[Values, Sequence[Values]], Truth]:
     holds, fails = tester(compare), tester(opposite(compare))
     name = aggregate_text(compare.left) if isinstance(compare.left, Aggregate) else compare.left
+    presence = COMPARISONS[compare.operator].group == "presence"
 
     def test(values: Values, _: Sequence[Values]) -> Truth:
         value = values.get(name)
+        if value is None and not presence:
+            return None
         return True if holds(value) else False if fails(value) else None
 
     return test

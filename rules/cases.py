@@ -9,6 +9,7 @@ from typing import Literal, TypeAlias
 from rules.case_coverage import Reached, Watch, coverage_of
 from rules.case_coverage import RuleCoverage as RuleCoverage
 from rules.case_files import read_case_files
+from rules.case_probes import Met
 from rules.case_run import Run, Seen, start, take
 from rules.case_unmet import unmet
 from rules.case_values import Case, MoveStep, Step, TurnStep
@@ -78,14 +79,14 @@ def run_case(ruleset: Ruleset, case: Case, watch: Watch | None = None) -> CaseRe
     watch = watch or Watch(ruleset, all_rules=False)
     run = start(ruleset, case)
     failures: list[Failure] = []
-    reached: dict[str, Reached] = {}
+    met: dict[str, set[Met]] = {}
     for number, step in enumerate(case.steps, start=1):
         seen = take(run, step)
         if seen.judged is not None:
-            watch.note(seen.judged.evaluation, seen.before, seen.now_ms, reached)
+            watch.note(seen.judged.evaluation, seen.before, seen.now_ms, met)
         failures += _failures(run, step, seen, number)
     turns = sum(isinstance(step, TurnStep) for step in case.steps)
-    return CaseResult(case.file, case.name, case.span, turns, tuple(failures), reached)
+    return CaseResult(case.file, case.name, case.span, turns, tuple(failures), watch.reached(met))
 
 
 def coverage(ruleset: Ruleset, results: Iterable[CaseResult]) -> tuple[RuleCoverage, ...]:

@@ -3,149 +3,173 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from rules.cases import CaseResult, Failure, RuleCoverage, coverage, render_failure, run_cases
+from rules.case_coverage import Watch, percent, totals
+from rules.case_values import Case
+from rules.cases import CaseResult, coverage, read_cases, run_case
 from rules.errors import RuleFileInvalid
 from rules.evaluate import Ruleset
+from rules.model import Span
 from service import rule_files
-from service.cli.output import EXIT_FINDINGS, JsonFlag, refuse, say, say_json, say_table
+from service.cli.junit import TimedResult, junit_of_problems, junit_xml
+from service.cli.output import EXIT_FINDINGS, JsonFlag, progress, refuse, say, say_json
+from service.cli.rule_test_report import Tested, print_or_go_on, say_coverage, say_failure, shown_percent, tested_json
+
+Paths = Annotated[
+    list[Path] | None,
+    typer.Argument(help="Directories of rule files with tests beside them, or single test files.", metavar="PATH..."),
+]
+NameFilter = Annotated[
+    str | None, typer.Option("--filter", "--only", "-k", help="Run the cases whose name has this in it.")
+]
+FailFast = Annotated[bool, typer.Option("--fail-fast", "-x", help="Stop at the first case that fails.")]
+ShowCoverage = Annotated[bool, typer.Option("--coverage", help="Show what no test reaches, and what to write next.")]
+CoverageMin = Annotated[
+    float | None, typer.Option("--coverage-min", min=0, max=100, help="Fail below this percentage.", metavar="PERCENT")
+]
+Strict = Annotated[bool, typer.Option("--strict", help="Rules that no test makes fire fail too.")]
+JunitFile = Annotated[
+    Path | None, typer.Option("--junit", help="Write a JUnit report for a CI to show.", metavar="FILE")
+]
 
 
-@dataclass(frozen=True, slots=True)
-class Tested:
-    """What came of the tests of one path."""
-
-    path: Path
-    root: Path
-    results: tuple[CaseResult, ...]
-    coverage: tuple[RuleCoverage, ...]
-
-
-def rule_tests(
-    paths: Annotated[
-        list[Path],
-        typer.Argument(
-            help="Directories of rule files with tests beside them, or single test files.", metavar="PATH..."
-        ),
-    ],
-    only: Annotated[str | None, typer.Option("--only", "-k", help="Run the cases whose name has this in it.")] = None,
-    show_coverage: Annotated[bool, typer.Option("--coverage", help="Show what no test reaches.")] = False,
-    strict: Annotated[bool, typer.Option("--strict", help="Rules that no test makes fire fail too.")] = False,
+def rule_tests(  # one parameter an option
+    paths: Paths = None,
+    only: NameFilter = None,
+    fail_fast: FailFast = False,
+    show_coverage: ShowCoverage = False,
+    coverage_min: CoverageMin = None,
+    strict: Strict = False,
+    junit: JunitFile = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Run the tests of rule files.
 
     Tests are whole conversations in *.tests.yaml, with a clock of their own and what is expected of each turn. A single
-    test file runs against the rules of its directory. Exit code 0 when all pass, 1 when one fails, 2 when there is
-    nothing to run.
+    test file runs against the rules of its directory. Exit code 0 when all pass, 1 when a case fails or less is covered
+    than asked for, 2 when there is nothing to run or a file has a mistake.
 
     \b
     Examples:
       handrail test rules/library
-      handrail test my-rules --coverage --strict
+      handrail test my-rules --coverage
+      handrail test my-rules --coverage-min 90 --junit report.xml
       handrail test my-rules/refunds.tests.yaml -k "over the limit"
     """
+    if not paths:
+        refuse("no PATH to run", "name a directory of rule files, as in `handrail test my-rules`")
+    watched = show_coverage or coverage_min is not None
     started_s = time.perf_counter()
-    tested = [_run(path, only) for path in paths]
+    try:
+        tested = _run_all(paths, only, fail_fast=fail_fast, watched=watched, as_json=as_json)
+    except RuleFileInvalid as invalid:
+        if junit is not None:
+            _write(junit, junit_of_problems(invalid.problems))
+        raise
     elapsed_ms = (time.perf_counter() - started_s) * 1000
-    results = [result for each in tested for result in each.results]
-    failed = [result for result in results if not result.passed]
-    bare = [each.rule_id for one in tested for each in one.coverage if not each.cases]
-    if as_json:
-        say_json(_as_json(tested, elapsed_ms))
-    else:
-        _print(tested, show_coverage=show_coverage)
-        turns = sum(result.turns for result in results)
-        say(
-            f"{len(results) - len(failed)} of {len(results)} cases passed, {turns} turns, {elapsed_ms:.0f} ms"
-            + (f"; {len(bare)} rules that no test makes fire" if strict or show_coverage else "")
-        )
-    if failed or (strict and bare):
+    if junit is not None:
+        _write(junit, junit_xml([timed for each in tested for timed in each.timed]))
+    covered = [rule for each in tested for rule in each.coverage]
+    failed = [result for each in tested for result in each.results if not result.passed]
+    bare = [rule.rule_id for rule in covered if not rule.cases]
+    reached = percent(totals(covered))
+    too_little = coverage_min is not None and reached < coverage_min
+
+    def say_all() -> None:
+        if as_json:
+            say_json(tested_json(tested, elapsed_ms, watched=watched))
+            return
+        if show_coverage:
+            say_coverage(covered)
+        _say_end(tested, elapsed_ms, f"; {len(bare)} rules that no test makes fire" if strict or show_coverage else "")
+        if too_little:
+            say(f"coverage {shown_percent(reached)} is below the {coverage_min:g}% asked for", style="red")
+
+    print_or_go_on(say_all)
+    if failed or (strict and bare) or too_little:
         raise typer.Exit(EXIT_FINDINGS)
 
 
-def _run(path: Path, only: str | None) -> Tested:
+def _run_all(paths: Sequence[Path], only: str | None, *, fail_fast: bool, watched: bool, as_json: bool) -> list[Tested]:
+    tested: list[Tested] = []
+    # Read all before any is run, so that a mistake in the last file is not told after minutes.
+    for path, ruleset, cases, left_out in [_read(path, only) for path in paths]:
+        done = [] if fail_fast and _has_failed(tested) else _timed(ruleset, cases, fail_fast, watched, as_json)
+        rest = len(cases) - len(done) + left_out
+        tested.append(Tested(path, tuple(done), coverage(ruleset, [each.result for each in done]), rest))
+    return tested
+
+
+def _read(path: Path, only: str | None) -> tuple[Path, Ruleset, list[Case], int]:
+    """Return the rules of a path, the cases to run and how many are left out; ends the command where none is left."""
     # First of all: around a path that is not there, the rules would be whatever lies in this directory.
     texts = rule_files.read_tests(path)
     if not texts:
         refuse(f"{path}: no tests here", "tests stand beside rule files and end in `.tests.yaml`")
     root = path if path.is_dir() else path.parent
     ruleset = rule_files.load(root)
-    results = _results(ruleset, texts, root)
-    reached = coverage(ruleset, results)
-    chosen = tuple(result for result in results if only is None or only.lower() in result.name.lower())
-    if not chosen:
-        refuse(f"{path}: no case of that name", "`--only` looks for its word anywhere in a case's name")
-    return Tested(path, root, chosen, reached)
-
-
-def _results(ruleset: Ruleset, texts: dict[str, str], root: Path) -> tuple[CaseResult, ...]:
     try:
-        return run_cases(ruleset, texts)
+        cases = read_cases(ruleset, texts)
     except RuleFileInvalid as invalid:
         raise RuleFileInvalid(rule_files.located(invalid.problems, root)) from None
+    chosen = [_located(case, root) for case in cases if only is None or only.lower() in case.name.lower()]
+    if not chosen:
+        refuse(f"{path}: no case of that name", "`--filter` looks for its word anywhere in a case's name")
+    return path, ruleset, chosen, len(cases) - len(chosen)
 
 
-def _print(tested: list[Tested], *, show_coverage: bool) -> None:
-    for each in tested:
-        for result in each.results:
-            for failure in result.failures:
-                say(render_failure(result, _located(failure, each.root)))
-                say()
-        if show_coverage:
-            rows = [
-                (reached.rule_id, reached.cases, "; ".join(reached.unseen) or "nothing")
-                for reached in each.coverage
-                if not reached.cases or reached.unseen
-            ]
-            if rows:
-                say_table("what no test reaches", ("rule", "cases", "comparisons that never helped"), rows, ("cases",))
-                say()
+def _timed(ruleset: Ruleset, cases: Sequence[Case], fail_fast: bool, watched: bool, as_json: bool) -> list[TimedResult]:
+    """Run the cases and return each with its time; failures are printed as they come."""
+    watch, done = Watch(ruleset, all_rules=watched), []
+    with progress("cases", len(cases)) as bar:
+        for case in cases:
+            started_s = time.perf_counter()
+            result = run_case(ruleset, case, watch)
+            done.append(TimedResult(result, time.perf_counter() - started_s))
+            bar.advance(bar.task_ids[0])
+            if not result.passed and not as_json:
+                print_or_go_on(partial(say_failure, result))
+            if not result.passed and fail_fast:
+                break
+    return done
 
 
-def _located(failure: Failure, root: Path) -> Failure:
-    return replace(failure, span=replace(failure.span, file=(root / failure.span.file).as_posix()))
+def _has_failed(tested: Sequence[Tested]) -> bool:
+    return any(not result.passed for each in tested for result in each.results)
 
 
-def _as_json(tested: list[Tested], elapsed_ms: float) -> dict[str, object]:
-    results = [result for each in tested for result in each.results]
-    return {
-        "ok": all(result.passed for result in results),
-        "passed": sum(result.passed for result in results),
-        "failed": sum(not result.passed for result in results),
-        "elapsed_ms": round(elapsed_ms, 1),
-        "cases": [
-            {
-                "file": (each.root / result.file).as_posix(),
-                "line": result.span.line,
-                "name": result.name,
-                "passed": result.passed,
-                "turns": result.turns,
-                "failures": [_failure_json(failure) for failure in result.failures],
-            }
-            for each in tested
-            for result in each.results
-        ],
-        "coverage": [
-            {"rule_id": reached.rule_id, "cases": reached.cases, "unseen": list(reached.unseen)}
-            for each in tested
-            for reached in each.coverage
-        ],
-    }
+def _say_end(tested: Sequence[Tested], elapsed_ms: float, rest: str) -> None:
+    results: list[CaseResult] = [result for each in tested for result in each.results]
+    passed, turns = sum(result.passed for result in results), sum(result.turns for result in results)
+    left_out = sum(each.left_out for each in tested)
+    said = f"{passed} of {len(results)} cases passed, {turns} turns, {elapsed_ms:.0f} ms"
+    said += f"; {left_out} not run" if left_out else ""
+    say(said + rest, style="green" if passed == len(results) else "red")
 
 
-def _failure_json(failure: Failure) -> dict[str, object]:
-    return {
-        "turn": failure.turn,
-        "line": failure.span.line,
-        "column": failure.span.column,
-        "what": failure.what,
-        "expected": failure.expected,
-        "got": failure.got,
-        "why": list(failure.why),
-    }
+def _write(path: Path, report: bytes) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(report)
+    except OSError as away:
+        refuse(f"{path}: {(away.strerror or 'cannot be written').lower()}", "name a file that can be written")
+
+
+def _located(case: Case, root: Path) -> Case:
+    """Return the case with the directory before its file's name, so that an editor can open each place."""
+
+    def here(span: Span) -> Span:
+        return replace(span, file=(root / span.file).as_posix())
+
+    steps = tuple(
+        replace(step, span=here(step.span), expect=step.expect and replace(step.expect, span=here(step.expect.span)))
+        for step in case.steps
+    )
+    return replace(case, file=(root / case.file).as_posix(), span=here(case.span), steps=steps)

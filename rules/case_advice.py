@@ -1,0 +1,60 @@
+"""What tests do not reach yet, in words, and how to write the test that does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from rules.case_coverage import ComparisonCoverage, RuleCoverage, WayCoverage
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """One thing that no test reaches: of which rule, what of it (empty: the rule itself), and what to write."""
+
+    rule_id: str
+    of: str
+    missing: str
+    advice: str
+
+
+def gaps(covered: Iterable[RuleCoverage]) -> Iterator[Gap]:
+    """Yield all that is not reached; of a rule that never fires only that, since the rest follows from it."""
+    for rule in covered:
+        if not rule.cases:
+            ways = " or ".join(_all_of(way.texts) for way in rule.ways[:3])
+            yield Gap(rule.rule_id, "", "it never fires", f"write a turn on which this holds: {ways}")
+            continue
+        for way in rule.ways:
+            if not way.taken:
+                yield _of_way(rule, way)
+        for comparison in rule.comparisons:
+            yield from _of_comparison(rule, comparison)
+
+
+def _of_way(rule: RuleCoverage, way: WayCoverage) -> Gap:
+    others = dict.fromkeys(text for other in rule.ways for text in other.texts if text not in way.texts)
+    besides = f", and none of {_listed(list(others))}" if others else ""
+    advice = f"write a turn on which {_all_of(way.texts)} holds{besides}"
+    return Gap(rule.rule_id, " and ".join(way.texts), "it never fires by this alone", advice)
+
+
+def _of_comparison(rule: RuleCoverage, comparison: ComparisonCoverage) -> Iterator[Gap]:
+    copy = "copy a case in which the rule fires"
+    if rule.example is not None:
+        name, span = rule.example
+        copy = f"copy the case `{name}` ({span.file}:{span.line})"
+    if not comparison.failed:
+        advice = f"{copy} and change one thing: `{comparison.text}` no longer holds"
+        yield Gap(rule.rule_id, comparison.text, "it never was the only one that failed", advice)
+    if comparison.unknown is False:
+        advice = f"{copy} and leave `{comparison.signal}` out"
+        yield Gap(rule.rule_id, comparison.text, "it never was unknown", advice)
+
+
+def _all_of(texts: Sequence[str]) -> str:
+    return " and ".join(f"`{text}`" for text in texts)
+
+
+def _listed(texts: Sequence[str]) -> str:
+    return ", ".join(f"`{text}`" for text in texts)
