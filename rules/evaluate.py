@@ -74,12 +74,18 @@ def build(files: RuleFiles) -> Ruleset:
 
 def evaluate(ruleset: Ruleset, turn: Turn, conversation: Conversation, now_ms: int) -> Evaluation:
     """Return which rules fire on this turn, and what is to be remembered of it."""
-    files = ruleset.files
     evidence = find_topics(ruleset.matcher, turn)
     values = signals.read_kept(ruleset.reading, turn, conversation, evidence)
     record = signals.record_kept(turn, values, now_ms)
     signals.read_late(ruleset.reading, values, turn, conversation, now_ms)
-    facts = Facts(values, turn, conversation, now_ms)
+    return judge(ruleset, Facts(values, turn, conversation, now_ms), values, evidence, record)
+
+
+def judge(
+    ruleset: Ruleset, facts: Facts, values: dict[str, Value], evidence: tuple[Evidence, ...], record: TurnRecord
+) -> Evaluation:
+    """Return which rules fire on a turn whose signals are read; aggregates of those that do are put to the values."""
+    files, turn = ruleset.files, facts.turn
     fired = ruleset.index.fired(facts)
     if not fired:
         return Evaluation("continue", (), (), values, evidence, record, turn)

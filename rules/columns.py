@@ -1,0 +1,240 @@
+"""All rules of several rulesets over all turns of a part at once: conditions to expressions over columns.
+
+One meaning with rules/index.py and rules/reference.py, held equal by tests. What two rulesets mean alike is judged
+once. Modes are no matter here: a rule fires or does not, whoever it is live for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from rules import column_windows
+from rules.clauses import Calls, Every, Node, OneOf, Some, without_not
+from rules.column_leaves import Truth, absent, every, number_leaf, opposite, some
+from rules.column_signals import ColumnSignals, Reread, columns_of, frame_leaf
+from rules.column_windows import Windows, windows_of
+from rules.comparisons import Key, aggregate_key, key_of
+from rules.model import Aggregate, Compare, Rule, RuleFiles, Window
+from rules.signals import ARGS_PREFIX, CALL_SIGNALS, SignalType
+from rules.turn import Value
+from rules.turn_log import About, Part
+from rules.turn_rows import KINDS, definition_of
+
+# Rules that are judged in one pass: more at a time hold more in memory and are no faster.
+BLOCK_RULES = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The columns that a judgement needs, of the turns and of their calls."""
+
+    turns: frozenset[str]
+    calls: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Fired:
+    """Where each rule's condition holds, in the order of its files' rules, and what had to be read again for it."""
+
+    rules: tuple[pl.Series, ...]
+    reread: Reread
+
+
+def asked_by(sides: Sequence[RuleFiles], about: About, known: Iterable[str]) -> Asked:
+    """Return the columns to read for these rule files, of those `known` for the calls."""
+    turns = {"stretch", "at_ms"}
+    call_names: set[str] = set()
+    for files in sides:
+        for rule in files.rules:
+            for compare, in_call in compares_of(without_not(rule.when)):
+                if in_call:
+                    call_names.add(str(compare.left))
+                else:
+                    turns |= columns_of(signal_of(compare), files, about)
+    calls = {column for column in known if column.partition(":")[0] in call_names}
+    return Asked(frozenset(turns), frozenset({"row", *calls}))
+
+
+def signal_of(compare: Compare) -> str:
+    """Return the signal that a comparison rests on, through an aggregate."""
+    left = compare.left
+    while isinstance(left, Aggregate):
+        left = left.of.left if isinstance(left.of, Compare) else left.of
+    return left
+
+
+def compares_of(node: Node, *, in_call: bool = False) -> Iterable[tuple[Compare, bool]]:
+    """Yield every comparison of a condition, and whether it speaks of a tool call."""
+    if isinstance(node, OneOf):
+        yield from ((compare, in_call) for compare in node.compares)
+    elif isinstance(node, Calls):
+        yield from compares_of(node.condition, in_call=True)
+    else:
+        for part in node.parts:
+            yield from compares_of(part, in_call=in_call)
+
+
+def judge(part: Part, sides: Sequence[RuleFiles], told: Callable[[int], None] | None = None) -> tuple[Fired, ...]:
+    """Return for each of the rule files which of its rules fire on which turns of the part.
+
+    `told` hears how many texts were looked through again, where topics have other phrases than the log knows.
+    """
+    shared: dict[Key, pl.Series] = {}
+    return tuple(_judged(part, files, shared, told) for files in sides)
+
+
+def _judged(part: Part, files: RuleFiles, shared: dict[Key, pl.Series], told: Callable[[int], None] | None) -> Fired:
+    meant = [_meaning(rule, files) for rule in files.rules]
+    new = {key: rule for key, rule in zip(meant, files.rules, strict=True) if key not in shared}
+    columns = _Columns(part, files, told)
+    wanted = list(new.items())
+    for start in range(0, len(wanted), BLOCK_RULES):
+        block = wanted[start : start + BLOCK_RULES]
+        truths = [columns.truth(without_not(rule.when)) for _, rule in block]
+        exprs = {f"{number}": truth for number, truth in enumerate(truths) if not isinstance(truth, bool)}
+        found = columns.signals.turns.select(**exprs)
+        for number, ((key, _), truth) in enumerate(zip(block, truths, strict=True)):
+            if isinstance(truth, bool):
+                shared[key] = pl.repeat(truth, part.turns.height, dtype=pl.Boolean, eager=True)
+            else:
+                shared[key] = found[f"{number}"]
+    return Fired(tuple(shared[key] for key in meant), columns.signals.reread)
+
+
+def _meaning(rule: Rule, files: RuleFiles) -> Key:
+    """Return a key under which conditions meet that hold on the same turns, in whichever rule files they stand."""
+    node = without_not(rule.when)
+    rests: set[Key] = set()
+    for compare, in_call in compares_of(node):
+        if not in_call:
+            rests |= _rests_on(signal_of(compare), compare, files)
+    return (node.key, frozenset(rests))
+
+
+def _rests_on(name: str, compare: Compare, files: RuleFiles) -> set[Key]:
+    """Return what else than the condition itself decides a signal's value: declarations, topics, the time zone."""
+    if name in files.signals:
+        return {("declared", name, files.signals[name].type)}
+    if name.startswith("clock."):
+        return {("zone", files.timezone)}
+    if name not in ("topics", "reply_topics", "asks_for_person", "confirmed"):
+        return set()
+    rests: set[Key] = set()
+    for topic in files.topics.values():
+        if name in ("topics", "reply_topics") or topic.means == name:
+            definition = definition_of(topic)
+            rests.add(("topic", topic.name, definition.hash, definition.inside, name))
+    return rests
+
+
+class _Columns:
+    """Conditions to expressions over one part, for one ruleset; aggregates and calls are worked out once each."""
+
+    def __init__(self, part: Part, files: RuleFiles, told: Callable[[int], None] | None) -> None:
+        self.signals = ColumnSignals(part, files, told)
+        self._calls = part.calls
+        self._call_values: dict[str, list[tuple[object, Value]]] = {}
+        self._windows: Windows = windows_of(part.turns["stretch"], part.stretches["first_row"], part.turns["at_ms"])
+        self._numbers: dict[Key, pl.Series | None] = {}
+        self._met: dict[Key, pl.Series] = {}
+        self._any_call: dict[Key, Truth] = {}
+
+    def truth(self, node: Node) -> Truth:
+        """Return where the condition is known to hold."""
+        if isinstance(node, OneOf):
+            return some([self._compared(compare) for compare in node.compares])
+        if isinstance(node, Calls):
+            # Every call meets the condition where no call fails to.
+            return opposite(self._on_a_call(node, fails=True)) if node.every else self._on_a_call(node, fails=False)
+        return self._joined(node, self.truth)
+
+    def _joined(self, node: Every | Some, truth: Callable[[Node], Truth]) -> Truth:
+        return (every if isinstance(node, Every) else some)([truth(part) for part in node.parts])
+
+    def _compared(self, compare: Compare) -> Truth:
+        if not isinstance(compare.left, Aggregate):
+            return self.signals.leaf(compare.left)(compare)
+        key = aggregate_key(compare.left)
+        if key not in self._numbers:
+            self._numbers[key] = self._measured(compare.left)
+        numbers = self._numbers[key]
+        if numbers is None:
+            return absent(compare)
+        name = f"#aggregate {list(self._numbers).index(key)}"
+        if name not in self.signals.turns.columns:
+            self.signals.add(name, numbers)
+        return number_leaf(pl.col(name), nullable=numbers.null_count() > 0)(compare)
+
+    def _measured(self, aggregate: Aggregate) -> pl.Series | None:
+        """Return an aggregate's number on every turn, None where it is never known."""
+        windows, window = self._windows, aggregate.window
+        if isinstance(aggregate.of, Compare):
+            met = self._met_on(aggregate.of)
+            function = column_windows.count if aggregate.function == "count" else column_windows.streak
+            return function(windows, window, met)
+        numbers = self.signals.number(aggregate.of)
+        return None if numbers is None else _SUMMARIES[aggregate.function](windows, window, numbers)
+
+    def _met_on(self, compare: Compare) -> pl.Series:
+        key = key_of(compare)
+        if key not in self._met:
+            truth = self._compared(compare)
+            turns = self.signals.turns
+            if isinstance(truth, bool):
+                self._met[key] = pl.repeat(truth, turns.height, dtype=pl.Boolean, eager=True)
+            else:
+                self._met[key] = turns.select(truth.alias("met"))["met"]
+        return self._met[key]
+
+    def _on_a_call(self, node: Calls, *, fails: bool) -> Truth:
+        """Return where some call of the turn meets the condition, or fails to."""
+        if node.key not in self._any_call:
+            met = self._call_truth(node.condition)
+            self._any_call[node.key] = self._rows_with(opposite(met) if fails else met)
+        return self._any_call[node.key]
+
+    def _rows_with(self, met: Truth) -> Truth:
+        if met is False or not self._calls.height:
+            return False
+        calls = self._calls if met is True else self._calls.filter(met)
+        nowhere = pl.repeat(False, self.signals.turns.height, dtype=pl.Boolean, eager=True)
+        rows = calls["row"].unique()
+        name = f"#call {len(self._any_call)}"
+        return self.signals.add(name, nowhere.scatter(rows, True) if len(rows) else nowhere)
+
+    def _call_truth(self, node: Node) -> Truth:
+        """Return which calls meet the condition, each by itself."""
+        if isinstance(node, Calls):
+            raise ValueError("a `tool_call` block holds no other block")
+        if not isinstance(node, OneOf):
+            return self._joined(node, self._call_truth)
+        return some([self._call_compared(compare) for compare in node.compares])
+
+    def _call_compared(self, compare: Compare) -> Truth:
+        name = str(compare.left)
+        if name in CALL_SIGNALS:
+            return frame_leaf(self._calls, name, CALL_SIGNALS[name].type, self._call_values)(compare)
+        columns = [f"{name}:{kind}" for kind in KINDS if f"{name}:{kind}" in self._calls.columns]
+        if not columns or not name.startswith(ARGS_PREFIX):
+            return absent(compare)
+        leaves = [frame_leaf(self._calls, column, _kind_of(column), self._call_values) for column in columns]
+        if compare.operator == "is unknown":
+            # An argument stands in the column of its kind: it is unknown where all of them are.
+            return every([leaf(compare) for leaf in leaves])
+        return some([leaf(compare) for leaf in leaves])
+
+
+def _kind_of(column: str) -> SignalType:
+    kind = column.rpartition(":")[2]
+    return next(each for each in KINDS if each == kind)
+
+
+_SUMMARIES: Mapping[str, Callable[[Windows, Window, pl.Series], pl.Series]] = {
+    "min": column_windows.lowest,
+    "max": column_windows.highest,
+    "avg": column_windows.average,
+    "last": column_windows.last,
+}
