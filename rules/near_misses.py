@@ -4,27 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from math import isfinite
+from typing import TypeGuard
 
-from rules.comparisons import opposite, tester
+from rules.comparisons import COMPARISONS, opposite, tester
 from rules.evaluate import Evaluation, Ruleset
 from rules.facts import Facts
 from rules.model import Aggregate, All, CallMatch, Compare, Condition, Not, Rule, Verdict
-from rules.signals import call_values
+from rules.signals import SIGNALS, call_values
 from rules.turn import Conversation, Value
-from rules.wording import aggregate_text, unit_of, value_text
+from rules.wording import aggregate_text, operand_text, unit_of, value_text
 
 NEAR_MAX = 3  # more than three rules that did not fire are a list, not an explanation
 # A condition that needs more than this of what is not there is not near.
 LACKS_MAX = 4
+# Of what a signal can be, or of the operand where that has no end: 0.6 where less than 0.55 was asked for.
+JUST_MISSED_SHARE = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class Lack:
-    """A comparison that does not hold: as the rule file has it, and the value that it met instead, None for unknown."""
+    """A comparison that does not hold: as the rule file has it, and the value that it met instead, None for unknown.
+
+    `distance` says of numbers how far the value is off, as `0.02 above the threshold`. `share` is that distance from 0
+    (holds) to 1 (as far as can be, or nothing that can be measured): near misses are sorted by it.
+    """
 
     text: str
     actual: Value
     sentence: str
+    distance: str | None = None
+    share: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +78,14 @@ def near_misses(
         measured = {text: measure(facts) for text, measure in ruleset.measures[number]}
         near.append((rule, _way(rule.when, _Seen({**evaluation.values, **measured}, calls), negated=False)))
     near = [(rule, way) for rule, way in near if len(way.lacks) <= LACKS_MAX]
-    near.sort(key=lambda each: (each[1].held == 0, len(each[1].lacks)))
+    near.sort(key=lambda each: _far(each[1]))
     return tuple(NearMiss(rule.id, rule.then.verdict, way.lacks) for rule, way in near[:NEAR_MAX])
+
+
+def _far(way: _Way) -> tuple[bool, int, float]:
+    share = max((lack.share for lack in way.lacks), default=0.0)
+    just_missed = len(way.lacks) == 1 and share < JUST_MISSED_SHARE
+    return (way.held == 0 and not just_missed, len(way.lacks), share)
 
 
 def _way(condition: Condition, seen: _Seen, *, negated: bool) -> _Way:
@@ -103,7 +119,35 @@ def _lack(compare: Compare, seen: _Seen, *, negated: bool) -> tuple[Lack, ...]:
         return ()
     text = f"not ({compare.text})" if negated else compare.text
     threshold = f" (${compare.threshold} is {compare.operand})" if compare.threshold else ""
-    return (Lack(text, actual, f"{text}{threshold}, but {name} is {value_text(actual, unit_of(left))}"),)
+    sentence = f"{text}{threshold}, but {name} is {value_text(actual, unit_of(left))}"
+    return (Lack(text, actual, sentence, *_distance(meant, actual)),)
+
+
+def _distance(meant: Compare, actual: Value) -> tuple[str | None, float]:
+    """Return how far a number is from holding, in words and as a share; (None, 1.0) where that cannot be said."""
+    operand = meant.operand
+    if COMPARISONS[meant.operator].group != "order" or not _is_number(operand) or not _is_number(actual):
+        return None, 1.0
+    gap = abs(float(actual) - float(operand))
+    unit = unit_of(meant.left)
+    what = "the threshold" if meant.threshold else operand_text(operand, unit)
+    if not gap:
+        return f"exactly {what}, which does not count", 0.0
+    side = "below" if actual < operand else "above"
+    # Fifteen digits of a difference would show the noise of the last ones.
+    return f"{value_text(round(gap, 9), unit)} {side} {what}", min(gap / _range(meant, float(operand)), 1.0)
+
+
+def _range(meant: Compare, operand: float) -> float:
+    """Return how far a signal can be from another value of itself, or the operand where that has no end."""
+    spec = SIGNALS.get(meant.left) if isinstance(meant.left, str) else None
+    if spec is not None and spec.low is not None and spec.high is not None:
+        return spec.high - spec.low
+    return max(abs(operand), 1.0)
+
+
+def _is_number(value: object) -> TypeGuard[float | int]:
+    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
 
 
 def _way_of_calls(match: CallMatch, seen: _Seen, *, negated: bool) -> _Way:

@@ -13,8 +13,9 @@ from pydantic import ValidationError
 
 from handrail_client import Turn as SentTurn
 from rules import explain as reasons
-from rules.decision import Evidence, FiredRule
+from rules.decision import FiredRule
 from rules.evaluate import Evaluation, Ruleset, evaluate
+from rules.explain_json import fired_json, near_json, values_json
 from rules.history import remember
 from rules.model import STOPPING
 from rules.near_misses import NearMiss, near_misses
@@ -24,10 +25,10 @@ from rules.turn import AgentRef, Conversation, Customer, Parent, ToolCall, Topic
 from rules.wording import unit_of, value_text
 from service import rule_files
 from service.cli.output import JsonFlag, note, refuse, say, say_json, say_table
+from service.cli.reasons import say_fired, say_near, say_verdict
 from service.clock import now_ms
 
 FILE_BYTES_MAX = 4_194_304  # a turn is at most a few hundred kB, an earlier conversation a few hundred turns
-MATCHED_SHOWN_MAX = 60  # characters of a pattern: enough to find it in the rule files, where all of it stands
 # Numbers that a caller sends and whose bounds the table of signals knows: the service refuses a turn beyond them.
 BOUNDED = ("confidence", "sentiment")
 TURN_GAP_MS = 30_000  # between earlier turns that do not say when they were
@@ -200,70 +201,22 @@ def _as_json(
         "queue": found.top.then.queue if found.top else None,
         "priority": found.top.then.priority if found.top else None,
         "ruleset": ruleset.hash,
-        "rules": [
-            {
-                "id": rule.rule_id,
-                "why": rule.why,
-                "verdict": rule.verdict,
-                "live": rule.live,
-                "reason_code": rule.reason_code,
-                "checks": [
-                    {
-                        "text": check.text,
-                        "actual": _plain(check.actual),
-                        "sentence": check.sentence,
-                        "evidence": [
-                            {"topic": hit.topic, "inside": hit.inside, "start": hit.start, "end": hit.end}
-                            for hit in check.evidence
-                        ],
-                    }
-                    for check in rule.checks
-                ],
-            }
-            for rule in fired
-        ],
-        "nearest": [
-            {
-                "id": miss.rule_id,
-                "verdict": miss.verdict,
-                "lacks": [
-                    {"text": lack.text, "actual": _plain(lack.actual), "sentence": lack.sentence} for lack in miss.lacks
-                ],
-            }
-            for miss in near
-        ],
-        "signals": {name: _plain(value) for name, value in sorted(found.values.items()) if not name.startswith("_")},
+        "rules": fired_json(fired),
+        "nearest": near_json(near),
+        "signals": values_json(found.values),
     }
 
 
 def _print(ruleset: Ruleset, found: Evaluation, fired: tuple[FiredRule, ...], near: tuple[NearMiss, ...]) -> None:
     then = found.top.then if found.top else None
-    where = f" to queue `{then.queue}`, priority {then.priority}" if then and then.queue else ""
-    say(
-        f"{found.verdict}{where}" + ("; reply and tool calls must wait" if found.verdict in STOPPING else ""),
-        style="bold",
-    )
+    say_verdict(found.verdict, then.queue if then else None, then.priority if then else None)
     words_said = _say(ruleset, found)
     if words_said:
         say(f"say: {words_said}")
-    for rule in fired:
-        say()
-        say(
-            f"{rule.rule_id}: {rule.verdict}"
-            + ("" if rule.live else " (not live here)")
-            + (f", {rule.why}" if rule.why else "")
-        )
-        for check in rule.checks:
-            say(f"  because {check.sentence}")
-            for hit in check.evidence:
-                say(f"    {_found_words(found.turn, hit)}")
+    say_fired(found.turn, fired)
     if not fired:
         say("no rule fired")
-    for miss in near:
-        say()
-        say(f"{miss.rule_id}: would {miss.verdict}, but it lacks")
-        for lack in miss.lacks:
-            say(f"  {lack.sentence}")
+    say_near(near)
     say()
     told = {name: found.values[name] for name in sorted(found.values) if not name.startswith("_")}
     known = [(name, value_text(value, unit_of(name))) for name, value in told.items() if value is not None]
@@ -271,23 +224,8 @@ def _print(ruleset: Ruleset, found: Evaluation, fired: tuple[FiredRule, ...], ne
     say("unknown: " + ", ".join(name for name, value in told.items() if value is None))
 
 
-def _found_words(turn: Turn, hit: Evidence) -> str:
-    """Return the words of the turn that a topic was found by, and the pattern where it says more than they do."""
-    text = (turn.message if hit.inside == "message" else turn.reply) or ""
-    words_found = text[hit.start : hit.end]
-    place = f"`{words_found}` in the {hit.inside}, characters {hit.start} to {hit.end}"
-    if hit.matched.casefold() == words_found.casefold():
-        return place
-    cut = hit.matched if len(hit.matched) <= MATCHED_SHOWN_MAX else f"{hit.matched[:MATCHED_SHOWN_MAX]}…"
-    return f"{place}, by `{cut}`"
-
-
 def _say(ruleset: Ruleset, found: Evaluation) -> str | None:
     if found.top is None:
         return None
     then = found.top.then
     return of_rule(then, ruleset.files.queues.get(then.queue or ""), found.turn.locale)
-
-
-def _plain(value: Value) -> object:
-    return sorted(value) if isinstance(value, frozenset) else value

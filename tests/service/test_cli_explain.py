@@ -29,13 +29,13 @@ def test_a_turn_is_explained_with_checks_evidence_and_the_nearest_rules(rules: P
         "    `lawyer` in the message, characters 12 to 18\n"
         "\n"
         "unsure-twice: would escalate, but it lacks\n"
-        "  streak(confidence < $low) >= 2, but streak(confidence < $low) is 1\n"
+        "  streak(confidence < $low) >= 2, but streak(confidence < $low) is 1: 1 below 2\n"
+        "\n"
+        "long-talk: would review, but it lacks\n"
+        "  turn_count >= 4, but turn_count is 1: 3 below 4\n"
         "\n"
         "big-write: would hold, but it lacks\n"
         "  a tool call, but the turn has none\n"
-        "\n"
-        "long-talk: would review, but it lacks\n"
-        "  turn_count >= 4, but turn_count is 1\n"
         "\n"
     )
 

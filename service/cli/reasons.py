@@ -1,0 +1,56 @@
+"""How a decision is shown at a terminal: the verdict, the words, the rules with their checks, and what nearly fired."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rules.decision import Evidence, FiredRule
+from rules.model import STOPPING
+from rules.near_misses import Lack, NearMiss
+from rules.turn import Turn
+from service.cli.output import say
+
+MATCHED_SHOWN_MAX = 60  # characters of a pattern: enough to find it in the rule files, where all of it stands
+
+
+def say_verdict(verdict: str, queue: str | None, priority: str | None) -> None:
+    """Print the verdict, where it leads, and whether the agent must stop."""
+    where = f" to queue `{queue}`, priority {priority}" if queue else ""
+    say(f"{verdict}{where}" + ("; reply and tool calls must wait" if verdict in STOPPING else ""), style="bold")
+
+
+def say_fired(turn: Turn, fired: Iterable[FiredRule]) -> None:
+    """Print the rules that fired, the checks that made them, and the words of the turn that these rest on."""
+    for rule in fired:
+        say()
+        live = "" if rule.live else " (not live here)"
+        say(f"{rule.rule_id}: {rule.verdict}{live}" + (f", {rule.why}" if rule.why else ""))
+        for check in rule.checks:
+            say(f"  because {check.sentence}")
+            for hit in check.evidence:
+                say(f"    {_found_words(turn, hit)}")
+
+
+def say_near(near: Iterable[NearMiss]) -> None:
+    """Print the rules that nearly fired, and what each of them lacks."""
+    for miss in near:
+        say()
+        say(f"{miss.rule_id}: would {miss.verdict}, but it lacks")
+        for lack in miss.lacks:
+            say(f"  {lack_text(lack)}")
+
+
+def lack_text(lack: Lack) -> str:
+    """Return what a rule lacks, and by how much where that can be measured."""
+    return lack.sentence if lack.distance is None else f"{lack.sentence}: {lack.distance}"
+
+
+def _found_words(turn: Turn, hit: Evidence) -> str:
+    """Return the words of the turn that a topic was found by, and the pattern where it says more than they do."""
+    text = (turn.message if hit.inside == "message" else turn.reply) or ""
+    words_found = text[hit.start : hit.end]
+    place = f"`{words_found}` in the {hit.inside}, characters {hit.start} to {hit.end}"
+    if hit.matched.casefold() == words_found.casefold():
+        return place
+    cut = hit.matched if len(hit.matched) <= MATCHED_SHOWN_MAX else f"{hit.matched[:MATCHED_SHOWN_MAX]}…"
+    return f"{place}, by `{cut}`"
