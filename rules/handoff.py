@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from rules.model import STOPPING, Need, OnTimeout, Priority, Verdict
+from rules.model import STOPPING, OnTimeout, Priority, Verdict
 from rules.route import Route, Wanted
 
 State: TypeAlias = Literal["waiting", "leased", "held", "resolved", "handed_back", "expired"]
@@ -116,15 +116,13 @@ class Assignment:
 
     `how`: they claimed the next one, this very one, or were offered it. `classes`: among how many classes of waiting
     handoffs it was the most urgent that they may take. `load` and `capacity` are theirs before it, in weights; a
-    capacity of None is unlimited. `needs` and `languages` are what the handoff asked for at that moment.
+    capacity of None is unlimited. What the handoff asked for stands in its route.
     """
 
     operator: str
     at_ms: int
     how: Literal["next", "named", "offered"]
     classes: int = 1
-    needs: tuple[Need, ...] = ()
-    languages: tuple[str, ...] = ()
     load: int = 0
     capacity: int | None = None
 

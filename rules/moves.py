@@ -10,8 +10,8 @@ from dataclasses import replace
 
 from rules.handoff import ENDED, MOVES, Handoff, Resolution, wanted
 from rules.history import cut
-from rules.model import PRIORITIES, Words
-from rules.route import Wanted, after_step, moved_on, step_at_ms, step_due
+from rules.model import PRIORITIES, Queue, Words
+from rules.route import Wanted, after_step, moved_on, route_into, step_at_ms, step_due
 from rules.routing import score_ms
 from rules.say import words
 from rules.turn import Conversation
@@ -68,6 +68,32 @@ def rerouted(handoff: Handoff, now_ms: int) -> Handoff | None:
         reserved_for=None,
         reserved_until_at_ms=None,
         route=moved_on(reroute.route, handoff.route, now_ms),
+        version=handoff.version + 1,
+    )
+
+
+def transferred(
+    handoff: Handoff, queue: Queue | None, within_ms: int, operator: str | None, reserved_ms: int, now_ms: int
+) -> Handoff:
+    """Return the handoff as it waits where an operator sent it; the time-out that the agent was promised stays.
+
+    `queue` is another queue than its own, None for none. Whom it goes to has at least `within_ms` to answer; only the
+    named operator may claim it for `reserved_ms`.
+    """
+    route = handoff.route
+    if queue is not None:
+        route = moved_on(route_into(queue, within_ms, handoff.locale, now_ms), route, now_ms)
+    return replace(
+        handoff,
+        state="waiting",
+        queue=handoff.queue if queue is None else queue.name,
+        expires_at_ms=max(handoff.expires_at_ms, now_ms + within_ms),
+        reserved_for=operator,
+        reserved_until_at_ms=None if operator is None else now_ms + reserved_ms,
+        route=route,
+        holder=None,
+        lease_expires_at_ms=None,
+        hold_reason=None,
         version=handoff.version + 1,
     )
 

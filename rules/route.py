@@ -36,7 +36,10 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A class: whom a waiting handoff is for. `languages` empty: any language; `operator`: nobody but this one."""
+    """A class: whom a waiting handoff is for. The first of `queues` is its own, the others may take it too.
+
+    `languages` empty: any language; `operator`: nobody but this one.
+    """
 
     queues: tuple[str, ...]
     needs: tuple[Need, ...] = ()
@@ -47,7 +50,8 @@ class Wanted:
     def text(self) -> str:
         """Return the class as one text, the same for equal classes: its name in the store."""
         needs = sorted((need.skill, need.level) for need in self.needs)
-        parts = [sorted(self.queues), needs, sorted(self.languages), self.operator]
+        own, *others = self.queues
+        parts = [[own, *sorted(others)], needs, sorted(self.languages), self.operator]
         return json.dumps(parts, ensure_ascii=False, separators=(",", ":"))
 
 

@@ -157,6 +157,19 @@ class AlreadyClaimed(Refusal):
         self.reserved = reserved
 
 
+class CapacityReached(Refusal):
+    """The operator has as much in hand as was declared for them."""
+
+    code = "capacity_reached"
+
+    def __init__(self, in_hand: int, capacity: int) -> None:
+        super().__init__(
+            f"you have {in_hand} of {capacity} in hand", "finish or release something, or ask for a higher capacity"
+        )
+        self.in_hand = in_hand
+        self.capacity = capacity
+
+
 class LeaseLost(Refusal):
     """The token is not, or no longer, the one that holds the handoff."""
 

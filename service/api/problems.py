@@ -77,6 +77,7 @@ PROBLEMS: dict[str, ProblemSpec] = {
     "rules_invalid": ProblemSpec(422, "the rule files have errors", "mend what `problems` and `rendered` show"),
     # What is possible now
     "lease_lost": ProblemSpec(409, "the lease is lost", "claim the handoff again, or ask its holder"),
+    "capacity_reached": ProblemSpec(409, "as much in hand as declared", "finish or release something first"),
     "already_claimed": ProblemSpec(409, "somebody else has it", "claim the next one, or ask its holder"),
     "move_illegal": ProblemSpec(409, "not in this state", "read the handoff again to see what is possible now"),
     "draft_unseen": ProblemSpec(409, "a later draft is not seen", "release the handoff, claim it again, and read it"),

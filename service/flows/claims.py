@@ -5,27 +5,35 @@ from __future__ import annotations
 import asyncio
 import secrets
 from dataclasses import dataclass
+from typing import Literal
 
 from rules.evaluate import Ruleset
-from rules.handoff import ENDED, Handoff, moves_from
+from rules.handoff import ENDED, Assignment, Handoff, moves_from, wanted
+from rules.operators import Operator, may_take, weight
 from rules.packet import ContextPacket, build
-from service.errors import AlreadyClaimed, ConversationBusy, HandoffUnknown, MoveIllegal, QueueUnknown
+from rules.route import wanted_in
+from service.errors import AlreadyClaimed, CapacityReached, ConversationBusy, HandoffUnknown, MoveIllegal, QueueUnknown
 from service.flows import deadlines
 from service.store import conversations, decisions, handoffs, queues
-from service.store.handoffs import Claim, Refused, Taken
+from service.store.handoffs import Candidate, Claim, Full, Refused, Taken
 from service.store.keys import Place
+from service.store.queues import Heads
 from service.store.store import Store
 
-TRIES_MAX = 32  # each one that fails saw another operator succeed, or a page of handoffs reserved for others
+TRIES_MAX = 32  # each one that fails saw another operator succeed
 
 
 @dataclass(frozen=True, slots=True)
 class Claiming:
-    """Who claims, and for how long unless renewed. The same `request_id` again gets the same handoff and token."""
+    """Who claims, and for how long unless renewed. The same `request_id` again gets the same handoff and token.
+
+    `declared` is what is known of the operator, None where no operators are declared: then they may take everything.
+    """
 
     operator: str
     lease_ms: int
     request_id: str | None = None
+    declared: Operator | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,51 +48,67 @@ class Claimed:
 
 @dataclass(frozen=True, slots=True)
 class NothingWaiting:
-    """Nothing in the queue that this operator may claim."""
+    """Nothing waits that this operator may take."""
 
-    queue: str
+    queue: str | None
 
 
 async def claim_next(
-    store: Store, ruleset: Ruleset, tenant: str, queue: str, claiming: Claiming, now_ms: int
+    store: Store, ruleset: Ruleset, tenant: str, queue: str | None, claiming: Claiming, now_ms: int
 ) -> Claimed | NothingWaiting:
-    """Give the most urgent waiting handoff of the queue to the operator; raises QueueUnknown.
+    """Give the operator the most urgent waiting handoff that they can do, of one queue or of all for None.
 
-    A queue that the rule files dropped can be emptied all the same.
+    Raises QueueUnknown, and CapacityReached when they have no room for any of them. A queue that the rule files dropped
+    can be emptied all the same.
     """
-    if queue not in ruleset.files.queues and queue not in await queues.names(store, tenant):
+    if queue is not None and queue not in ruleset.files.queues and queue not in await queues.names(store, tenant):
         raise QueueUnknown(tuple(ruleset.files.queues))
     await deadlines.sweep(store, tenant, now_ms)
-    asked = _asked(queue, claiming, now_ms)
-    skip, before = 0, ""
+    request_id, declared, operator = _request_id(claiming), claiming.declared, claiming.operator
+
+    def may(name: str) -> bool:
+        wanted = wanted_in(name)
+        return (queue is None or queue in wanted.queues) and may_take(declared, operator, wanted)
+
     for _ in range(TRIES_MAX):
-        runs = await queues.runs(store, tenant, queue, asked.request_id, skip)
-        if isinstance(runs, Taken):
-            await store.confirm(handoffs.place_of(store, tenant, runs.handoff_id))
-            return await _claimed(store, tenant, runs, now_ms)
-        if not runs:
-            return NothingWaiting(queue)
-        for run in runs:
-            taken = await handoffs.claim(store, run.place, run.handoff_ids, asked, now_ms)
+        heads = await queues.heads(store, tenant, operator, request_id, may)
+        if isinstance(heads, Taken):
+            await store.confirm(handoffs.place_of(store, tenant, heads.handoff_id))
+            return await _claimed(store, tenant, heads, now_ms)
+        full = False
+        for run in heads.runs:
+            asked = _asked(claiming, request_id, heads, run.place, now_ms)
+            taken = await handoffs.claim(store, run.place, run.candidates, asked, now_ms)
             if isinstance(taken, Taken):
                 return await _claimed(store, tenant, taken, now_ms)
-        # The same ones twice: they wait, but not for this operator. Others: somebody was quicker, so look again.
-        seen = repr(runs)
-        skip, before = (skip + queues.CANDIDATES_MAX, "") if seen == before else (skip, seen)
+            full = full or isinstance(taken, Full)
+        if full and declared is not None:
+            raise CapacityReached(sum(heads.in_hand), declared.capacity or 0)
+        if not heads.runs:
+            return NothingWaiting(queue)
     return NothingWaiting(queue)
 
 
 async def claim_one(store: Store, tenant: str, handoff_id: str, claiming: Claiming, now_ms: int) -> Claimed:
-    """Give this handoff to the operator; raises AlreadyClaimed, MoveIllegal, HandoffUnknown."""
+    """Give this handoff to the operator, whatever its ladder says: a person has looked and chosen.
+
+    Raises AlreadyClaimed, MoveIllegal, HandoffUnknown, CapacityReached.
+    """
+    request_id = _request_id(claiming)
     for _ in range(TRIES_MAX):
         handoff = await handoffs.get(store, tenant, handoff_id)
         if await deadlines.settle(store, handoff, now_ms):
             continue
-        place = handoffs.place_of(store, tenant, handoff.handoff_id)
-        asked = _asked(handoff.queue, claiming, now_ms)
-        taken = await handoffs.claim(store, place, [handoff.handoff_id], asked, now_ms)
+        place, in_class = handoffs.place_of(store, tenant, handoff.handoff_id), wanted(handoff).text
+        candidate = Candidate(handoff.handoff_id, handoff.queue, in_class)
+        in_hand = await queues.in_hand(store, tenant, claiming.operator)
+        how: Literal["named", "offered"] = "offered" if handoff.reserved_for == claiming.operator else "named"
+        asked = _asked(claiming, request_id, Heads((), 1, in_hand), place, now_ms, how)
+        taken = await handoffs.claim(store, place, [candidate], asked, now_ms)
         if isinstance(taken, Taken):
             return await _claimed(store, tenant, taken, now_ms)
+        if isinstance(taken, Full):
+            raise CapacityReached(sum(in_hand), claiming.declared.capacity or 0 if claiming.declared else 0)
         _refuse(handoff.handoff_id, claiming.operator, taken, now_ms)
     raise ConversationBusy(TRIES_MAX)
 
@@ -114,14 +138,35 @@ async def packet_of(store: Store, tenant: str, handoff: Handoff, now_ms: int) ->
     return kept if kept is not None else await _build(store, place, handoff, now_ms)
 
 
-def _asked(queue: str, claiming: Claiming, now_ms: int) -> Claim:
-    request = claiming.request_id or secrets.token_hex(8)
+def _request_id(claiming: Claiming) -> str:
+    return f"claim:{claiming.operator}:{claiming.request_id or secrets.token_hex(8)}"
+
+
+def _asked(
+    claiming: Claiming,
+    request_id: str,
+    heads: Heads,
+    place: Place,
+    now_ms: int,
+    how: Literal["next", "named", "offered"] = "next",
+) -> Claim:
+    declared, capacity = claiming.declared, claiming.declared.capacity if claiming.declared else None
+    elsewhere = sum(heads.in_hand) - heads.in_hand[place.partition]
     return Claim(
-        queue=queue,
         operator=claiming.operator,
         random=secrets.token_hex(12),
         lease_expires_at_ms=now_ms + claiming.lease_ms,
-        request_id=f"claim:{claiming.operator}:{request}",
+        request_id=request_id,
+        assignment=Assignment(
+            operator=claiming.operator,
+            at_ms=now_ms,
+            how=how,
+            classes=heads.classes,
+            load=sum(heads.in_hand),
+            capacity=capacity,
+        ),
+        room=None if capacity is None else capacity - elsewhere,
+        weights=(weight(declared, "review"), weight(declared, "hold"), weight(declared, "escalate")),
     )
 
 

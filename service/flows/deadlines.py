@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import asyncio
 
-from rules.handoff import OPEN, Handoff
+from rules import moves
+from rules.handoff import OPEN, Handoff, wanted
 from rules.moves import ACTOR as ACTOR
 from rules.moves import missed
+from rules.route import Wanted
 from service.store import codec, handoffs, keys, timers
 from service.store.keys import Place
 from service.store.store import Store
 
-SETTLED_MAX = 4  # a lease lapses, its deadline reroutes, the next one ends it; then it is read once more
+SETTLED_MAX = 40  # a lease lapses, a ladder of twenty steps is caught up with, its deadline reroutes, another ends it
 SWEEPS_MAX = 100  # of DUE_READ_MAX each in one call; a worker comes again in a second
 
 
@@ -58,8 +60,10 @@ async def settle(store: Store, handoff: Handoff, now_ms: int) -> bool:
     due = due_at_ms(handoff)
     if due is None or due > now_ms:
         return False
-    end = _expire if handoff.state == "waiting" else _lapse
-    return await end(store, handoffs.place_of(store, handoff.tenant, handoff.handoff_id), handoff.handoff_id, now_ms)
+    place = handoffs.place_of(store, handoff.tenant, handoff.handoff_id)
+    if handoff.state != "waiting" and handoff.lease_expires_at_ms is not None and handoff.lease_expires_at_ms <= now_ms:
+        return await _lapse(store, place, handoff.handoff_id, now_ms)
+    return await _expire(store, place, handoff.handoff_id, now_ms)
 
 
 async def current(store: Store, tenant: str, handoff_id: str, now_ms: int) -> Handoff:
@@ -73,9 +77,12 @@ async def current(store: Store, tenant: str, handoff_id: str, now_ms: int) -> Ha
 
 def due_at_ms(handoff: Handoff) -> int | None:
     """Return when time will next do something to a handoff, None when it never will."""
-    if handoff.state == "waiting":
-        return handoff.expires_at_ms
-    return handoff.lease_expires_at_ms if handoff.state in OPEN else None
+    if handoff.state not in OPEN:
+        return None
+    held = handoff.state != "waiting"
+    ends_at_ms = handoff.lease_expires_at_ms if held else handoff.expires_at_ms
+    times = (moves.advance_at_ms(handoff, held=held), ends_at_ms)
+    return min((at_ms for at_ms in times if at_ms is not None), default=None)
 
 
 async def next_due_at_ms(store: Store, tenant: str, partition: int) -> int | None:
@@ -85,6 +92,7 @@ async def next_due_at_ms(store: Store, tenant: str, partition: int) -> int | Non
 
 async def _lapse(store: Store, place: Place, handoff_id: str, now_ms: int) -> bool:
     handoff = await handoffs.find(store, place, handoff_id)
+    in_class = wanted(handoff).text if handoff else ""
     word, _ = await handoffs.move(
         store,
         "lapse",
@@ -93,8 +101,12 @@ async def _lapse(store: Store, place: Place, handoff_id: str, now_ms: int) -> bo
         leases=place.leases,
         deadlines=place.deadlines,
         outbox=place.outbox,
+        in_class=place.waiting_in(in_class),
+        classes=place.classes,
+        loads=place.loads,
         now_ms=now_ms,
         queue=handoff.queue if handoff else "",
+        class_name=in_class,
         handoff_id=handoff_id,
         actor=ACTOR,
     )
@@ -102,9 +114,16 @@ async def _lapse(store: Store, place: Place, handoff_id: str, now_ms: int) -> bo
 
 
 async def _expire(store: Store, place: Place, handoff_id: str, now_ms: int) -> bool:
+    """Do the first thing that is due to a handoff; return whether anything was done."""
     handoff = await handoffs.find(store, place, handoff_id)
-    if handoff is not None and handoff.reroute is not None and not handoff.rerouted:
-        return await _reroute(store, place, handoff, now_ms)
+    if handoff is not None:
+        advanced = moves.advanced(handoff, now_ms, _anybody)
+        if advanced is not None:
+            return await _advance(store, place, handoff, advanced, now_ms)
+        moved_on = moves.rerouted(handoff, now_ms) if moves.is_due(handoff, now_ms) else None
+        if moved_on is not None:
+            return await _reroute(store, place, handoff, moved_on, now_ms)
+    in_class = wanted(handoff).text if handoff else ""
     word, _ = await handoffs.move(
         store,
         "expire",
@@ -117,6 +136,10 @@ async def _expire(store: Store, place: Place, handoff_id: str, now_ms: int) -> b
         outbox=place.outbox,
         now_ms=now_ms,
         queue=handoff.queue if handoff else "",
+        in_class=place.waiting_in(in_class),
+        classes=place.classes,
+        loads=place.loads,
+        class_name=in_class,
         handoff_id=handoff_id,
         resolution=codec.dumps(missed(handoff, now_ms)) if handoff else "",
         kept_ms=store.kept_ms,
@@ -125,27 +148,56 @@ async def _expire(store: Store, place: Place, handoff_id: str, now_ms: int) -> b
     return word == "done"
 
 
-async def _reroute(store: Store, place: Place, handoff: Handoff, now_ms: int) -> bool:
-    reroute = handoff.reroute
-    if reroute is None:
-        return False
+async def _reroute(store: Store, place: Place, handoff: Handoff, there: Handoff, now_ms: int) -> bool:
     word, _ = await handoffs.move(
         store,
         "reroute",
         handoff=place.handoff(handoff.handoff_id),
-        waiting=place.waiting(reroute.queue),
+        waiting=place.waiting(there.queue),
         waiting_before=place.waiting(handoff.queue),
-        open=place.open(reroute.queue),
+        open=place.open(there.queue),
         open_before=place.open(handoff.queue),
+        in_class=place.waiting_in(wanted(there).text),
+        in_class_before=place.waiting_in(wanted(handoff).text),
+        classes=place.classes,
         deadlines=place.deadlines,
         queues=place.queues,
         outbox=place.outbox,
         now_ms=now_ms,
-        queue_before=handoff.queue,
-        queue=reroute.queue,
+        version=handoff.version,
+        queue=there.queue,
         handoff_id=handoff.handoff_id,
-        expires_at_ms=now_ms + reroute.answer_within_ms,
-        on_timeout=codec.dumps(reroute.on_timeout),
         actor=ACTOR,
+        fields=codec.place_out(there),
     )
     return word == "done"
+
+
+async def _advance(
+    store: Store, place: Place, handoff: Handoff, advanced: tuple[Handoff, str, str], now_ms: int
+) -> bool:
+    after, event, detail = advanced
+    word, _ = await handoffs.move(
+        store,
+        "advance",
+        handoff=place.handoff(handoff.handoff_id),
+        waiting=place.waiting(handoff.queue),
+        open=place.open(handoff.queue),
+        in_class=place.waiting_in(wanted(after).text),
+        in_class_before=place.waiting_in(wanted(handoff).text),
+        classes=place.classes,
+        deadlines=place.deadlines,
+        outbox=place.outbox,
+        now_ms=now_ms,
+        version=handoff.version,
+        handoff_id=handoff.handoff_id,
+        event=event,
+        detail=detail,
+        actor=ACTOR,
+        fields=codec.place_out(after),
+    )
+    return word == "done"
+
+
+def _anybody(_: Wanted) -> bool:
+    return True

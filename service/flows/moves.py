@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from rules.evaluate import Ruleset
-from rules.handoff import Action, Handoff, OutcomeWord, Resolution, State, draft_turn_id, moves_from
+from rules.handoff import Action, Handoff, OutcomeWord, Resolution, State, draft_turn_id, moves_from, wanted
+from rules.moves import transferred
 from service.errors import (
     ConversationBusy,
     DraftUnseen,
@@ -96,11 +97,16 @@ async def release(store: Store, tenant: str, lease: Lease, now_ms: int) -> Hando
     """Put the handoff back where it waited, as urgent as it has become."""
 
     def values(place: Place, current: Handoff) -> Mapping[str, Argument]:
+        in_class = wanted(current).text
         return {
             "waiting": place.waiting(current.queue),
+            "in_class": place.waiting_in(in_class),
+            "classes": place.classes,
             "leases": place.leases,
             "deadlines": place.deadlines,
+            "loads": place.loads,
             "queue": current.queue,
+            "class_name": in_class,
         }
 
     return await _move(store, tenant, "release", lease, values, now_ms)
@@ -120,18 +126,21 @@ async def transfer(
     def values(place: Place, current: Handoff) -> Mapping[str, Argument]:
         target = queue or current.queue
         within_ms = declared[target].answer_within_ms if target in declared else RESERVED_MS
+        other = declared[target] if target != current.queue else None
+        there = transferred(current, other, within_ms, operator, RESERVED_MS, now_ms)
         return {
             "waiting": place.waiting(target),
             "open": place.open(target),
             "open_before": place.open(current.queue),
+            "in_class": place.waiting_in(wanted(there).text),
+            "classes": place.classes,
             "queues": place.queues,
             "leases": place.leases,
             "deadlines": place.deadlines,
-            "queue_before": current.queue,
+            "loads": place.loads,
+            "version": current.version,
             "queue": target,
-            "reserved_for": operator or "",
-            "reserved_until_at_ms": now_ms + RESERVED_MS if operator else "",
-            "expires_at_ms": now_ms + within_ms,
+            "fields": codec.place_out(there),
         }
 
     return await _move(store, tenant, "transfer", lease, values, now_ms)
@@ -218,6 +227,8 @@ async def _end(  # the verbs' own five, and what only one of the two asks beside
             "turns": place.turns(current.conversation_id),
             "open": place.open(current.queue),
             "leases": place.leases,
+            "deadlines": place.deadlines,
+            "loads": place.loads,
             "queue": current.queue,
             "handoff_id": current.handoff_id,
             "resolution": codec.dumps(resolution(current)),

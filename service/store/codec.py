@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, cast, overload
 
 import orjson
 
 from rules.decision import Check, Decision, Evidence, FiredRule
-from rules.handoff import Handoff, Kind, Reason, Reply, Reroute, Resolution, State
-from rules.model import OnTimeout, Priority
+from rules.handoff import Assignment, Handoff, Kind, Reason, Reply, Reroute, Resolution, State, wanted
+from rules.model import Need, OnTimeout, Priority, Step
+from rules.moves import advance_at_ms
 from rules.packet import TranscriptTurn
+from rules.route import Route
 from rules.turn import Scalar, ToolCall, Turn, TurnRecord, Value
 
 Json = dict[str, Any]
@@ -180,20 +183,45 @@ def handoff_out(handoff: Handoff) -> list[str | bytes]:
         "tenant": handoff.tenant,
         "conversation_id": handoff.conversation_id,
         "kind": handoff.kind,
+        "opened_at_ms": str(handoff.opened_at_ms),
+        "reasons": dumps(handoff.reasons),
+        "locale": handoff.locale or "",
+    }
+    return [word for pair in fields.items() for word in pair] + place_out(handoff)
+
+
+def place_out(handoff: Handoff) -> list[str | bytes]:
+    """Return where and until when a handoff waits, as names and values in a row.
+
+    `class` and `timer_at_ms` are what the indexes hold while it waits. A claim ends a reservation, and what is true
+    from then on stands beside them, so that the script need not think: `class_freed`, `timer_freed_at_ms`, and
+    `timer_held_at_ms` for as long as a person has it.
+    """
+    freed = replace(handoff, reserved_for=None, reserved_until_at_ms=None)
+    held_at_ms = advance_at_ms(handoff, held=True)
+    fields: dict[str, str | bytes] = {
         "queue": handoff.queue,
         "priority": handoff.priority,
-        "opened_at_ms": str(handoff.opened_at_ms),
         "expires_at_ms": str(handoff.expires_at_ms),
         "score_ms": str(handoff.score_ms),
         "on_timeout": dumps(handoff.on_timeout),
-        "reasons": dumps(handoff.reasons),
-        "locale": handoff.locale or "",
         "reroute": dumps(handoff.reroute) if handoff.reroute else "",
         "rerouted": "1" if handoff.rerouted else "0",
         "reserved_for": handoff.reserved_for or "",
         "reserved_until_at_ms": "" if handoff.reserved_until_at_ms is None else str(handoff.reserved_until_at_ms),
+        "route": dumps(handoff.route),
+        "class": wanted(handoff).text,
+        "class_freed": wanted(freed).text,
+        "timer_at_ms": str(_timer_at_ms(handoff)),
+        "timer_freed_at_ms": str(_timer_at_ms(freed)),
+        "timer_held_at_ms": "" if held_at_ms is None else str(held_at_ms),
     }
     return [word for pair in fields.items() for word in pair]
+
+
+def _timer_at_ms(handoff: Handoff) -> int:
+    step_at_ms = advance_at_ms(handoff, held=False)
+    return handoff.expires_at_ms if step_at_ms is None else min(step_at_ms, handoff.expires_at_ms)
 
 
 def handoff_in(flat: list[bytes]) -> Handoff | None:
@@ -227,6 +255,8 @@ def handoff_in(flat: list[bytes]) -> Handoff | None:
         hold_reason=text(get("hold_reason")),
         reroute=_reroute_in(get("reroute")),
         rerouted=get("rerouted") == b"1",
+        route=_route_in(orjson.loads(fields["route"])),
+        assignment=_assignment_in(get("assignment")),
         replies=_replies_in(get("replies")),
         resolution=_resolution_in(get("resolution")),
         ended_at_ms=number(get("ended_at_ms")),
@@ -242,6 +272,8 @@ def handoff_of(fields: Json) -> Handoff:
             "on_timeout": OnTimeout(**fields["on_timeout"]),
             "reasons": tuple(_reason_in(reason) for reason in fields["reasons"]),
             "reroute": _reroute_in(dumps(reroute)) if reroute else None,
+            "route": _route_in(fields["route"]),
+            "assignment": _assignment_in(dumps(fields["assignment"])) if fields["assignment"] else None,
             "replies": tuple(Reply(**reply) for reply in fields["replies"]),
             "resolution": _resolution_in(dumps(fields["resolution"])) if fields["resolution"] else None,
         }
@@ -257,7 +289,27 @@ def _reroute_in(raw: bytes | None) -> Reroute | None:
     if raw is None:
         return None
     fields = orjson.loads(raw)
-    return Reroute(fields["queue"], fields["answer_within_ms"], OnTimeout(**fields["on_timeout"]))
+    on_timeout, route = OnTimeout(**fields["on_timeout"]), _route_in(fields["route"])
+    return Reroute(fields["queue"], fields["answer_within_ms"], on_timeout, route)
+
+
+def _route_in(route: Json) -> Route:
+    steps = (_step_in(step) for step in route["steps"])
+    lists = {name: tuple(route[name]) for name in ("languages", "also", "passed_by")}
+    return Route(**{**route, **lists, "needs": _needs_in(route["needs"]), "steps": tuple(steps)})
+
+
+def _step_in(step: Json) -> Step:
+    needs = None if step["needs"] is None else _needs_in(step["needs"])
+    return Step(**{**step, "needs": needs, "queues": tuple(step["queues"])})
+
+
+def _needs_in(needs: Sequence[Json]) -> tuple[Need, ...]:
+    return tuple(Need(**need) for need in needs)
+
+
+def _assignment_in(raw: bytes | None) -> Assignment | None:
+    return None if raw is None else Assignment(**orjson.loads(raw))
 
 
 def _replies_in(raw: bytes | None) -> tuple[Reply, ...]:

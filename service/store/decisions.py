@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import replace
 
 from rules.decision import Decision
+from rules.handoff import wanted
 from rules.history import TURNS_READ_MAX
 from rules.thinking import Change as Change
 from service.store import codec
@@ -47,6 +48,9 @@ async def commit(
         deadlines=place.deadlines,
         queues=place.queues,
         outbox=place.outbox,
+        in_class=place.waiting_in(wanted(handoff).text if handoff else ""),
+        in_class_before=place.waiting_in(wanted(before).text if before else ""),
+        classes=place.classes,
         version=loaded.version,
         # A turn that only meets the handoff does not mind what happens to it; one that joins it must know it whole.
         handoff_version=change.before.version if change.before and change.event else "",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from rules.handoff import Handoff, State
+from rules.handoff import Assignment, Handoff, State
 from rules.packet import ContextPacket, PacketInvalid
 from rules.packet import dumps as packet_dumps
 from rules.packet import loads as packet_loads
@@ -44,14 +45,36 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
-    """What a claim asks for."""
+class Full:
+    """The operator has no room for any that is free: `in_hand` is the weight that they hold in this partition."""
 
-    queue: str
+    in_hand: int
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a claim asks for.
+
+    `room` is the weight that the operator may hold in the partition that is asked, None for any; `weights` are those
+    of a review, a hold and an escalation.
+    """
+
     operator: str
     random: str
     lease_expires_at_ms: int
     request_id: str
+    assignment: Assignment
+    room: int | None = None
+    weights: tuple[int, int, int] = (1, 1, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A waiting handoff, and where it stands: its queue and the text of its class."""
+
+    handoff_id: str
+    queue: str
+    in_class: str
 
 
 def place_of(store: Store, tenant: str, handoff_id: str) -> Place:
@@ -96,23 +119,36 @@ async def move(store: Store, verb: str, **values: Argument) -> tuple[str, list[R
     return word.decode(), rest
 
 
-async def claim(store: Store, place: Place, handoff_ids: list[str], asked: Claim, now_ms: int) -> Taken | Refused:
+async def claim(
+    store: Store, place: Place, candidates: Sequence[Candidate], asked: Claim, now_ms: int
+) -> Taken | Refused | Full:
     """Take the first of the handoffs that may be taken, or say why the last of them may not."""
     word, rest = await move(
         store,
         "claim",
-        waiting=place.waiting(asked.queue),
+        classes=place.classes,
         deadlines=place.deadlines,
         leases=place.leases,
         request=place.request(asked.request_id),
         outbox=place.outbox,
-        handoffs=[place.handoff(handoff_id) for handoff_id in handoff_ids],
+        loads=place.loads,
+        candidates=[
+            key
+            for each in candidates
+            for key in (place.handoff(each.handoff_id), place.waiting(each.queue), place.waiting_in(each.in_class))
+        ],
         operator=asked.operator,
         random=asked.random,
         now_ms=now_ms,
         lease_expires_at_ms=asked.lease_expires_at_ms,
         answer_kept_ms=ANSWER_KEPT_MS,
+        room="" if asked.room is None else asked.room,
+        weights=" ".join(map(str, asked.weights)),
+        assignment=codec.dumps(asked.assignment),
+        class_prefix=place.classes_prefix,
     )
+    if word == "full":
+        return Full(int(rest[0]))
     if word == "claimed":
         handoff = codec.handoff_in(rest[1])
         if handoff is None:

@@ -71,8 +71,13 @@ class Place:
         return f"{self.tag}packet:{handoff_id}"
 
     def waiting(self, queue: str) -> str:
-        """ZSET handoff_id -> score_ms: what a claim takes the lowest of."""
+        """ZSET handoff_id -> score_ms of all that wait in a queue: positions and counts are read from it."""
         return f"{self.tag}waiting:{queue}"
+
+    def waiting_in(self, wanted: str) -> str:
+        """ZSET handoff_id -> score_ms of those that wait in one class: the lowest that an operator may take is the
+        first of one of the classes open to them, however many wait."""
+        return f"{self.classes_prefix}{wanted}"
 
     def open(self, queue: str) -> str:
         """ZSET handoff_id -> score_ms of all open ones, waiting or taken: lists and counts read it."""
@@ -93,13 +98,28 @@ class Place:
         return f"{self.tag}queues"
 
     @property
+    def classes_prefix(self) -> str:
+        """What the keys of classes begin with."""
+        return f"{self.tag}class:"
+
+    @property
+    def classes(self) -> str:
+        """ZSET class -> score_ms of its most urgent one; only classes in which somebody waits are in it."""
+        return f"{self.tag}classes"
+
+    @property
+    def loads(self) -> str:
+        """HASH operator -> weight of what they have in hand here. A claim must know it in the step that adds to it."""
+        return f"{self.tag}loads"
+
+    @property
     def leases(self) -> str:
         """ZSET handoff_id -> when its lease ends. Its own ZSET, as RQ's timers come up to a second late."""
         return f"{self.tag}leases"
 
     @property
     def deadlines(self) -> str:
-        """ZSET handoff_id -> when the promise to the customer ends; only those that wait are in it."""
+        """ZSET handoff_id -> when time next changes it: its deadline, a step of its ladder, the end of an offer."""
         return f"{self.tag}deadlines"
 
     @property

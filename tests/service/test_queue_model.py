@@ -10,7 +10,7 @@ import asyncio
 import itertools
 from collections.abc import Awaitable
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -19,14 +19,16 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from rules.compile import files_or_raise
 from rules.evaluate import build
-from rules.handoff import ENDED, KINDS, Handoff
+from rules.handoff import ENDED, KINDS, Handoff, Kind
 from rules.model import PRIORITIES
+from rules.operators import Operator
 from rules.turn import Turn
-from service.errors import AlreadyClaimed, LeaseLost, MoveIllegal, Refusal
+from service.errors import AlreadyClaimed, CapacityReached, LeaseLost, MoveIllegal, Refusal
 from service.flows import handoffs
 from service.flows.access import open_store
 from service.flows.decide import Decided, decide
-from service.flows.handoffs import Claimed, Claiming, HandingBack, Lease, Resolving
+from service.flows.handoffs import Claimed, Claiming, HandingBack, Lease, NothingWaiting, Resolving
+from service.store import queues
 from tests.service.conftest import RULES
 from tests.service.turns import angry, calm, refunding, turn, wordy
 
@@ -38,22 +40,53 @@ START = 1_800_000_000_000
 LEASE_MS = 60_000
 OPERATORS = ("mia", "ben", "kim")
 CONVERSATIONS = tuple(f"c{number}" for number in range(4))
-QUEUES = ("tier1", "tier2", "approvals", "readers")
+QUEUES = ("tier1", "tier2", "approvals", "readers", "lawyers")
 ALLOWANCE_MS = {"low": 60 * MINUTE, "normal": 15 * MINUTE, "high": 5 * MINUTE, "urgent": 0}
-WITHIN_MS = {"tier1": 15 * MINUTE, "tier2": 10 * MINUTE, "approvals": 5 * MINUTE, "readers": 1440 * MINUTE}
+WITHIN_MS = {
+    "tier1": 15 * MINUTE,
+    "tier2": 10 * MINUTE,
+    "approvals": 5 * MINUTE,
+    "readers": 1440 * MINUTE,
+    "lawyers": 60 * MINUTE,
+}
+# How a handoff for lawyers widens: minutes in the queue -> the level of law it needs, and the queues it waits for too.
+LAW: tuple[tuple[int, int, tuple[str, ...]], ...] = ((0, 3, ()), (5, 2, ()), (25, 0, ("readers",)))
+DECLARED = {
+    "mia": Operator("mia", skills={"law": 3}),
+    "ben": Operator("ben", skills={"law": 2}, queues=("lawyers", "tier1", "tier2"), capacity=2),
+    "kim": Operator("kim", capacity=3, weights={"escalate": 2}),
+}
 PANIC = """
   - id: panic
     why: the agent has no idea
     when: confidence < 0.1
     then: {escalate: tier2}
 """
-RULESET = build(files_or_raise({"rules.yaml": RULES + PANIC}))
+SUING = """\
+handrail: 1
+queues:
+  lawyers:
+    answer_within: 1h
+    on_timeout: {verdict: callback, say: {en: "We will write to you."}}
+    say: {en: "A colleague who knows the law is on the way."}
+    needs: {law: 3}
+    ladder:
+      - {after: 5m, needs: {law: 2}}
+      - {after: 25m, needs: [], queues: [readers]}
+rules:
+  - id: sues
+    why: the letter comes from a court
+    when: channel = court
+    then: {escalate: lawyers}
+"""
+RULESET = build(files_or_raise({"rules.yaml": RULES + PANIC, "suing.yaml": SUING}))
 # kind of turn -> what it asks for: kind, queue, priority
 ASKS = {
     "angry": ("escalate", "tier1", "high"),
     "panic": ("escalate", "tier2", "normal"),
     "refund": ("hold", "approvals", "high"),
     "wordy": ("review", "readers", "low"),
+    "sues": ("escalate", "lawyers", "normal"),
     "calm": None,
 }
 _TENANTS = (f"model-{number}" for number in itertools.count())
@@ -83,13 +116,36 @@ class Modelled:
     replies: list[str] = field(default_factory=list)
     tokens: list[str] = field(default_factory=list)
     score_ms: int = 0
+    routed_at_ms: int = 0
+    weight: int = 0
 
     def free_for(self, operator: str, now_ms: int) -> bool:
         reserved = self.reserved_for not in (None, operator) and self.reserved_at_ms > now_ms
         return self.state == "waiting" and not reserved and self.expires_at_ms > now_ms
 
+    def widened(self, now_ms: int) -> tuple[int, tuple[str, ...]]:
+        """Return the level of law that is asked for by now, and the queues whose people may take it."""
+        steps = LAW if self.queue == "lawyers" else ((0, 0, ()),)
+        level, also = next(
+            (level, also) for minutes, level, also in reversed(steps) if self.routed_at_ms + minutes * MINUTE <= now_ms
+        )
+        return level, (self.queue, *also)
+
+    def can_be_done_by(self, operator: str, now_ms: int) -> bool:
+        if self.reserved_for == operator and self.reserved_at_ms > now_ms:
+            return True
+        level, queues = self.widened(now_ms)
+        known = DECLARED[operator]
+        works_there = not known.queues or not set(known.queues).isdisjoint(queues)
+        return works_there and known.skills.get("law", 0) >= level
+
+    def weighs(self, operator: str) -> int:
+        return DECLARED[operator].weights.get(cast(Kind, self.kind), 1)
+
 
 def made(kind: str, conversation_id: str) -> Turn:
+    if kind == "sues":
+        return turn(conversation_id, channel="court")
     if kind == "panic":
         return turn(conversation_id, confidence=0.05)
     return {"angry": angry, "refund": refunding, "wordy": wordy, "calm": calm}[kind](conversation_id)
@@ -134,7 +190,7 @@ class QueueMachine(RuleBasedStateMachine):
         if one.reroutes:
             one.reroutes, one.queue, one.reserved_for = False, "tier1", None
             one.rerouted = True
-            one.expires_at_ms = self.now_ms + WITHIN_MS["tier1"]
+            one.expires_at_ms, one.routed_at_ms = self.now_ms + WITHIN_MS["tier1"], self.now_ms
         else:
             self.end(one, "expired")
 
@@ -183,7 +239,8 @@ class QueueMachine(RuleBasedStateMachine):
         assert handoff_id is not None
         assert handoff_id not in self.all
         one = Modelled(handoff_id, conversation_id, kind, queue, priority, self.now_ms, self.now_ms + WITHIN_MS[queue])
-        one.score_ms = self.now_ms + ALLOWANCE_MS[priority]
+        one.score_ms = min(self.now_ms + ALLOWANCE_MS[priority], one.expires_at_ms)
+        one.routed_at_ms = self.now_ms
         one.reroutes = queue == "tier2"
         self.all[handoff_id] = self.open[conversation_id] = one
 
@@ -192,12 +249,14 @@ class QueueMachine(RuleBasedStateMachine):
         more_urgent = one.state == "waiting" and PRIORITIES.index(priority) > PRIORITIES.index(one.priority)
         if one.kind == kind == "escalate" and more_urgent:
             one.queue, one.expires_at_ms = queue, min(one.expires_at_ms, self.now_ms + WITHIN_MS[queue])
-            one.reserved_for = None
+            one.reserved_for, one.routed_at_ms = None, self.now_ms
+            one.score_ms = min(one.score_ms, one.expires_at_ms)
             one.reroutes = queue == "tier2" and not one.rerouted
         one.priority = max(one.priority, priority, key=PRIORITIES.index)
         one.score_ms = min(one.score_ms, one.opened_at_ms + ALLOWANCE_MS[one.priority])
         if KINDS.index(kind) > KINDS.index(one.kind):
             one.kind, one.queue, one.expires_at_ms = kind, queue, self.now_ms + WITHIN_MS[queue]
+            one.score_ms, one.routed_at_ms = min(one.score_ms, one.expires_at_ms), self.now_ms
             one.reroutes = queue == "tier2"
 
     @precondition(lambda self: self.decided)
@@ -208,14 +267,32 @@ class QueueMachine(RuleBasedStateMachine):
         assert again.repeated
         assert again.decision == first.decision
 
-    @rule(operator=st.sampled_from(OPERATORS), queue=st.sampled_from(QUEUES), twice=st.booleans())
-    def an_operator_claims_the_next(self, operator: str, queue: str, twice: bool) -> None:
-        claiming = Claiming(operator, LEASE_MS, f"r{next(self.requests)}")
-        claimed = self.do(handoffs.claim_next(self.store, RULESET, self.tenant, queue, claiming, self.now_ms))
+    def in_hand(self, operator: str) -> int:
+        return sum(one.weight for one in self.open.values() if one.holder == operator)
+
+    def has_room(self, operator: str, one: Modelled) -> bool:
+        capacity = DECLARED[operator].capacity
+        return capacity is None or self.in_hand(operator) + one.weighs(operator) <= capacity
+
+    @rule(operator=st.sampled_from(OPERATORS), queue=st.sampled_from([None, *QUEUES]), twice=st.booleans())
+    def an_operator_claims_the_next(self, operator: str, queue: str | None, twice: bool) -> None:
+        claiming = Claiming(operator, LEASE_MS, f"r{next(self.requests)}", DECLARED[operator])
+        claimed: Claimed | NothingWaiting | CapacityReached
+        try:
+            claimed = self.do(handoffs.claim_next(self.store, RULESET, self.tenant, queue, claiming, self.now_ms))
+        except CapacityReached as full:
+            claimed = full
         self.settle_all()
-        free = [one for one in self.open.values() if one.queue == queue and one.free_for(operator, self.now_ms)]
+        able = [
+            one
+            for one in self.open.values()
+            if one.free_for(operator, self.now_ms)
+            and one.can_be_done_by(operator, self.now_ms)
+            and (queue is None or queue in one.widened(self.now_ms)[1])
+        ]
+        free = [one for one in able if self.has_room(operator, one)]
         if not free:
-            assert not isinstance(claimed, Claimed)
+            assert isinstance(claimed, CapacityReached if able else NothingWaiting)
             return
         assert isinstance(claimed, Claimed)
         wanted = min(free, key=lambda one: (one.score_ms, one.handoff_id))
@@ -229,6 +306,9 @@ class QueueMachine(RuleBasedStateMachine):
     def claimed(self, one: Modelled, operator: str, claimed: Claimed) -> None:
         assert claimed.token not in one.tokens
         one.state, one.holder, one.token = "leased", operator, claimed.token
+        one.weight = one.weighs(operator)
+        assert claimed.handoff.assignment is not None
+        assert claimed.handoff.assignment.operator == operator
         one.lease_at_ms, one.reserved_for = self.now_ms + LEASE_MS, None
         one.tokens.append(claimed.token)
         assert claimed.packet.handoff_id == one.handoff_id
@@ -237,18 +317,23 @@ class QueueMachine(RuleBasedStateMachine):
     @rule(data=st.data(), operator=st.sampled_from(OPERATORS))
     def an_operator_claims_one(self, data: st.DataObject, operator: str) -> None:
         one = self.drawn(data, list(self.all.values()))
-        work = handoffs.claim_one(self.store, self.tenant, one.handoff_id, Claiming(operator, LEASE_MS), self.now_ms)
+        claiming = Claiming(operator, LEASE_MS, declared=DECLARED[operator])
+        work = handoffs.claim_one(self.store, self.tenant, one.handoff_id, claiming, self.now_ms)
         claimed: Claimed | None = None
         try:
             claimed = self.do(work)
-        except (AlreadyClaimed, MoveIllegal) as error:
+        except (AlreadyClaimed, MoveIllegal, CapacityReached) as error:
             refused: Refusal = error
         for _ in range(3):
             self.lapse(one)
             self.expire(one)
         if claimed is not None:
             assert one.free_for(operator, self.now_ms)
+            assert self.has_room(operator, one)
             self.claimed(one, operator, claimed)
+        elif isinstance(refused, CapacityReached):
+            assert one.free_for(operator, self.now_ms)
+            assert not self.has_room(operator, one)
         else:
             assert not one.free_for(operator, self.now_ms)
             assert isinstance(refused, MoveIllegal) == (one.state in ENDED)
@@ -326,6 +411,8 @@ class QueueMachine(RuleBasedStateMachine):
         elif verb in ("release", "transfer"):
             one.state, one.holder, one.token = "waiting", None, None
             if verb == "transfer":
+                if queue not in (None, one.queue):
+                    one.routed_at_ms = self.now_ms
                 one.queue = queue or one.queue
                 one.reserved_for, one.reserved_at_ms = operator, self.now_ms + handoffs.RESERVED_MS
                 one.expires_at_ms = max(one.expires_at_ms, self.now_ms + WITHIN_MS[one.queue])
@@ -352,6 +439,11 @@ class QueueMachine(RuleBasedStateMachine):
             assert [reply.text for reply in found.replies] == one.replies
             if one.state in ("leased", "held"):
                 assert found.lease_expires_at_ms == one.lease_at_ms
+
+    @invariant()
+    def everybodys_hands_are_counted(self) -> None:
+        for operator in OPERATORS:
+            assert sum(self.do(queues.in_hand(self.store, self.tenant, operator))) == self.in_hand(operator)
 
     @invariant()
     def nobody_is_lost_and_nobody_stands_twice(self) -> None:

@@ -1,37 +1,54 @@
 -- Give the first of some handoffs that this operator may have to the operator.
--- KEYS[1] waiting  ZSET of the queue
+-- KEYS[1] classes  ZSET
 -- KEYS[2] deadlines  ZSET
 -- KEYS[3] leases  ZSET
 -- KEYS[4] request  STRING
 -- KEYS[5] outbox  STREAM
--- KEYS[6..] handoffs  HASHes, most urgent first
+-- KEYS[6] loads  HASH operator -> weight of what they have in hand in this partition
+-- KEYS[7..] candidates  by threes, most urgent first: the handoff's HASH, the waiting ZSET of its queue, its class ZSET
 -- ARGV[1] operator
 -- ARGV[2] random  hex: the part of the token that nobody can guess
 -- ARGV[3] now_ms
 -- ARGV[4] lease_expires_at_ms
 -- ARGV[5] answer_kept_ms
--- RETURN claimed | repeated | refused
+-- ARGV[6] room  weight that the operator may have in hand in this partition, empty for any
+-- ARGV[7] weights  of a review, a hold and an escalation, with spaces between
+-- ARGV[8] assignment  JSON: why this operator
+-- ARGV[9] class_prefix  of the keys of classes
+-- RETURN claimed | repeated | refused | full
 --   claimed: token, the handoff's fields
 --   repeated: handoff_id, token and lease_expires_at_ms as they were answered the first time
 --   refused: why the last one was: state (empty when unknown), holder, lease_expires_at_ms, reserved_for,
 --   reserved_until_at_ms, expires_at_ms
--- USES tell
+--   full: the operator has no room for any that is free; with what is in hand here
+-- USES class, tell
 -- AGAIN safe: its answer is stored under the request
 -- WHY A SCRIPT: looking and taking must be one step, or two operators get the same person.
 local answered = redis.call('GET', KEYS[4])
 if answered then return {'repeated', answered} end
 local now_ms = tonumber(ARGV[3])
+local in_hand = tonumber(redis.call('HGET', KEYS[6], ARGV[1]) or '0')
+local review, hold, escalate = string.match(ARGV[7], '(%d+) (%d+) (%d+)')
+local weights = {review = review, hold = hold, escalate = escalate}
+local heavy = false
 local refused = {'refused', '', '', '', '', '', ''}
-for i = 6, #KEYS do
+for i = 7, #KEYS, 3 do
   local of = redis.call('HMGET', KEYS[i], 'state', 'holder', 'lease_expires_at_ms', 'reserved_for',
-    'reserved_until_at_ms', 'expires_at_ms', 'handoff_id')
+    'reserved_until_at_ms', 'expires_at_ms', 'handoff_id', 'class', 'kind', 'class_freed', 'timer_freed_at_ms',
+    'timer_held_at_ms')
   local reserved = of[4] and of[4] ~= '' and of[4] ~= ARGV[1] and tonumber(of[5]) > now_ms
   -- One past its deadline is about to be ended, and the agent may act on that already.
-  if of[1] == 'waiting' and not reserved and tonumber(of[6]) > now_ms and redis.call('ZREM', KEYS[1], of[7]) == 1 then
+  local free = of[1] == 'waiting' and not reserved and tonumber(of[6]) > now_ms
+  local fits = free and (ARGV[6] == '' or in_hand + tonumber(weights[of[9]]) <= tonumber(ARGV[6]))
+  heavy = heavy or (free and not fits)
+  if fits and KEYS[i + 2] == ARGV[9] .. of[8] and redis.call('ZREM', KEYS[i + 1], of[7]) == 1 then
     local token = redis.call('HINCRBY', KEYS[i], 'version', 1) .. '-' .. ARGV[2]
     redis.call('HSET', KEYS[i], 'state', 'leased', 'holder', ARGV[1], 'token', token, 'lease_expires_at_ms', ARGV[4],
-      'claimed_at_ms', ARGV[3], 'reserved_for', '', 'reserved_until_at_ms', '')
-    redis.call('ZREM', KEYS[2], of[7])
+      'claimed_at_ms', ARGV[3], 'reserved_for', '', 'reserved_until_at_ms', '', 'class', of[10],
+      'timer_at_ms', of[11], 'weight', weights[of[9]], 'assignment', ARGV[8])
+    leave(KEYS[1], KEYS[i + 2], of[8], of[7])
+    if of[12] ~= '' then redis.call('ZADD', KEYS[2], of[12], of[7]) else redis.call('ZREM', KEYS[2], of[7]) end
+    redis.call('HINCRBY', KEYS[6], ARGV[1], weights[of[9]])
     redis.call('ZADD', KEYS[3], ARGV[4], of[7])
     tell(KEYS[5], KEYS[i], 'handoff.claimed', ARGV[1], ARGV[3])
     redis.call('SET', KEYS[4], of[7] .. ' ' .. token .. ' ' .. ARGV[4], 'PX', ARGV[5])
@@ -39,4 +56,5 @@ for i = 6, #KEYS do
   end
   for n = 1, 6 do refused[n + 1] = of[n] or '' end
 end
+if heavy then return {'full', tostring(in_hand)} end
 return refused

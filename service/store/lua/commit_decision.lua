@@ -11,6 +11,9 @@
 -- KEYS[10] deadlines  ZSET
 -- KEYS[11] queues  SET
 -- KEYS[12] outbox  STREAM
+-- KEYS[13] in_class  ZSET in which it waits from now on
+-- KEYS[14] in_class_before  ZSET in which it waited
+-- KEYS[15] classes  ZSET
 -- ARGV[1] version  of the conversation that was thought with, 0 for a new one
 -- ARGV[2] handoff_version  of the open handoff that was thought with, empty for none
 -- ARGV[3] order  place of the turn among the others, empty for the order of arrival
@@ -31,7 +34,7 @@
 -- RETURN decided | moved | stored
 --   decided: the stored answer; moved: think again; stored: position, empty when nothing waits or the answer was told
 --   without one
--- USES tell
+-- USES class, tell
 -- AGAIN safe: the second time it finds its own answer
 -- WHY A SCRIPT: the answer, the history it rests on and the handoff it promises must never be seen one without another.
 local stored = redis.call('GET', KEYS[4])
@@ -44,16 +47,21 @@ local event, handoff_id = ARGV[11], ARGV[12]
 if ARGV[2] ~= '' and redis.call('HGET', KEYS[5], 'version') ~= ARGV[2] then return {'moved'} end
 
 if event ~= '' then
+  local class_before = redis.call('HGET', KEYS[5], 'class')
   redis.call('HSET', KEYS[5], unpack(ARGV, 17))
   redis.call('HINCRBY', KEYS[5], 'version', 1)
-  local of = redis.call('HMGET', KEYS[5], 'state', 'score_ms', 'expires_at_ms')
+  local of = redis.call('HMGET', KEYS[5], 'state', 'score_ms', 'timer_at_ms', 'timer_held_at_ms', 'class')
   redis.call('ZREM', KEYS[9], handoff_id)
   redis.call('ZADD', KEYS[8], of[2], handoff_id)
   redis.call('SADD', KEYS[11], ARGV[13])
   if of[1] == 'waiting' then
+    if class_before then leave(KEYS[15], KEYS[14], class_before, handoff_id) end
     redis.call('ZREM', KEYS[7], handoff_id)
     redis.call('ZADD', KEYS[6], of[2], handoff_id)
+    enter(KEYS[15], KEYS[13], of[5], handoff_id, of[2])
     redis.call('ZADD', KEYS[10], of[3], handoff_id)
+  elseif of[4] ~= '' then
+    redis.call('ZADD', KEYS[10], of[4], handoff_id)
   end
   tell(KEYS[12], KEYS[5], event, ARGV[15], ARGV[7])
 end

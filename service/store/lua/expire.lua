@@ -6,27 +6,31 @@
 -- KEYS[5] open  ZSET of its queue
 -- KEYS[6] deadlines  ZSET
 -- KEYS[7] outbox  STREAM
+-- KEYS[8] in_class  ZSET in which it waits
+-- KEYS[9] classes  ZSET
+-- KEYS[10] loads  HASH
 -- ARGV[1] now_ms
 -- ARGV[2] queue  that `waiting` and `open` belong to
 -- ARGV[3] handoff_id
 -- ARGV[4] resolution  JSON
 -- ARGV[5] kept_ms  how long an ended handoff and a quiet conversation are kept
 -- ARGV[6] actor
+-- ARGV[7] class_name  of `in_class`
 -- RETURN done | unknown | illegal | early | moved
---   done: the handoff's fields; illegal: state; early: the deadline is still to come; moved: it is in another queue now
--- USES ending, tell
+--   done: the handoff's fields; illegal: state; early: the deadline is still to come; moved: it belongs elsewhere now
+-- USES class, load, ending, tell
 -- AGAIN safe: what has ended stays ended
 -- WHY A SCRIPT: a claim may come at the same moment, and one of the two must win whole.
-local of = redis.call('HMGET', KEYS[1], 'state', 'queue', 'expires_at_ms')
+local of = redis.call('HMGET', KEYS[1], 'state', 'queue', 'expires_at_ms', 'class')
 if not of[1] then
   redis.call('ZREM', KEYS[6], ARGV[3])
   return {'unknown'}
 end
 if of[1] ~= 'waiting' then return {'illegal', of[1]} end
 if tonumber(of[3]) > tonumber(ARGV[1]) then return {'early'} end
-if of[2] ~= ARGV[2] then return {'moved'} end
-finish(KEYS[1], KEYS[2], KEYS[3], KEYS[5], 'expired', ARGV[4], ARGV[1], ARGV[5])
+if of[2] ~= ARGV[2] or of[4] ~= ARGV[7] then return {'moved'} end
+finish(KEYS[1], KEYS[2], KEYS[3], KEYS[5], KEYS[6], KEYS[10], 'expired', ARGV[4], ARGV[1], ARGV[5])
 redis.call('ZREM', KEYS[4], ARGV[3])
-redis.call('ZREM', KEYS[6], ARGV[3])
+leave(KEYS[9], KEYS[8], ARGV[7], ARGV[3])
 tell(KEYS[7], KEYS[1], 'handoff.expired', ARGV[6], ARGV[1])
 return {'done', redis.call('HGETALL', KEYS[1])}

@@ -4,23 +4,27 @@
 -- KEYS[3] leases  ZSET
 -- KEYS[4] deadlines  ZSET
 -- KEYS[5] outbox  STREAM
+-- KEYS[6] in_class  ZSET in which it waits
+-- KEYS[7] classes  ZSET
+-- KEYS[8] loads  HASH
 -- ARGV[1] now_ms
 -- ARGV[2] queue  that `waiting` belongs to
 -- ARGV[3] handoff_id
 -- ARGV[4] actor
+-- ARGV[5] class_name  of `in_class`
 -- RETURN done | unknown | illegal | early | moved
---   done: the handoff's fields; illegal: state; early: the lease still runs; moved: it is in another queue now
--- USES wait_again, tell
+--   done: the handoff's fields; illegal: state; early: the lease still runs; moved: it belongs elsewhere now
+-- USES class, load, wait_again, tell
 -- AGAIN safe: what has lapsed waits, and cannot lapse again
 -- WHY A SCRIPT: a renewal may come at the same moment, and one of the two must win whole.
-local of = redis.call('HMGET', KEYS[1], 'state', 'queue', 'lease_expires_at_ms')
+local of = redis.call('HMGET', KEYS[1], 'state', 'queue', 'lease_expires_at_ms', 'class', 'holder')
 if not of[1] then
   redis.call('ZREM', KEYS[3], ARGV[3])
   return {'unknown'}
 end
 if of[1] ~= 'leased' and of[1] ~= 'held' then return {'illegal', of[1]} end
 if tonumber(of[3]) > tonumber(ARGV[1]) then return {'early'} end
-if of[2] ~= ARGV[2] then return {'moved'} end
-wait_again(KEYS[1], KEYS[2], KEYS[3], KEYS[4], of[3])
-tell(KEYS[5], KEYS[1], 'handoff.lapsed', ARGV[4], ARGV[1])
+if of[2] ~= ARGV[2] or of[4] ~= ARGV[5] then return {'moved'} end
+wait_again(KEYS[1], KEYS[2], KEYS[6], KEYS[7], KEYS[3], KEYS[4], KEYS[8], of[3])
+tell(KEYS[5], KEYS[1], 'handoff.lapsed', ARGV[4], ARGV[1], of[5])
 return {'done', redis.call('HGETALL', KEYS[1])}

@@ -5,21 +5,25 @@
 -- KEYS[4] deadlines  ZSET
 -- KEYS[5] request  STRING
 -- KEYS[6] outbox  STREAM
+-- KEYS[7] in_class  ZSET in which it waits
+-- KEYS[8] classes  ZSET
+-- KEYS[9] loads  HASH
 -- ARGV[1] token
 -- ARGV[2] now_ms
 -- ARGV[3] queue  that `waiting` belongs to
 -- ARGV[4] answer_kept_ms
+-- ARGV[5] class_name  of `in_class`
 -- RETURN done | unknown | illegal | lost | moved
---   done: the handoff's fields; illegal: state; lost: holder, when the lease ended; moved: it is in another queue now
--- USES token, wait_again, tell
+--   done: the handoff's fields; illegal: state; lost: holder, when the lease ended; moved: it belongs elsewhere now
+-- USES token, class, load, wait_again, tell
 -- AGAIN safe: the request is remembered
 -- WHY A SCRIPT: a handoff must at every moment be either held or waiting, never neither.
 if redis.call('EXISTS', KEYS[5]) == 1 then return {'done', redis.call('HGETALL', KEYS[1])} end
 local refused = refusal(KEYS[1], ARGV[1], ARGV[2])
 if refused then return refused end
-local of = redis.call('HMGET', KEYS[1], 'queue', 'holder')
-if of[1] ~= ARGV[3] then return {'moved'} end
-wait_again(KEYS[1], KEYS[2], KEYS[3], KEYS[4], ARGV[2])
+local of = redis.call('HMGET', KEYS[1], 'queue', 'holder', 'class')
+if of[1] ~= ARGV[3] or of[3] ~= ARGV[5] then return {'moved'} end
+wait_again(KEYS[1], KEYS[2], KEYS[7], KEYS[8], KEYS[3], KEYS[4], KEYS[9], ARGV[2])
 tell(KEYS[6], KEYS[1], 'handoff.released', of[2], ARGV[2])
 redis.call('SET', KEYS[5], 'release', 'PX', ARGV[4])
 return {'done', redis.call('HGETALL', KEYS[1])}

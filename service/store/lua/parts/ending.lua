@@ -1,5 +1,6 @@
 -- End a handoff: its state, the fence down, and the history before this moment cut, so that nothing fires on it again.
-local function finish(handoff, conversation, turns, open, state, resolution, at_ms, kept_ms)
+local function finish(handoff, conversation, turns, open, deadlines, loads, state, resolution, at_ms, kept_ms)
+  lay_down(loads, handoff)
   local of = redis.call('HMGET', handoff, 'handoff_id', 'token', 'lease_ended_at_ms')
   local handoff_id = of[1]
   redis.call('HSET', handoff, 'state', state, 'resolution', resolution, 'ended_at_ms', at_ms, 'holder', '',
@@ -8,6 +9,7 @@ local function finish(handoff, conversation, turns, open, state, resolution, at_
   redis.call('HINCRBY', handoff, 'version', 1)
   redis.call('PEXPIRE', handoff, kept_ms)
   redis.call('ZREM', open, handoff_id)
+  redis.call('ZREM', deadlines, handoff_id)
   local last_order = redis.call('HGET', conversation, 'last_order') or ''
   redis.call('HSET', conversation, 'open_handoff', '', 'last_handoff_at_ms', at_ms, 'cut_order', last_order)
   redis.call('HINCRBY', conversation, 'handoffs_count', 1)
