@@ -22,10 +22,13 @@ from rules.compile_rules import precedence, read_rules
 from rules.compile_values import read_keys
 from rules.errors import Problem, RuleFileInvalid
 from rules.keys import FILE_KEYS, VERSION
+from rules.language_findings import read_languages, tell_of_languages
 from rules.model import Rule, RuleFiles, Span
 from rules.nodes import ListNode, MapNode, Node, TextNode
+from rules.operators_file import read_operators, tell_of_queues
 from rules.rule_findings import tell_of_rules
 from rules.source import Source, read_source
+from rules.topic_findings import tell_of_regulated
 
 T = TypeVar("T")
 
@@ -43,11 +46,14 @@ _DECLARING: tuple[tuple[str, Callable[[Source, Node, Names], None]], ...] = (
 _ABSENCE_CODES: frozenset[str] = frozenset({"R115", "W209"})
 
 
-def compile_files(texts: Mapping[str, str]) -> tuple[RuleFiles | None, tuple[Problem, ...]]:
+def compile_files(
+    texts: Mapping[str, str], operators: Mapping[str, str] | None = None
+) -> tuple[RuleFiles | None, tuple[Problem, ...]]:
     """Return the rule files of one directory and every problem in them, by file, line and column.
 
     `texts` holds each file's text by its name. The files are None when any problem is an error; warnings may
     accompany files that load. The same texts give the same answer, whatever their order. Nothing is raised.
+    `operators` holds the operators files beside them by name: with any, queues that nobody can serve are told too.
     """
     if not texts:
         return None, (Problem("R117", Span("rules", 1, 1, 2), "there is no rule file", ""),)
@@ -69,10 +75,15 @@ def compile_files(texts: Mapping[str, str]) -> tuple[RuleFiles | None, tuple[Pro
     tell_of_rules(rules, names, {source.file: source for source in sources})
     described = _described(read, names, rules)
     rules = sorted([*rules, *described.made], key=precedence)
+    tell_of_regulated(rules, names)
+    tell_of_languages(sources, _one_of_all(read, "languages", "list of languages", read_languages))
     names.refuse_unused()
     if not names.declared.get("agent") and not any(isinstance(values.get("rules"), ListNode) for _, values in read):
         sources[0].refuse_at("W209", Span(sources[0].file, 1, 1, 2), "no file holds a rule")
-    problems = _sorted(sources)
+    listed, beside = read_operators(operators or {}, names)
+    if beside and not any(source.torn for source in (*sources, *beside)):
+        tell_of_queues(listed, names)
+    problems = _sorted([*sources, *beside])
     if any(problem.severity == "error" for problem in problems):
         return None, problems
     files = _rule_files(texts, names, rules)

@@ -30,6 +30,7 @@ from rules.normalise import normalise
 from rules.signals import CUSTOMER_PREFIX, SIGNALS, SignalSpec, SignalType
 from rules.source import Source
 from rules.text import pattern_problem, phrase_problem
+from rules.topic_findings import tell_of_phrases
 
 
 def read_thresholds(source: Source, node: Node, names: Names) -> None:
@@ -155,32 +156,34 @@ def _topic(source: Source, key: TextNode, node: Node, names: Names) -> Topic:
     means = read_word(source, values["means"], TOPIC_KEYS["means"]) if "means" in values else None
     if means is not None:
         names.use("topic", name)
+    phrases = _phrases(source, values.get("phrases"), "`phrases`")
+    unless = _phrases(source, values.get("unless"), "`unless`")
+    tell_of_phrases(source, phrases, unless)
     return Topic(
         name,
         regulated,
         law,
-        phrases=_phrases(source, values.get("phrases"), "`phrases`"),
-        patterns=_patterns(source, values.get("patterns")),
-        unless=_phrases(source, values.get("unless"), "`unless`"),
+        phrases=tuple(node.value for node in phrases),
+        patterns=tuple(node.value for node in _patterns(source, values.get("patterns"))),
+        unless=tuple(node.value for node in unless),
         means=means,
         inside=_inside(source, values.get("inside")),
     )
 
 
-def _phrases(source: Source, node: Node | None, what: str) -> tuple[str, ...]:
+def _phrases(source: Source, node: Node | None, what: str) -> list[TextNode]:
     return _distinct(source, node, what, "phrase", phrase_problem, "R152")
 
 
-def _patterns(source: Source, node: Node | None) -> tuple[str, ...]:
+def _patterns(source: Source, node: Node | None) -> list[TextNode]:
     return _distinct(source, node, "`patterns`", "pattern", pattern_problem, "R151")
 
 
 def _distinct(
     source: Source, node: Node | None, what: str, kind: str, refused: Callable[[str], str | None], code: str
-) -> tuple[str, ...]:
+) -> list[TextNode]:
     """Return the texts of a list that can be used, each once."""
     first: dict[str, TextNode] = {}
-    kept: list[str] = []
     for at, text in read_texts(source, node, what) if node is not None else []:
         problem = refused(text)
         same = normalise(text) if kind == "phrase" else text
@@ -191,8 +194,7 @@ def _distinct(
             source.refuse("W208", at, f"this {kind} stands in line {first[same].line} already")
         else:
             first[same] = at
-            kept.append(text)
-    return tuple(kept)
+    return list(first.values())
 
 
 def _inside(source: Source, node: Node | None) -> frozenset[str]:

@@ -181,7 +181,7 @@ def read_say(source: Source, node: Node) -> dict[str, str]:
         return {}
     words: dict[str, str] = {}
     for key, value in node.pairs:
-        if _LANGUAGE.fullmatch(key.value) is None:
+        if not is_language(key.value):
             source.refuse("R109", key, f"`{key.value}` is no language", "write a tag such as `en`, `es` or `es-MX`")
             continue
         text = read_text(source, value, f"`say` in `{key.value}`")
@@ -190,7 +190,14 @@ def read_say(source: Source, node: Node) -> dict[str, str]:
             source.refuse("R113", value, message, "say it shorter")
         elif text is not None:
             words[key.value] = text
+    if len(words) == len(node.pairs):
+        source.said.append((node, words))
     return words
+
+
+def is_language(tag: str) -> bool:
+    """Return whether the text is a language tag as `en` or `es-MX`."""
+    return _LANGUAGE.fullmatch(tag) is not None
 
 
 def read_percent(source: Source, node: Node) -> int | None:

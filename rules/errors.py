@@ -126,9 +126,29 @@ PROBLEMS: dict[str, ProblemSpec] = _table(
     ),
     ("W211", "a very short time", "when: elapsed_ms > 90", "write the unit, as in `90s`"),
     ("W212", "silence at the deadline", "on_timeout: {verdict: callback}", "add `say: {en: …}` to the `on_timeout`"),
-    ("W213", "a time that is never reached", "ladder: [{after: 20m, priority: high}]", "write a time before the deadline"),
+    (
+        "W213",
+        "a time that is never reached",
+        "ladder: [{after: 20m, priority: high}]",
+        "write a time before the deadline",
+    ),
     ("W220", "a rule that always fires", "when: turn_count >= 1", "correct the condition, or remove the rule"),
-    ("W221", "a rule that decides nothing", "when: confidence < 0.3", "make it stronger than the rule before it, or remove it"),
+    (
+        "W221",
+        "a rule that decides nothing",
+        "when: confidence < 0.3",
+        "make it stronger than the rule before it, or remove it",
+    ),
+    ("W222", "a phrase inside of another", "phrases: [refund, my refund]", "remove the longer one"),
+    ("W223", "a phrase that is always taken back", "unless: [no refund]", "remove it, or correct `unless`"),
+    ("W224", "words missing in a language", "say: {en: One moment.}", "add them, or declare `languages:`"),
+    (
+        "W225",
+        "a regulated topic that asks for nobody",
+        "advice: {regulated: true}",
+        "ask for it in a rule with a queue",
+    ),
+    ("W226", "a queue that nobody can serve", "needs: [spanish]", "give an operator the skill, or ask for less"),
     ("W230", "a description that limits nothing", "autonomy: full", "say under `may:` or `must_not:` what it may do"),
 )
 

@@ -8,7 +8,7 @@ from bisect import bisect_right
 import yaml
 
 from rules.errors import Problem
-from rules.model import Span
+from rules.model import Span, Words
 from rules.nodes import Node, TextNode, TreeTooLarge, read_nodes
 
 # Ten thousand rules take half of this; what is larger was not written by a person.
@@ -57,6 +57,7 @@ class Source:
         self.problems: list[Problem] = []
         self.torn = False
         self.root: Node | None = None
+        self.said: list[tuple[Node, Words]] = []  # all words to say, each with its place
         self.suggestions = 0  # how many near names were looked for; that is slow, so it has a limit
         self._lines: list[str] | None = None
         self._starts: list[int] | None = None

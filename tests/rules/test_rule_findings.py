@@ -27,8 +27,9 @@ queues:
 rules:
 - id: uses
   why: x
-  when: {any: [topics has fees, topics has refunds, topics has law, confidence < $low]}
+  when: {any: [topics has fees, topics has refunds, confidence < $low]}
   then: continue
+- {id: law, why: x, when: topics has law, then: {review: desk, priority: low}}
 """
 
 

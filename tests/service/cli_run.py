@@ -19,7 +19,7 @@ topics:
 queues:
   desk:
     answer_within: 15m
-    on_timeout: {verdict: callback, say: {en: "later"}}
+    on_timeout: {verdict: callback, say: {en: "later", es: "luego"}}
     say: {en: "One moment.", es: "Un momento."}
 rules:
   - id: legal
