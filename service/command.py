@@ -42,6 +42,11 @@ COMMANDS: dict[str, tuple[Row, ...]] = {
             "service.cli.explain:explain",
             "Show how a turn is decided: verdict, rules, the checks behind them, and what nearly fired.",
         ),
+        Row(
+            "describe",
+            "service.cli.describe:describe_agent",
+            "Print an agent's job description as a page that a manager signs.",
+        ),
         Row("replay", "service.cli.replay:replay", "See what rules would have done with recorded conversations."),
     ),
     "Versions of the rules of a service": (
