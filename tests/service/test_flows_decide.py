@@ -15,6 +15,7 @@ from service.flows.decide import Decided, decide
 from service.flows.handoffs import Claimed, Claiming, HandingBack, Lease
 from service.store import conversations
 from service.store.conversations import Loaded
+from service.store.store import KEPT_MS
 from tests.service.turns import angry, calm, refunding, turn, unsure, wordy
 
 pytestmark = pytest.mark.server
@@ -130,6 +131,35 @@ async def test_the_fence_stands_however_long_the_customer_is_silent(
     one = await handoffs.claim_one(store, tenant, opened.decision.handoff_id or "", Claiming("mia", 60_000), NOW + 3)
     await handoffs.hand_back(store, tenant, Lease(one.handoff.handoff_id, one.token), HandingBack(), NOW + 4)
     assert await forgotten()
+
+
+async def test_all_of_a_conversation_is_kept_a_month_from_its_last_turn_give_or_take_a_day(
+    store: Store, ruleset: Ruleset, tenant: str
+) -> None:
+    place, day_ms = store.place_of(tenant, "c1"), 86_400_000
+    parts = (place.conversation("c1"), place.turns("c1"), place.transcript("c1"))
+
+    async def left_ms() -> list[int]:
+        return [int(await store.link.call("PTTL", key)) for key in parts]
+
+    async def shortened() -> None:
+        for key in parts:
+            await store.link.call("PEXPIRE", key, KEPT_MS - day_ms)
+
+    await decide(store, ruleset, tenant, calm("c1"), NOW)
+    assert all(left > KEPT_MS - MINUTE for left in await left_ms())
+    await shortened()
+    await decide(store, ruleset, tenant, calm("c1"), NOW + day_ms - 1)
+    assert all(KEPT_MS - day_ms - MINUTE < left <= KEPT_MS - day_ms for left in await left_ms())
+    await decide(store, ruleset, tenant, calm("c1"), NOW + day_ms)
+    assert all(left > KEPT_MS - MINUTE for left in await left_ms())
+    # A hand-back forgets the turns, so those that come after it are another set that must not stay for ever.
+    opened = await decide(store, ruleset, tenant, angry("c1"), NOW + day_ms + 1)
+    later = NOW + day_ms + 2
+    one = await handoffs.claim_one(store, tenant, opened.decision.handoff_id or "", Claiming("mia", 60_000), later)
+    await handoffs.hand_back(store, tenant, Lease(one.handoff.handoff_id, one.token), HandingBack(), later + 1)
+    await decide(store, ruleset, tenant, calm("c1"), later + 2)
+    assert all(left > KEPT_MS - MINUTE for left in await left_ms())
 
 
 async def test_what_is_kept_for_one_operator_is_anybodys_once_it_has_become_more_urgent(

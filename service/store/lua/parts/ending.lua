@@ -11,7 +11,8 @@ local function finish(handoff, conversation, turns, open, deadlines, loads, stat
   redis.call('ZREM', open, handoff_id)
   redis.call('ZREM', deadlines, handoff_id)
   local last_order = redis.call('HGET', conversation, 'last_order') or ''
-  redis.call('HSET', conversation, 'open_handoff', '', 'last_handoff_at_ms', at_ms, 'cut_order', last_order)
+  redis.call('HSET', conversation, 'open_handoff', '', 'last_handoff_at_ms', at_ms, 'cut_order', last_order,
+    'renew_at_ms', '')
   redis.call('HINCRBY', conversation, 'handoffs_count', 1)
   redis.call('HINCRBY', conversation, 'version', 1)
   redis.call('PEXPIRE', conversation, kept_ms)
