@@ -144,6 +144,7 @@ CALL_KEYS: KeyTable = _table(
     KeySpec("amount", "number", "amount in US dollars"),
     KeySpec("status", "word", "how far the call is; proposed unless told", choices=_STATUSES),
     KeySpec("error", "text", "the error it ended in"),
+    KeySpec("output", "text", "what it gave back"),
 )
 AGENT_KEYS: KeyTable = _table(
     *(KeySpec(name, "text", f"the agent's {name}") for name in ("id", "version", "prompt_version"))

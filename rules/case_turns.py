@@ -73,6 +73,7 @@ class TurnReader:
                     amount=self._number(given, "amount"),
                     status=status or "proposed",  # type: ignore[arg-type]  # read as one of its choices
                     error=self._words(given, "error"),
+                    output=self._words(given, "output"),
                 )
             )
         return tuple(calls)

@@ -136,7 +136,7 @@ def _said(expect: Expect, said: str | None) -> list[Unmet]:
 
 def _topics(judged: Judged) -> frozenset[str]:
     values = judged.evaluation.values
-    return _names(values.get("topics")) | _names(values.get("reply_topics"))
+    return _names(values.get("topics")) | _names(values.get("reply_topics")) | _names(values.get("output_topics"))
 
 
 def _names(value: Value) -> frozenset[str]:

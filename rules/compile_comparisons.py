@@ -13,7 +13,7 @@ from rules.grammar import COUNTING, FUNCTIONS, Call, Comparison, Lookback, Name,
 from rules.history import TURNS_READ_MAX
 from rules.model import Aggregate, Compare, Window
 from rules.nodes import TextNode
-from rules.signals import ARGS_PREFIX, CALL_SIGNALS, SignalSpec, SignalType
+from rules.signals import ARGS_PREFIX, CALL_SIGNALS, TOPIC_SETS, SignalSpec, SignalType
 from rules.source import Source
 from rules.turn import Scalar
 
@@ -97,9 +97,9 @@ def _compare(place: _Place, parsed: Comparison) -> Compare:
     if parsed.operand is not None:
         wanted = Wanted(spec, place.text(parsed.left), place.names)
         value, threshold = read_operand(parsed.operand, parsed.operator, wanted)
-        if left in ("topics", "reply_topics"):
+        if isinstance(left, str) and left in TOPIC_SETS:
             for operand in parsed.operand.items or (parsed.operand,):
-                _use_topic(place, operand, str(operand.value), left == "reply_topics")
+                _use_topic(place, operand, str(operand.value), left)
         _warn(place, parsed, value, wanted)
     span = place.source.span(place.node, parsed.start, parsed.end)
     return Compare(left, parsed.operator, value, place.text(parsed), span, threshold)
@@ -275,12 +275,14 @@ def _use_thresholds(place: _Place, operand: Operand | None) -> bool:
     return known
 
 
-def _use_topic(place: _Place, operand: Operand, topic: str, in_reply: bool) -> None:
+def _use_topic(place: _Place, operand: Operand, topic: str, signal: str) -> None:
     place.names.use("topic", topic)
     found = place.names.topics.get(topic)
-    if in_reply and found is not None and "reply" not in found.inside:
-        message = f"the topic `{topic}` is not looked for in replies, so `reply_topics` never has it"
-        hint = f"add `inside: [message, reply]` to the topic `{topic}`"
+    # A topic that is not looked for in messages may still be sent by the caller.
+    if signal != "topics" and found is not None and TOPIC_SETS[signal] not in found.inside:
+        where = "replies" if signal == "reply_topics" else "what tools give back"
+        message = f"the topic `{topic}` is not looked for in {where}, so `{signal}` never has it"
+        hint = f"add `inside: [message, {TOPIC_SETS[signal]}]` to the topic `{topic}`"
         raise Misfit("R131", operand.start, operand.end, message, hint)
     if not place.names.is_declared("topic", topic):
         everything = place.names.declared.get("topic", ())

@@ -24,6 +24,7 @@ from rules.compile_values import (
 from rules.keys import CONTINUE_KEYS, MODE_KEYS, MODES, RULE_KEYS, RULE_VERDICTS, THEN_KEYS
 from rules.model import PRIORITIES, VERDICTS, Condition, Mode, Priority, Rule, Span, Then, Verdict
 from rules.nodes import MapNode, Node, TextNode
+from rules.signals import TOPIC_SETS
 from rules.source import Source
 
 # The bench runs 10,000; twice that is more than a company has.
@@ -196,7 +197,7 @@ def read_mode(source: Source, node: Node) -> Mode | None:
 def is_regulated(when: Condition, names: Names) -> bool:
     """Return whether the condition asks for a regulated topic to be there."""
     for compare, negated in comparisons(when):
-        if compare.left in ("topics", "reply_topics") and compare.operator == ("lacks" if negated else "has"):
+        if compare.left in TOPIC_SETS and compare.operator == ("lacks" if negated else "has"):
             topic = names.topics.get(str(compare.operand))
             if topic is not None and topic.regulated:
                 return True

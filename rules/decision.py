@@ -8,7 +8,9 @@ from typing import Literal, TypeAlias
 from rules.model import STOPPING, OnTimeout, Verdict
 from rules.turn import Scalar, Value
 
-Inside: TypeAlias = Literal["message", "reply"]
+# The customer's message, the agent's draft, or what one of the turn's tool calls gave back.
+Inside: TypeAlias = Literal["message", "reply", "tool_output"]
+INSIDES: tuple[Inside, ...] = ("message", "reply", "tool_output")
 
 
 @dataclass(frozen=True, slots=True)

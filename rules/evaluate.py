@@ -103,8 +103,13 @@ def judge(
 
 def find_topics(matcher: Matcher, turn: Turn) -> tuple[Evidence, ...]:
     """Return where the turn's texts speak of a topic."""
-    in_message = matcher.find(turn.message, "message") if turn.message else ()
-    return in_message + matcher.find(turn.reply, "reply") if turn.reply else in_message
+    found = matcher.find(turn.message, "message") if turn.message else ()
+    if turn.reply:
+        found += matcher.find(turn.reply, "reply")
+    for call in turn.tool_calls:
+        if call.output:
+            found += matcher.find(call.output, "tool_output")
+    return found
 
 
 def is_live(rule: Rule, conversation_id: str) -> bool:

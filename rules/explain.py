@@ -129,6 +129,7 @@ _RestsOn = Callable[[Compare, Evidence, Mapping[str, Topic]], bool]
 _RESTS_ON: dict[tuple[str, str], _RestsOn] = {
     ("topics", "has"): lambda compare, hit, _: hit.inside == "message" and hit.topic == compare.operand,
     ("reply_topics", "has"): lambda compare, hit, _: hit.inside == "reply" and hit.topic == compare.operand,
+    ("output_topics", "has"): lambda compare, hit, _: hit.inside == "tool_output" and hit.topic == compare.operand,
     ("asks_for_person", "="): lambda compare, hit, topics: (
         hit.inside == "message" and compare.operand is True and topics[hit.topic].means == "asks_for_person"
     ),

@@ -57,7 +57,7 @@ KeyTable: TypeAlias = Mapping[str, KeySpec]
 
 VERSION = "1"
 TYPES: tuple[str, ...] = ("number", "text", "bool", "set")
-TEXTS_READ: tuple[str, ...] = ("message", "reply")
+TEXTS_READ: tuple[str, ...] = ("message", "reply", "tool_output")
 TIMEOUT_VERDICTS: tuple[str, ...] = ("continue", "deny", "answer", "callback", "escalate")
 QUEUE_LANGUAGES: tuple[str, ...] = ("any", "customer")
 RULE_VERDICTS: tuple[str, ...] = ("continue", "review", "hold", "escalate")

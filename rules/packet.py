@@ -274,9 +274,10 @@ def _found(
         for evidence in (
             item for rule in decision.rules if rule.live for check in rule.checks for item in check.evidence
         ):
+            # What a tool gave back is kept nowhere: of it only the topic is told.
             turn, seen = texts.get(decision.turn_id), visible.get(decision.turn_id)
-            text = None if turn is None else getattr(turn, evidence.inside)
-            here = None if seen is None else getattr(seen, evidence.inside)
+            text = None if turn is None else getattr(turn, evidence.inside, None)
+            here = None if seen is None else getattr(seen, evidence.inside, None)
             start = end = None
             if text is not None and here is not None:
                 start, end = _placed(text, here, evidence.start, evidence.end)

@@ -9,7 +9,7 @@ from math import isfinite
 from typing import Literal, TypeAlias
 
 from rules.comparisons import NUMBER_MAX
-from rules.decision import Evidence
+from rules.decision import Evidence, Inside
 from rules.late_signals import LATE, MESSAGE_HASH, REPLY_HASH, WEEKDAYS, Asked, LateReader
 from rules.model import RuleFiles
 from rules.normalise import normalise
@@ -81,6 +81,7 @@ SIGNALS: dict[str, SignalSpec] = _table(
     SignalSpec("tool_calls_count", "number", "count", "tools", "number of tool calls of the turn", True, 0),
     SignalSpec("tool_errors_count", "number", "count", "tools", "number of those that ended in an error", True, 0),
     SignalSpec("writes_proposed_count", "number", "count", "tools", "proposed calls that change something", True, 0),
+    SignalSpec("output_topics", "set", None, "tools", "topics found in what the tools gave back", True),
     SignalSpec("amount_usd_max", "number", "usd", "tools", "largest amount of the turn's tool calls", True, 0),
     SignalSpec("turn_count", "number", "count", "conversation", "turns so far, this one included", low=0),
     SignalSpec("elapsed_ms", "number", "ms", "conversation", "time since the first turn", low=0),
@@ -105,6 +106,9 @@ CALL_SIGNALS: dict[str, SignalSpec] = _table(
     SignalSpec("args_items_max", "number", "count", "call", "length of the longest list in its arguments", low=0),
 )
 ARGS_PREFIX = "args."
+
+# The sets of topics, and the text that each is found in.
+TOPIC_SETS: dict[str, Inside] = {"topics": "message", "reply_topics": "reply", "output_topics": "tool_output"}
 
 # What a topic may mean besides itself: the signal that it feeds.
 MEANINGS: tuple[str, ...] = ("asks_for_person", "confirmed")
@@ -196,6 +200,7 @@ def read_kept(
         "tool_calls_count": len(calls),
         "tool_errors_count": errors_count,
         "writes_proposed_count": writes_count,
+        "output_topics": _output_topics(calls, evidence) if calls else None,
         "amount_usd_max": amount,
         MESSAGE_HASH: None if message is None else _digest(message, turn.conversation_id),
         REPLY_HASH: None if draft is None else _digest(draft, turn.conversation_id),
@@ -269,6 +274,14 @@ def _topics(
         True if "asks_for_person" in meant else asks,
         True if "confirmed" in meant else confirmed,
     )
+
+
+def _output_topics(calls: tuple[ToolCall, ...], evidence: tuple[Evidence, ...]) -> frozenset[str] | None:
+    """Return the topics of what the calls gave back; None when nobody said what that was."""
+    for call in calls:
+        if call.output is not None:
+            return frozenset([hit.topic for hit in evidence if hit.inside == "tool_output"])
+    return None
 
 
 _NO_CALLS: tuple[frozenset[str], frozenset[str], int, int, float | None] = (_NO_NAMES, _NO_NAMES, 0, 0, None)

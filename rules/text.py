@@ -6,24 +6,22 @@ from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from operator import itemgetter
-from typing import Literal, NamedTuple, TypeAlias
+from typing import NamedTuple
 
 from ahocorasick_rs import AhoCorasick, MatchKind
 
-from rules.decision import Evidence
+from rules.decision import INSIDES, Evidence, Inside
 from rules.engines import Engine, PatternDatabase, WordIndex, best_engine, taken_by_hyperscan
 from rules.model import Topic
 from rules.normalise import normalise, original_spans, stands_alone
 from rules.patterns import Pattern, alternatives, pattern_problem
 
-__all__ = ["EVIDENCE_MAX", "PHRASE_LENGTH_MAX", "Matcher", "normalise", "pattern_problem", "phrase_problem"]
+__all__ = ["EVIDENCE_MAX", "Inside", "PHRASE_LENGTH_MAX", "Matcher", "normalise", "pattern_problem", "phrase_problem"]
 
 # Places of one topic in one text that are kept: a person reads the first few, and a Decision stays small.
 EVIDENCE_MAX = 8
 # The longest phrase: a sentence. It bounds the work of one character of text.
 PHRASE_LENGTH_MAX = 200
-
-Inside: TypeAlias = Literal["message", "reply"]
 
 
 class _Hit(NamedTuple):
@@ -50,7 +48,7 @@ class Matcher:
     def __init__(self, topics: Mapping[str, Topic], engine: Engine | None = None) -> None:
         """Compile what is to be found, in topics free of problems; `engine` None takes the best one there is."""
         self.engine: Engine = engine or best_engine()
-        self._inside = {inside: _Search(_read_in(topics, inside), self.engine) for inside in ("message", "reply")}
+        self._inside = {inside: _Search(_read_in(topics, inside), self.engine) for inside in INSIDES}
 
     def find(self, text: str, inside: Inside, folded: str | None = None) -> tuple[Evidence, ...]:
         """Return where the topics stand in a text, first places first, at most EVIDENCE_MAX of each topic.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, cast
 
 from rules.turn import AgentRef, CallStatus, Customer, Scalar, ToolCall, TopicScore, Turn, Value
@@ -254,12 +254,13 @@ def _tool(since: _Since, raw: Mapping[str, object]) -> None:
     failed = raw.get("tool_error") is True
     status: CallStatus = "error" if failed else "ok"
     error = (_text(raw.get("text")) or "error")[:TOOL_ERROR_CHARS_MAX] if failed else None
+    output = None if failed else _said(raw)
     position = next((at for at, call in enumerate(since.open_calls) if name is None or call.name == name), None)
     if position is None:
-        since.done_calls.append(ToolCall(name=name or UNNAMED_TOOL, status=status, error=error))
+        since.done_calls.append(ToolCall(name=name or UNNAMED_TOOL, status=status, error=error, output=output))
         return
     call = since.open_calls.pop(position)
-    since.done_calls.append(ToolCall(call.name, call.args, call.write, call.amount, status, error))
+    since.done_calls.append(replace(call, status=status, error=error, output=output))
 
 
 def _calls(raw: Mapping[str, object]) -> tuple[ToolCall, ...]:

@@ -42,7 +42,8 @@ class TopicScore:
 class ToolCall:
     """One call of a tool: proposed for this turn, or done since the turn before it.
 
-    `amount` is in US dollars, `write` tells whether the call changes anything, None when nobody said.
+    `amount` is in US dollars, `write` tells whether the call changes anything, None when nobody said. `output` is what
+    a finished call gave back, as text: it is read for topics, and kept nowhere.
     """
 
     name: str
@@ -51,6 +52,7 @@ class ToolCall:
     amount: float | None = None
     status: CallStatus = "proposed"
     error: str | None = None
+    output: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,8 @@ class TopicScore(_Sent):
 class ToolCall(_Sent):
     """A tool call: `proposed` for this turn (not yet run), or done since the turn before.
 
-    `write` tells whether it changes anything; `amount` is in US dollars. None means nobody knows.
+    `write` tells whether it changes anything; `amount` is in US dollars. None means nobody knows. `output` is what a
+    finished call gave back, as text: the rules look for injected instructions in it, and nothing keeps it.
     """
 
     name: Text
@@ -60,6 +61,7 @@ class ToolCall(_Sent):
     amount: float | None = None
     status: Literal["proposed", "ok", "error"] = "proposed"
     error: Text | None = None
+    output: Text | None = None
 
 
 class Parent(_Sent):

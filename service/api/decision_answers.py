@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from rules.decision import Decision, FiredRule
+from rules.decision import Decision, FiredRule, Inside
 from rules.model import OnTimeout, Verdict
 from rules.say import words
 from service.flows.decide import Decided, Waiting
@@ -116,10 +116,10 @@ def on_timeout_answer(promised: OnTimeout, locale: str | None) -> dict[str, obje
 
 
 class EvidenceAnswer(Shape):
-    """Where a topic was found: offsets into the turn's own text, `end` exclusive; `matched` is from the rule file."""
+    """Where a topic was found: offsets into the turn's text or a call's output, end exclusive."""
 
     topic: str
-    inside: Literal["message", "reply"]
+    inside: Inside
     start: int
     end: int
     matched: str

@@ -113,6 +113,7 @@ class ToolCallBody(ToolCall):
     amount: Amount | None = None
     status: Literal["proposed", "ok", "error"] = "proposed"
     error: Error | None = None
+    output: Text | None = None
 
 
 @dataclass(frozen=True, slots=True, config=CLOSED)

@@ -158,7 +158,7 @@ def turn_of(sent: SentTurn) -> Turn:
         topics=tuple(TopicScore(topic.name, topic.score) for topic in sent.topics),
         sentiment=sent.sentiment,
         tool_calls=tuple(
-            ToolCall(call.name, dict(call.args), call.write, call.amount, call.status, call.error)
+            ToolCall(call.name, dict(call.args), call.write, call.amount, call.status, call.error, call.output)
             for call in sent.tool_calls
         ),
         sources=sent.sources,

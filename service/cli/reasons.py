@@ -47,10 +47,12 @@ def lack_text(lack: Lack) -> str:
 
 def _found_words(turn: Turn, hit: Evidence) -> str:
     """Return the words of the turn that a topic was found by, and the pattern where it says more than they do."""
+    cut = hit.matched if len(hit.matched) <= MATCHED_SHOWN_MAX else f"{hit.matched[:MATCHED_SHOWN_MAX]}…"
+    if hit.inside == "tool_output":
+        return f"in what a tool gave back, by `{cut}`"
     text = (turn.message if hit.inside == "message" else turn.reply) or ""
     words_found = text[hit.start : hit.end]
     place = f"`{words_found}` in the {hit.inside}, characters {hit.start} to {hit.end}"
     if hit.matched.casefold() == words_found.casefold():
         return place
-    cut = hit.matched if len(hit.matched) <= MATCHED_SHOWN_MAX else f"{hit.matched[:MATCHED_SHOWN_MAX]}…"
     return f"{place}, by `{cut}`"

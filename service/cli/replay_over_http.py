@@ -113,6 +113,7 @@ def sent_turn(turn: Turn, conversation_id: str) -> SentTurn:
                 amount=call.amount,
                 status=call.status,
                 error=call.error,
+                output=call.output,
             )
             for call in turn.tool_calls
         ),

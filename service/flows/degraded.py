@@ -156,7 +156,8 @@ def spooled(told: Change, tenant: str) -> bytes:
                 "turn_index": turn.turn_index,
                 "message": turn.message,
                 "reply": turn.reply,
-                "tool_calls": turn.tool_calls,
+                # What a tool gave back is read once and kept nowhere, not even here.
+                "tool_calls": [replace(call, output=None) for call in turn.tool_calls],
             },
             "decision": told.decision,
             "record": orjson.loads(codec.record_out(told.record)),

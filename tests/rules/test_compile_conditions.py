@@ -13,7 +13,7 @@ from rules.compile import compile_files
 from rules.compile_conditions import CONDITION_DEPTH_MAX, comparisons
 from rules.errors import Problem
 from rules.model import Aggregate, All, Any, CallMatch, Compare, Condition, Not, Span, Window
-from rules.signals import CALL_SIGNALS, SIGNALS
+from rules.signals import CALL_SIGNALS, SIGNALS, TOPIC_SETS
 
 # Declares and uses what the conditions below speak of, so that nothing else is said of it.
 NAMES = """handrail: 1
@@ -23,7 +23,7 @@ customer: {plan: text}
 topics:
   yes: {phrases: [yes please], means: confirmed}
   refunds: {phrases: [my money back]}
-  both: {phrases: [a fee], inside: [message, reply]}
+  both: {phrases: [a fee], inside: [message, reply, tool_output]}
 rules:
   - id: uses
     why: x
@@ -202,7 +202,7 @@ def test_every_signal_of_the_tables_can_be_compared(name: str) -> None:
     spec = CALL_SIGNALS[name.removeprefix("call ")] if in_call else SIGNALS[name]
     operator = "has" if spec.type == "set" else "="
     operand = spec.values[0] if spec.values else UNITS.get(spec.unit or "", SAMPLES[spec.type])
-    if name in ("topics", "reply_topics"):
+    if name in TOPIC_SETS:
         operand = "both"
     comparison = f"{spec.name} {operator} {operand}"
     when = f"{{any: [{comparison}, {spec.name} is known, {spec.name} is unknown]}}"
