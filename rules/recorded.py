@@ -265,7 +265,7 @@ def _in_time(
         latest_ms = max(latest_ms, turn.at_ms)
         due.append((latest_ms, next(order), written))
     for handoff in recorded.handoffs:
-        due += [(at_ms, next(order), move) for at_ms, move in _moves(handoff, neutral) if at_ms <= latest_ms]
+        due += [(at_ms, next(order), move) for at_ms, move in _moves(handoff, neutral, latest_ms)]
     clock_ms = starts_at_ms
     steps: list[dict[str, Any]] = []
     for at_ms, _, step in sorted(due, key=lambda each: each[:2]):
@@ -280,22 +280,26 @@ def _in_time(
     return steps
 
 
-def _moves(handoff: Handoff, neutral: Neutral) -> Iterable[tuple[int, dict[str, Any]]]:
-    """Yield what people, and the clock, did to a handoff."""
-    if handoff.claimed_at_ms is not None and handoff.state != "expired":
-        yield handoff.claimed_at_ms, {"claim": True}
-    resolution = handoff.resolution
-    if resolution is None or handoff.ended_at_ms is None:
+def _moves(handoff: Handoff, neutral: Neutral, until_ms: int) -> Iterable[tuple[int, dict[str, Any]]]:
+    """Yield what people, and the clock, had done to a handoff by then."""
+    claimed_at_ms, ended_at_ms, resolution = handoff.claimed_at_ms, handoff.ended_at_ms, handoff.resolution
+    if claimed_at_ms is not None and claimed_at_ms <= until_ms and handoff.state != "expired":
+        yield claimed_at_ms, {"claim": True}
+    if resolution is None or ended_at_ms is None or ended_at_ms > until_ms:
         return
     if resolution.action == "timeout":
-        yield handoff.ended_at_ms, {"timeout": True}
+        yield ended_at_ms, {"timeout": True}
         return
-    given: dict[str, Any] = {} if handoff.state == "handed_back" else {"action": resolution.action}
-    given |= {"outcome": resolution.outcome, "may_retry": resolution.may_retry}
-    given |= {"facts": neutral.value("facts", resolution.facts) if resolution.facts else None}
-    given |= {"text": neutral.text(resolution.text) if resolution.text else None}
+    handed_back = handoff.state == "handed_back"
+    given: dict[str, Any] = {
+        "action": None if handed_back else resolution.action,
+        "outcome": resolution.outcome,
+        "may_retry": resolution.may_retry,
+        "facts": neutral.value("facts", resolution.facts) if resolution.facts else None,
+        "text": neutral.text(resolution.text) if resolution.text else None,
+    }
     said = {key: value for key, value in given.items() if value is not None}
-    yield handoff.ended_at_ms, {"hand_back" if handoff.state == "handed_back" else "resolve": said or True}
+    yield ended_at_ms, {"hand_back" if handed_back else "resolve": said or True}
 
 
 def _failed(case: Mapping[str, Any], ruleset: Ruleset) -> list[str]:

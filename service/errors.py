@@ -110,6 +110,16 @@ class DecisionUnknown(Refusal):
         super().__init__("no such decision")
 
 
+class TurnNotKept(Refusal):
+    """The decision is kept, but its turn's texts are not: later turns have taken their place."""
+
+    code = "turn_not_kept"
+    hint = "a conversation keeps its latest turns only; take a later decision of it"
+
+    def __init__(self) -> None:
+        super().__init__("the texts of that turn are no longer kept")
+
+
 class HandoffUnknown(Refusal):
     """No handoff with that id is kept here."""
 

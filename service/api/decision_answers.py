@@ -203,3 +203,17 @@ def _explained(rule: FiredRule) -> dict[str, object]:
             for check in rule.checks
         ],
     }
+
+
+class CaseAnswer(Shape):
+    """A decision as a test case: `case` is the item to add below `cases:`, `file` is a whole test file with it alone.
+
+    `passes` tells whether it holds against the rules that decide now, `notes` what of the decision is not in it.
+    """
+
+    decision_id: str
+    name: str
+    case: str
+    file: str
+    passes: bool
+    notes: list[str]

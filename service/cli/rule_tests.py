@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -18,13 +18,15 @@ from rules.errors import RuleFileInvalid
 from rules.evaluate import Ruleset
 from rules.model import Span
 from service import rule_files
+from service.cli.decision_case import print_case
 from service.cli.junit import TimedResult, junit_of_problems, junit_xml
 from service.cli.output import EXIT_FINDINGS, JsonFlag, progress, refuse, say, say_json
 from service.cli.rule_test_report import Tested, print_or_go_on, say_coverage, say_failure, shown_percent, tested_json
+from service.cli.service_client import DataDirOption, KeyOption, UrlOption, service_at
 
 Paths = Annotated[
     list[Path] | None,
-    typer.Argument(help="Directories of rule files with tests beside them, or single test files.", metavar="PATH..."),
+    typer.Argument(help="Directories of rule files with tests beside them, or single test files.", metavar="PATH"),
 ]
 NameFilter = Annotated[
     str | None, typer.Option("--filter", "--only", "-k", help="Run the cases whose name has this in it.")
@@ -38,6 +40,27 @@ Strict = Annotated[bool, typer.Option("--strict", help="Rules that no test makes
 JunitFile = Annotated[
     Path | None, typer.Option("--junit", help="Write a JUnit report for a CI to show.", metavar="FILE")
 ]
+FromDecision = Annotated[
+    str | None,
+    typer.Option("--from", help="Print this decision of a running service as a test case.", metavar="DECISION_ID"),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What of the run the options ask for."""
+
+    only: str | None
+    fail_fast: bool
+    show_coverage: bool
+    coverage_min: float | None
+    strict: bool
+    as_json: bool
+
+    @property
+    def watched(self) -> bool:
+        """Return whether every rule is looked into on every turn."""
+        return self.show_coverage or self.coverage_min is not None
 
 
 def rule_tests(  # one parameter an option
@@ -48,6 +71,10 @@ def rule_tests(  # one parameter an option
     coverage_min: CoverageMin = None,
     strict: Strict = False,
     junit: JunitFile = None,
+    from_decision: FromDecision = None,
+    url: UrlOption = None,
+    key: KeyOption = None,
+    data_dir: DataDirOption = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Run the tests of rule files.
@@ -56,19 +83,28 @@ def rule_tests(  # one parameter an option
     test file runs against the rules of its directory. Exit code 0 when all pass, 1 when a case fails or less is covered
     than asked for, 2 when there is nothing to run or a file has a mistake.
 
+    With --from nothing is run here: a running service writes one of its decisions as a test case, without
+    personal data.
+
     \b
     Examples:
       handrail test rules/library
       handrail test my-rules --coverage
       handrail test my-rules --coverage-min 90 --junit report.xml
       handrail test my-rules/refunds.tests.yaml -k "over the limit"
+      handrail test --from dec_0_5fe0 >> my-rules/refunds.tests.yaml
     """
+    if from_decision is not None:
+        if paths:
+            refuse("`--from` takes no PATH", "it prints a case; append it to a test file, and run that")
+        print_case(service_at(url, key, data_dir), from_decision, as_json=as_json)
+        return
     if not paths:
         refuse("no PATH to run", "name a directory of rule files, as in `handrail test my-rules`")
-    watched = show_coverage or coverage_min is not None
+    asked = Asked(only, fail_fast, show_coverage, coverage_min, strict, as_json)
     started_s = time.perf_counter()
     try:
-        tested = _run_all(paths, only, fail_fast=fail_fast, watched=watched, as_json=as_json)
+        tested = _run_all(paths, asked)
     except RuleFileInvalid as invalid:
         if junit is not None:
             _write(junit, junit_of_problems(invalid.problems))
@@ -76,32 +112,37 @@ def rule_tests(  # one parameter an option
     elapsed_ms = (time.perf_counter() - started_s) * 1000
     if junit is not None:
         _write(junit, junit_xml([timed for each in tested for timed in each.timed]))
-    covered = [rule for each in tested for rule in each.coverage]
-    failed = [result for each in tested for result in each.results if not result.passed]
-    bare = [rule.rule_id for rule in covered if not rule.cases]
-    reached = percent(totals(covered))
-    too_little = coverage_min is not None and reached < coverage_min
-
-    def say_all() -> None:
-        if as_json:
-            say_json(tested_json(tested, elapsed_ms, watched=watched))
-            return
-        if show_coverage:
-            say_coverage(covered)
-        _say_end(tested, elapsed_ms, f"; {len(bare)} rules that no test makes fire" if strict or show_coverage else "")
-        if too_little:
-            say(f"coverage {shown_percent(reached)} is below the {coverage_min:g}% asked for", style="red")
-
-    print_or_go_on(say_all)
-    if failed or (strict and bare) or too_little:
+    if not _told(tested, asked, elapsed_ms):
         raise typer.Exit(EXIT_FINDINGS)
 
 
-def _run_all(paths: Sequence[Path], only: str | None, *, fail_fast: bool, watched: bool, as_json: bool) -> list[Tested]:
+def _told(tested: Sequence[Tested], asked: Asked, elapsed_ms: float) -> bool:
+    """Print what came of it, and return whether all is as it was asked to be."""
+    covered = [rule for each in tested for rule in each.coverage]
+    bare = [rule.rule_id for rule in covered if not rule.cases]
+    reached = percent(totals(covered))
+    too_little = asked.coverage_min is not None and reached < asked.coverage_min
+
+    def say_all() -> None:
+        if asked.as_json:
+            say_json(tested_json(tested, elapsed_ms, watched=asked.watched))
+            return
+        if asked.show_coverage:
+            say_coverage(covered)
+        tell_bare = asked.strict or asked.show_coverage
+        _say_end(tested, elapsed_ms, f"; {len(bare)} rules that no test makes fire" if tell_bare else "")
+        if too_little:
+            say(f"coverage {shown_percent(reached)} is below the {asked.coverage_min:g}% asked for", style="red")
+
+    print_or_go_on(say_all)
+    return not (_has_failed(tested) or (asked.strict and bare) or too_little)
+
+
+def _run_all(paths: Sequence[Path], asked: Asked) -> list[Tested]:
     tested: list[Tested] = []
     # Read all before any is run, so that a mistake in the last file is not told after minutes.
-    for path, ruleset, cases, left_out in [_read(path, only) for path in paths]:
-        done = [] if fail_fast and _has_failed(tested) else _timed(ruleset, cases, fail_fast, watched, as_json)
+    for path, ruleset, cases, left_out in [_read(path, asked.only) for path in paths]:
+        done = [] if asked.fail_fast and _has_failed(tested) else _timed(ruleset, cases, asked)
         rest = len(cases) - len(done) + left_out
         tested.append(Tested(path, tuple(done), coverage(ruleset, [each.result for each in done]), rest))
     return tested
@@ -125,18 +166,18 @@ def _read(path: Path, only: str | None) -> tuple[Path, Ruleset, list[Case], int]
     return path, ruleset, chosen, len(cases) - len(chosen)
 
 
-def _timed(ruleset: Ruleset, cases: Sequence[Case], fail_fast: bool, watched: bool, as_json: bool) -> list[TimedResult]:
+def _timed(ruleset: Ruleset, cases: Sequence[Case], asked: Asked) -> list[TimedResult]:
     """Run the cases and return each with its time; failures are printed as they come."""
-    watch, done = Watch(ruleset, all_rules=watched), []
+    watch, done = Watch(ruleset, all_rules=asked.watched), []
     with progress("cases", len(cases)) as bar:
         for case in cases:
             started_s = time.perf_counter()
             result = run_case(ruleset, case, watch)
             done.append(TimedResult(result, time.perf_counter() - started_s))
             bar.advance(bar.task_ids[0])
-            if not result.passed and not as_json:
+            if not result.passed and not asked.as_json:
                 print_or_go_on(partial(say_failure, result))
-            if not result.passed and fail_fast:
+            if not result.passed and asked.fail_fast:
                 break
     return done
 

@@ -1,0 +1,199 @@
+"""`GET /decisions/{id}/case`: a real decision becomes a test case that passes, and holds nobody's data."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+
+from rules.cases import CaseResult, render_case, run_cases
+from rules.evaluate import Ruleset
+from rules.mask import mask
+from service.store import keys
+from tests.service.api_service import Api, Server, embedded, ruleset, served
+
+CARD, MAIL, ORDER = "4111 1111 1111 1111", "joe@example.com", "W-5918442"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    yield from embedded(tmp_path_factory.mktemp("api") / "s")
+
+
+@pytest.fixture
+async def api(server: Server) -> AsyncIterator[Api]:
+    async with served(server) as found:
+        yield found
+
+
+def turn(turn_id: str, **fields: Any) -> dict[str, Any]:
+    common = {
+        "conversation_id": "c-real-77",
+        "turn_id": turn_id,
+        "locale": "es-MX",
+        "channel": "chat",
+        "agent": {"id": "shop-bot", "version": "3"},
+        "customer": {"id": "cust-9912", "tier": "gold"},
+    }
+    return common | fields
+
+
+async def case_of(api: Api, decision: dict[str, Any], role: str = "manager") -> dict[str, Any]:
+    answer = await api.get(f"/decisions/{decision['decision_id']}/case", role)
+    assert answer.status_code == 200, answer.text
+    told: dict[str, Any] = answer.json()
+    return told
+
+
+def run(rules: Ruleset, told: dict[str, Any]) -> CaseResult:
+    (result,) = run_cases(rules, {"from.tests.yaml": told["file"]})
+    assert told["passes"] is result.passed, render_case(result)
+    return result
+
+
+async def test_every_decision_of_a_conversation_with_a_handoff_passes_as_a_case(api: Api) -> None:
+    decisions = []
+
+    async def asked(turn_id: str, **fields: Any) -> dict[str, Any]:
+        decision: dict[str, Any] = (await api.ask(**turn(turn_id, **fields))).json()
+        decisions.append(decision)
+        return decision
+
+    await asked("1", message="hello", confidence=0.3, signals={"risk": 0.95, "undeclared": "x"})
+    opened = await asked("2", message="I want a real person", topics=[{"name": "fees", "score": 0.9}])
+    handoff_id = opened["handoff"]["id"]
+    await asked("3", message="still there?")
+    claimed = (await api.post(f"/handoffs/{handoff_id}/claim")).json()
+    await asked("4", message="hidden fee!")
+    back = {"token": claimed["lease"]["token"], "facts": {"seen": True}, "may_retry": True, "outcome": "needed"}
+    assert (await api.post(f"/handoffs/{handoff_id}/hand-back", back)).status_code == 200
+    await asked("5", message="thanks", confidence=0.4)
+    await asked("6", tool_calls=[{"name": "issue_refund", "amount": 900.0, "args": {"reason": "late"}}])
+    verdicts = ["review", "escalate", "held_by_human", "held_by_human", "review", "hold"]
+    assert [decision["verdict"] for decision in decisions] == verdicts
+    for decision in decisions:
+        told = await case_of(api, decision)
+        assert (told["passes"], told["notes"]) == (True, []), told["file"]
+        assert run(api.running.ruleset, told).passed
+    assert "hand_back: {outcome: needed, may_retry: true, facts: {seen: true}}" in told["file"]
+
+
+async def test_the_case_reads_as_a_person_would_have_written_it(api: Api) -> None:
+    decision = (await api.ask(**turn("t", message="let me talk to a human", confidence=0.9))).json()
+    told = await case_of(api, decision, "operator")
+    lines = told["file"].splitlines()
+    assert lines[2].startswith(f"  # From {decision['decision_id']}, decided 2")
+    assert lines[2].endswith(f"Z by {decision['ruleset'][:12]}.")
+    assert lines[4].startswith("    at: 2")
+    assert "\n".join([*lines[:2], lines[3], *lines[5:]]) == (
+        "handrail_tests: 1\n"
+        "cases:\n"
+        f'  - name: "escalate by asks-for-a-person, as decided in {decision["decision_id"]}"\n'
+        "    conversation: conversation-1\n"
+        "    channel: chat\n"
+        "    locale: es-MX\n"
+        "    customer: {id: customer-1, tier: gold}\n"
+        '    agent: {id: shop-bot, version: "3"}\n'
+        "    turns:\n"
+        "      - message: let me talk to a human\n"
+        "        confidence: 0.9\n"
+        "        expect:\n"
+        "          escalate: tier1\n"
+        "          rules: [asks-for-a-person]\n"
+        '          say: "Un momento, viene un colega."\n'
+        "          on_timeout: callback"
+    )
+    assert told["case"] == told["file"].removeprefix("handrail_tests: 1\ncases:\n")
+
+
+async def test_a_case_holds_no_personal_data_and_nobodys_ids(api: Api) -> None:
+    decision = (
+        await api.ask(
+            **turn(
+                "t",
+                message=f"card {CARD}, mail {MAIL}, order {ORDER}: a real person, please",
+                reply=f"I will refund {ORDER}, or ask {MAIL}.",
+                signals={"risk": 0.1},
+                tool_calls=[
+                    {"name": "find", "status": "ok", "args": {"order_id": ORDER, "card": CARD.replace(" ", "")}},
+                    {"name": "mail", "status": "error", "error": f"{MAIL} bounced", "args": {"to": [MAIL]}},
+                ],
+                parent={"agent": "front", "conversation_id": "c-parent-1"},
+            )
+        )
+    ).json()
+    told = await case_of(api, decision)
+    written = told["file"]
+    for secret in (CARD, CARD.replace(" ", ""), MAIL, ORDER, "cust-9912", "c-real-77", "c-parent-1"):
+        assert secret not in written
+    body = "\n".join(line for line in written.splitlines() if "decided" not in line and " at: " not in line)
+    assert mask(body).masks == ()
+    assert "W-1000001" in written
+    assert (told["passes"], told["notes"]) == (True, ["personal data was taken out: card, email"])
+    assert run(api.running.ruleset, told).passed
+
+
+async def test_a_case_whose_words_were_personal_says_so_and_does_not_pass_unseen(server: Server) -> None:
+    text = """handrail: 1
+topics: {leaks: {patterns: ['\\d{16}'], why: a card number in a message}}
+queues: {desk: {answer_within: 5m, on_timeout: {verdict: deny, say: {en: No.}}, say: {en: Wait.}}}
+rules: [{id: leak, why: a number, when: topics has leaks, then: {escalate: desk}}]
+"""
+    async with served(server, ruleset(text)) as api:
+        decision = (await api.ask(message="it is 4111111111111111")).json()
+        assert decision["verdict"] == "escalate"
+        told = await case_of(api, decision)
+        assert told["passes"] is False
+        assert told["notes"] == [
+            "without personal data and ids, turn 1 no longer speaks of `leaks`: write an example in",
+            "personal data was taken out: card",
+        ]
+        assert "  # It does not pass as it stands:\n" in told["case"]
+        assert "topics has leaks, but it is []" in told["case"]
+        assert not run(api.running.ruleset, told).passed
+
+
+async def test_what_an_earlier_version_kept_is_told_as_missing(api: Api) -> None:
+    decision = (await api.ask(conversation_id="c-older", turn_id="1", message="hi", confidence=0.2)).json()
+    store = api.running.store
+    place = store.place_of(api.tenant, "c-older")
+    kept = (await store.link.call("ZRANGE", place.transcript("c-older"), 0, -1))[0]
+    older = kept.replace(b',{"confidence":0.2}]', b"]")
+    assert older != kept
+    await store.link.call("DEL", place.transcript("c-older"))
+    await store.link.call("ZADD", place.transcript("c-older"), 0, older)
+    told = await case_of(api, decision)
+    assert told["notes"] == [
+        "what was sent beside the texts of turn 1 was not kept, only what the rules recorded of it"
+    ]
+    assert told["passes"] is True
+    assert "confidence: 0.2" in told["case"]
+
+
+async def test_a_rollout_treats_the_neutral_name_as_the_real_one(server: Server) -> None:
+    text = "handrail: 1\nqueues: {desk: {answer_within: 5m, on_timeout: {verdict: deny, say: {en: No.}}}}\nrules:\n"
+    rule = "  - {{id: r{0}, why: w, when: confidence < 0.5, then: {{review: desk}}, mode: {{rollout: {1}%}}}}\n"
+    text += "".join(rule.format(number, percent) for number, percent in enumerate((30, 50, 70)))
+    async with served(server, ruleset(text)) as api:
+        for number in range(8):
+            decision = (await api.ask(conversation_id=f"c-{number}", message="hi", confidence=0.2)).json()
+            told = await case_of(api, decision)
+            assert (told["passes"], told["notes"]) == (True, []), told["file"]
+
+
+async def test_a_case_can_be_had_by_people_who_may_read_conversations(api: Api) -> None:
+    decision = (await api.ask(message="hi")).json()
+    refused = await api.get(f"/decisions/{decision['decision_id']}/case", "agent")
+    assert (refused.status_code, refused.json()["code"]) == (403, "role_missing")
+    unknown = await api.get("/decisions/dec_0_00000000000000000000/case", "manager")
+    assert (unknown.status_code, unknown.json()["code"]) == (404, "decision_unknown")
+
+
+async def test_a_turn_whose_texts_are_gone_is_no_case(api: Api) -> None:
+    decision = (await api.ask(conversation_id="c-gone", message="hi")).json()
+    place = api.running.store.place_of(api.tenant, "c-gone")
+    assert keys.DECISION_ID.fullmatch(decision["decision_id"])
+    await api.running.store.link.call("DEL", place.transcript("c-gone"))
+    answer = await api.get(f"/decisions/{decision['decision_id']}/case", "manager")
+    assert (answer.status_code, answer.json()["code"]) == (404, "turn_not_kept")
