@@ -22,6 +22,12 @@ class Described:
     queues: tuple[Queue, ...]
 
 
+def found(files: RuleFiles, wanted: str) -> AgentDescription | None:
+    """Return the description of an agent by its name, or by what it sends as `agent.id`."""
+    by_id = (each for each in files.agents.values() if each.agent_id == wanted)
+    return files.agents.get(wanted) or next(by_id, None)
+
+
 def describe(files: RuleFiles, description: AgentDescription) -> Described:
     """Return what the files say of an agent that they describe."""
     own_ids = f"{description.name}{ID_SEPARATOR}"
@@ -109,8 +115,12 @@ def as_json(described: Described) -> dict[str, object]:
         "approved_by": description.queue("hold"),
         "reviewed_by": description.queue("review"),
         "targets": dict(description.targets),
-        "verdicts": [
-            {"act": act.name, "why": act.why, **{stage: act.verdict(stage) for stage in stages_of(description)}}
+        "acts": [
+            {
+                "act": act.name,
+                "why": act.why,
+                "verdicts": {stage: act.verdict(stage) for stage in stages_of(description)},
+            }
             for act in acts_of(described)
         ],
         "rules": [_rule(rule, own=True) for rule in described.own]

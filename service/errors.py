@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
+# A hint names some agents; GET /agents lists all.
+AGENTS_NAMED_MAX = 10
+
 
 class Refusal(Exception):
     """Something a caller asked for that cannot be; the subclasses are named after the fact.
@@ -128,6 +131,17 @@ class HandoffUnknown(Refusal):
 
     def __init__(self) -> None:
         super().__init__("no such handoff")
+
+
+class AgentUnknown(Refusal):
+    """The active rule files describe no agent of that name."""
+
+    code = "agent_unknown"
+
+    def __init__(self, known: tuple[str, ...]) -> None:
+        shown = ", ".join(known[:AGENTS_NAMED_MAX]) or "no agent"
+        super().__init__("no such agent", f"the active rule files describe {shown}")
+        self.known = known
 
 
 class QueueUnknown(Refusal):

@@ -16,7 +16,19 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
-from service.api import decisions, handoffs, health, keys, openapi, operators, outcomes, rulesets, versions, webhooks
+from service.api import (
+    agents,
+    decisions,
+    handoffs,
+    health,
+    keys,
+    openapi,
+    operators,
+    outcomes,
+    rulesets,
+    versions,
+    webhooks,
+)
 from service.api.arrival import BODY_BYTES_MAX, RULES_BYTES_MAX, Gone, Ids, check_type, read_body, request_id, trace_id
 from service.api.escalation import PATH, should_escalate
 from service.api.escalation import router as escalation
@@ -35,6 +47,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     operators.router,
     outcomes.router,
     rulesets.router,
+    agents.router,
     versions.router,
     keys.router,
     webhooks.router,

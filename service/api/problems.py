@@ -67,6 +67,7 @@ PROBLEMS: dict[str, ProblemSpec] = {
     "turn_not_kept": ProblemSpec(404, "the turn's texts are no longer kept", "take a later decision"),
     "handoff_unknown": ProblemSpec(404, "no such handoff", "check the id, or list the open ones with GET /handoffs"),
     "queue_unknown": ProblemSpec(404, "no such queue", "GET /queues lists the queues of the active rules"),
+    "agent_unknown": ProblemSpec(404, "no such agent", "GET /agents lists those that the active rules describe"),
     "key_id_unknown": ProblemSpec(404, "no such API key", "GET /keys lists the keys of this tenant"),
     "webhook_unknown": ProblemSpec(404, "no such webhook", "GET /webhooks lists the webhooks of this tenant"),
     "dead_letter_unknown": ProblemSpec(404, "no such dead letter", "GET /webhooks/dead-letters lists them"),

@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from rules.describe import as_json, describe
+from rules.describe import as_json, describe, found
 from rules.description_page import page
 from rules.descriptions import ID_SEPARATOR, AgentDescription
 from rules.model import Rule, RuleFiles
@@ -37,7 +37,9 @@ class Format(StrEnum):
 
 
 def describe_agent(
-    agent: Annotated[str | None, typer.Argument(help="Name of an agent, or what it sends as `agent.id`.", metavar="AGENT")] = None,
+    agent: Annotated[
+        str | None, typer.Argument(help="Name of an agent, or what it sends as `agent.id`.", metavar="AGENT")
+    ] = None,
     rules: Annotated[
         Path | None, typer.Option("--rules", help="Directory of rule files.  [default: the library]")
     ] = None,
@@ -100,14 +102,13 @@ def _stages(agent: AgentDescription) -> str:
 
 
 def _find(files: RuleFiles, wanted: str, directory: Path) -> AgentDescription:
-    """Return the description of an agent by its name, or by what it sends as `agent.id`."""
-    by_id = {each.agent_id: each for each in files.agents.values()}
-    found = files.agents.get(wanted) or by_id.get(wanted)
-    if found is not None:
-        return found
+    """Return the description of that agent, or end the command with the nearest name."""
+    description = found(files, wanted)
+    if description is not None:
+        return description
     if not files.agents:
         refuse(f"{directory}: no agent is described", "write `agents:` as docs/agents.md shows")
-    near = difflib.get_close_matches(wanted, [*files.agents, *by_id], n=1)
+    near = difflib.get_close_matches(wanted, [*files.agents, *(each.agent_id for each in files.agents.values())], n=1)
     hint = f"did you mean `{near[0]}`?" if near else "`handrail describe` lists those that are described"
     refuse(f"no agent is called `{wanted}`", hint)
 
