@@ -14,7 +14,7 @@ from rules.decision import Decision
 from rules.evaluate import Ruleset
 from rules.handoff import MOVES, OPEN, Handoff, Resolution, draft_turn_id
 from rules.history import remember
-from rules.moves import after_handoff, claimed, ended, is_due, missed, released, rerouted
+from rules.moves import advance_at_ms, advanced, after_handoff, claimed, ended, is_due, missed, released, rerouted
 from rules.packet import build
 from rules.thinking import Judged, Names, judge, think
 from rules.turn import Conversation
@@ -83,7 +83,7 @@ def packet_of(run: Run) -> ContextPacket | None:
 def _turn(run: Run, step: TurnStep) -> Seen:
     fell_due = _go_on(run, run.now_ms + step.after_ms)
     before, number = run.conversation, len(run.decisions) + 1
-    standing = run.handoff if run.handoff is not None and run.handoff.state in OPEN else None
+    standing = _open(run)
     judged = judge(run.ruleset, step.turn, before, run.now_ms)
     names = Names("test", f"dec_{number}", f"hof_{number}")
     change = think(run.ruleset, names, step.turn, judged, standing, run.now_ms)
@@ -115,22 +115,40 @@ def _move(run: Run, step: MoveStep) -> Seen:
 
 
 def _go_on(run: Run, then_ms: int) -> Handoff | None:
-    """Let the clock go on, and do what falls due on the way; return the handoff as the last deadline left it."""
+    """Let the clock go on, and do what falls due on the way; return the handoff as the last deadline left it.
+
+    As a worker would that looks every moment, with somebody at work for every skill.
+    """
     fell_due = None
-    while run.handoff is not None and is_due(run.handoff, then_ms):
-        # One that was put back after its deadline is due at once, not in the past.
-        handoff, due_ms = run.handoff, max(run.handoff.expires_at_ms, run.now_ms)
-        moved = rerouted(handoff, due_ms)
-        waited = f"nobody came to `{handoff.queue}` in {span_text(due_ms - handoff.opened_at_ms)}"
+    while (handoff := _open(run)) is not None and (due_ms := _due_at_ms(handoff)) is not None and due_ms <= then_ms:
+        # One that was put back after its time is due at once, not in the past.
+        at_ms = max(due_ms, run.now_ms)
+        advance = advanced(handoff, at_ms, lambda _: True)
+        if advance is not None:
+            run.handoff = advance[0]
+            continue
+        waited = f"nobody came to `{handoff.queue}` in {span_text(at_ms - handoff.opened_at_ms)}"
+        moved = rerouted(handoff, at_ms)
         if moved is not None:
             run.past_due = f"{waited}, so the handoff moved on to `{moved.queue}`; a `claim: true` before keeps it"
         else:
-            moved = ended(handoff, "expire", missed(handoff, due_ms))
-            run.conversation = after_handoff(run.conversation, due_ms)
+            moved = ended(handoff, "expire", missed(handoff, at_ms))
+            run.conversation = after_handoff(run.conversation, at_ms)
             run.past_due = f"{waited}, so the handoff expired; a `claim: true` before keeps it"
         run.handoff = fell_due = moved
     run.now_ms = then_ms
     return fell_due
+
+
+def _open(run: Run) -> Handoff | None:
+    return run.handoff if run.handoff is not None and run.handoff.state in OPEN else None
+
+
+def _due_at_ms(handoff: Handoff) -> int | None:
+    """Return when time next does something to an open handoff: a step of its queue's ladder, or its deadline."""
+    held = handoff.state != "waiting"
+    times = (advance_at_ms(handoff, held=held), None if held else handoff.expires_at_ms)
+    return min((at_ms for at_ms in times if at_ms is not None), default=None)
 
 
 def _why_no_deadline(handoff: Handoff | None) -> str:
