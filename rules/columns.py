@@ -17,8 +17,10 @@ from rules.column_leaves import Truth, absent, every, number_leaf, opposite, som
 from rules.column_signals import ColumnSignals, Reread, columns_of, frame_leaf
 from rules.column_windows import Windows, windows_of
 from rules.comparisons import Key, aggregate_key, key_of
-from rules.model import Aggregate, Compare, Rule, RuleFiles, Window
+from rules.model import Aggregate, Compare, Rule, RuleFiles, Span, Window
+from rules.replay import SignalsSeen
 from rules.signals import ARGS_PREFIX, CALL_SIGNALS, SignalType
+from rules.transcripts import UNNAMED_TOOL
 from rules.turn import Value
 from rules.turn_log import About, Part
 from rules.turn_rows import KINDS, definition_of
@@ -37,10 +39,15 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Fired:
-    """Where each rule's condition holds, in the order of its files' rules, and what had to be read again for it."""
+    """Where each rule's condition holds, in the order of its files' rules.
+
+    `seen` are the signals, among those that the rules ask for, that were known on some turn, and the parts of a tool
+    call that were known in some call; `reread` is what had to be looked through again.
+    """
 
     rules: tuple[pl.Series, ...]
     reread: Reread
+    seen: SignalsSeen
 
 
 def asked_by(sides: Sequence[RuleFiles], about: About, known: Iterable[str]) -> Asked:
@@ -101,7 +108,7 @@ def _judged(part: Part, files: RuleFiles, shared: dict[Key, pl.Series], told: Ca
                 shared[key] = pl.repeat(truth, part.turns.height, dtype=pl.Boolean, eager=True)
             else:
                 shared[key] = found[f"{number}"]
-    return Fired(tuple(shared[key] for key in meant), columns.signals.reread)
+    return Fired(tuple(shared[key] for key in meant), columns.signals.reread, columns.seen())
 
 
 def _meaning(rule: Rule, files: RuleFiles) -> Key:
@@ -141,6 +148,17 @@ class _Columns:
         self._numbers: dict[Key, pl.Series | None] = {}
         self._met: dict[Key, pl.Series] = {}
         self._any_call: dict[Key, Truth] = {}
+
+    def seen(self) -> SignalsSeen:
+        """Return what was known at all of what the rules ask for."""
+        compares = [found for rule in self.signals.files.rules for found in compares_of(without_not(rule.when))]
+        names = {signal_of(compare) for compare, in_call in compares if not in_call}
+        of_calls = {str(compare.left) for compare, in_call in compares if in_call}
+        known = {name: self.signals.leaf(name)(_is_known(name)) for name in names}
+        # A call whose name was not recorded has none that a rule could ask for.
+        known_calls = {name: self._call_compared(_is_known(name)) for name in of_calls}
+        known_calls |= {"name": self._call_compared(_UNNAMED)} if "name" in of_calls else {}
+        return SignalsSeen(_anywhere(known, self.signals.turns), _anywhere(known_calls, self._calls))
 
     def truth(self, node: Node) -> Truth:
         """Return where the condition is known to hold."""
@@ -225,6 +243,22 @@ class _Columns:
             # An argument stands in the column of its kind: it is unknown where all of them are.
             return every([leaf(compare) for leaf in leaves])
         return some([leaf(compare) for leaf in leaves])
+
+
+_ANYWHERE = Span("", 1, 1, 1)
+_UNNAMED = Compare("name", "!=", UNNAMED_TOOL, "", _ANYWHERE)
+
+
+def _is_known(name: str) -> Compare:
+    return Compare(name, "is known", None, "", _ANYWHERE)
+
+
+def _anywhere(known: Mapping[str, Truth], frame: pl.DataFrame) -> set[str]:
+    """Return the names for which something holds on at least one row."""
+    exprs = {name: truth for name, truth in known.items() if not isinstance(truth, bool)}
+    found = frame.select(**{name: truth.any() for name, truth in exprs.items()}).to_dicts() if exprs else [{}]
+    sure = {name for name, truth in known.items() if truth is True and frame.height}
+    return sure | {name for name, held in found[0].items() if held}
 
 
 def _kind_of(column: str) -> SignalType:

@@ -105,7 +105,7 @@ def settled(fired: Fired, turns: LoggedTurns, stretches: Mapping[int, tuple[str,
         column.clone().scatter(rows, pl.Series(values, dtype=pl.Boolean))
         for column, values in zip(fired.rules, held, strict=True)
     ]
-    return Fired(tuple(columns), fired.reread)
+    return Fired(tuple(columns), fired.reread, fired.seen)
 
 
 def _turn(files: RuleFiles, conversation_id: str, row: Mapping[str, Any], exact: Mapping[str, Any]) -> Turn:

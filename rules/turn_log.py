@@ -13,7 +13,17 @@ from dataclasses import dataclass
 import polars as pl
 
 from rules.signals import CALL_SIGNALS, SIGNALS, SignalType
-from rules.turn_rows import KEPT, REPLY_TOPICS_FOUND, TOPICS_FOUND, TOPICS_SENT, Cell, Definition, Rows, Table
+from rules.turn_rows import (
+    KEPT,
+    REPLY_TOPICS_FOUND,
+    TOPICS_FOUND,
+    TOPICS_SENT,
+    Cell,
+    Definition,
+    LogUnreadable,
+    Rows,
+    Table,
+)
 
 # Raised when a column comes to mean something else; a log of another format is refused, never guessed at.
 FORMAT = 1
@@ -54,10 +64,6 @@ STRETCH_COLUMNS: tuple[str, ...] = (
     *("conversation_id", "exact_id", "first_row", "rows", "odd", "synthetic_clock"),
     *("ended_at_ms", "queue", "handling_ms", "outcome"),
 )
-
-
-class LogUnreadable(Exception):
-    """What stands there is no turn log of this format; the message is the fact."""
 
 
 @dataclass(frozen=True, slots=True)

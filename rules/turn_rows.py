@@ -46,6 +46,10 @@ Cell: TypeAlias = float | int | str | bool | None
 _NO_RULES = RuleFiles("", {}, {}, {}, {}, ())
 
 
+class LogUnreadable(Exception):
+    """What stands there is no turn log that can be read; the message is the fact."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ended:
     """The handoff that ended a stretch: when, in which queue, how long a person worked on it, and how it went."""
@@ -140,6 +144,10 @@ class Rows:
         self.topics = {name: definition_of(topic) for name, topic in topics.items()}
         self._matcher = Matcher(topics)
         self._sets: dict[frozenset[str], str] = {}
+
+    def clear(self) -> None:
+        """Begin anew, with the same topics."""
+        self.turns, self.calls, self.stretches = Table(), Table(), Table()
 
     @property
     def left_out(self) -> frozenset[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rules.errors import RuleFileInvalid
+from rules.turn_rows import LogUnreadable
 from service.cli.conversation_files import ConversationsUnreadable
 from service.cli.output import note, refuse
 from service.errors import Refusal, StoreAway
@@ -21,6 +22,8 @@ def tell(error: Exception) -> None:
             refuse("the rule files cannot be used", "correct what is shown above; `handrail check` shows it again")
         case ConversationsUnreadable():
             refuse(str(error), "docs/replay.md shows what a row looks like")
+        case LogUnreadable():
+            refuse(str(error), "docs/replay.md says how a turn log is made")
         case SettingsInvalid():
             refuse("\n       ".join(error.facts))
         case StoreAway():

@@ -6,11 +6,14 @@ import asyncio
 import itertools
 import time
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from rules.agent_scores import AgentScore
+from rules.description_page import target_text
 from rules.evaluate import Ruleset
 from rules.replay import Played, RuleScore, Scores, SignalsSeen, play, score
 from rules.scorecards import Rate
@@ -18,7 +21,21 @@ from rules.transcripts import SYNTHETIC_TURN_MS, TRUTHS, Recorded
 from service import rule_files
 from service.cli.conversation_files import conversations, files_of
 from service.cli.output import JsonFlag, note, progress, refuse, say, say_json, say_table
+from service.cli.replay_options import (
+    AgainstOption,
+    AgentKeyOption,
+    ConversationsArgument,
+    LimitOption,
+    ManagerKeyOption,
+    Options,
+    OverHttpOption,
+    RulesArgument,
+    TruthOption,
+    Where,
+    WriteLogOption,
+)
 from service.cli.replay_over_http import CONCURRENCY_MAX, HttpPlay, play_over_http
+from service.cli.service_client import DataDirOption, UrlOption
 
 RATES: tuple[tuple[str, str], ...] = (
     ("precision", "of the stopped conversations, those that needed a person"),
@@ -29,25 +46,20 @@ RATES: tuple[tuple[str, str], ...] = (
 
 
 def replay(
-    rules: Annotated[Path, typer.Argument(help="Directory of rule files, or one file.", metavar="RULES")],
-    paths: Annotated[
-        list[Path],
-        typer.Argument(help="Files of recorded conversations (.jsonl, .jsonl.gz, .yaml).", metavar="CONVERSATIONS..."),
-    ],
-    truth: Annotated[
-        str | None,
-        typer.Option("--truth", help=f"Label that says a person was needed.  [default: first of {', '.join(TRUTHS)}]"),
-    ] = None,
-    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Stop after this many conversations.")] = None,
-    over_http: Annotated[
-        str | None, typer.Option("--over-http", help="Ask a running service instead, at this address.", metavar="URL")
-    ] = None,
-    key: Annotated[
-        str | None, typer.Option("--key", envvar="HANDRAIL_KEY", help="Agent's API key, with --over-http.")
-    ] = None,
+    rules: RulesArgument,
+    paths: ConversationsArgument,
+    against: AgainstOption = None,
+    truth: TruthOption = None,
+    limit: LimitOption = None,
+    over_http: OverHttpOption = None,
+    key: AgentKeyOption = None,
     concurrency: Annotated[
         int, typer.Option("--concurrency", min=1, max=CONCURRENCY_MAX, help="Conversations at a time, over HTTP.")
     ] = 16,
+    write_log: WriteLogOption = None,
+    url: UrlOption = None,
+    manager_key: ManagerKeyOption = None,
+    data_dir: DataDirOption = None,
     as_json: JsonFlag = False,
 ) -> None:
     """See what rules would have done with recorded conversations.
@@ -62,9 +74,20 @@ def replay(
       handrail replay rules/library conversations.jsonl.gz
       handrail replay my-rules service/cli/samples --json | jq .recall
       handrail replay my-rules calls.jsonl --over-http http://127.0.0.1:8321 --key $KEY
+      handrail replay my-rules conversations.jsonl.gz --against active
+      handrail replay 4 turn-log --against 3 --json | jq .new.stretches
     """
     if truth is not None and truth not in TRUTHS:
         refuse(f"`--truth` is none of {', '.join(TRUTHS)}", "these are the labels that a row can carry")
+    if against is not None:
+        if over_http is not None:
+            refuse("`--over-http` asks one ruleset, `--against` compares two", "leave one of them out")
+        _against(
+            str(rules), against, paths, Options(truth, limit, write_log, as_json), Where(url, manager_key, data_dir)
+        )
+        return
+    if write_log is not None:
+        refuse("`--write-log` goes with `--against`", "name the rules whose topics the log should know")
     ruleset = rule_files.load(rules)
     files = files_of(paths)
     seen = SignalsSeen()
@@ -80,6 +103,12 @@ def replay(
         say_json(as_json_of(scores, rules, files, elapsed_s, over))
     else:
         _print(scores, rules, files, elapsed_s, over)
+
+
+def _against(candidate: str, active: str, paths: list[Path], options: Options, where: Where) -> None:
+    # The engine for columns is loaded by whoever compares, and by nobody else.
+    against = import_module("service.cli.replay_against")
+    against.replay_against(candidate, active, paths, options, where)
 
 
 def _recorded(files: list[Path], limit: int | None) -> Iterator[Recorded]:
@@ -145,6 +174,17 @@ def as_json_of(
         "stopped": scores.stopped.as_json(),
         **{name: _rate(scores, name).as_json() for name, _ in RATES},
         "rules": [_rule_json(rule) for rule in scores.rules],
+        "agents": [_agent_json(agent) for agent in scores.agents],
+    }
+
+
+def _agent_json(agent: AgentScore) -> dict[str, object]:
+    return {
+        "agent": agent.agent,
+        "escalated": agent.escalated.as_json(),
+        "held": agent.held,
+        "target": agent.target,
+        "state": agent.state,
     }
 
 
@@ -191,6 +231,15 @@ def _print(scores: Scores, rules: Path, files: list[Path], elapsed_s: float, ove
     say()
     columns = ("rule", "verdict", "status", "turns", "conversations", "shadow turns", "stopped", "needed")
     say_table("rules", columns, (_rule_row(rule) for rule in scores.rules), numbers=columns[3:7])
+    if scores.agents:
+        say()
+        columns = ("agent", "escalated", "held first", "target", "state")
+        say_table("agents", columns, map(_agent_row, scores.agents), numbers=("held first", "target"))
+
+
+def _agent_row(agent: AgentScore) -> tuple[object, ...]:
+    target = "" if agent.target is None else target_text("escalation_rate", agent.target)
+    return (agent.agent, agent.escalated, agent.held, target, agent.state or "")
 
 
 def _rule_row(rule: RuleScore) -> tuple[object, ...]:
