@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from rules.agent_scores import AgentCounts, AgentScore
 from rules.asked import asked_signals
 from rules.comparisons import opposite, tester
 from rules.evaluate import Ruleset, evaluate
@@ -102,6 +103,7 @@ class Scores:
     load: Rate
     bad_writes_stopped: Rate
     rules: tuple[RuleScore, ...]
+    agents: tuple[AgentScore, ...] = ()
 
     @property
     def labelled(self) -> bool:
@@ -147,6 +149,7 @@ def score(ruleset: Ruleset, played: Iterable[Played], seen: SignalsSeen, truth: 
         load=Rate(total.stopped_not_needed, total.not_needed),
         bad_writes_stopped=Rate(total.bad_writes_stopped, total.bad_writes),
         rules=tuple(_rule_score(rule, total, seen) for rule in ruleset.files.rules),
+        agents=total.agents.scores(ruleset.files.agents),
     )
 
 
@@ -173,6 +176,7 @@ class _Total:
     rule_stopped: Counter[str] = field(default_factory=Counter)
     rule_labelled: Counter[str] = field(default_factory=Counter)
     rule_needed: Counter[str] = field(default_factory=Counter)
+    agents: AgentCounts = field(default_factory=AgentCounts)
 
     def add(self, played: Played, truth: str | None) -> None:
         """Count one conversation."""
@@ -185,6 +189,8 @@ class _Total:
             self.rule_turns.update(step.rules)
             self.rule_shadow.update(step.shadow)
         self.rule_conversations.update({rule for step in played.steps for rule in step.rules})
+        if played.recorded.turns:
+            self.agents.add(played.recorded.turns[0].turn.agent.id, played.steps[-1].verdict if played.steps else None)
         self._score(played, truth)
 
     def _score(self, played: Played, truth: str | None) -> None:

@@ -233,8 +233,8 @@ def _print(scores: Scores, rules: Path, files: list[Path], elapsed_s: float, ove
     say_table("rules", columns, (_rule_row(rule) for rule in scores.rules), numbers=columns[3:7])
     if scores.agents:
         say()
-        columns = ("agent", "escalated", "held first", "target", "state")
-        say_table("agents", columns, map(_agent_row, scores.agents), numbers=("held first", "target"))
+        heads = ("agent", "escalated", "held first", "target", "state")
+        say_table("agents", heads, map(_agent_row, scores.agents), numbers=("held first", "target"))
 
 
 def _agent_row(agent: AgentScore) -> tuple[object, ...]:

@@ -110,3 +110,23 @@ def test_rules_that_describe_nobody(tmp_path: Path) -> None:
     one = handrail("describe", "refund-bot", "--rules", str(bare))
     assert one.exit_code == 2
     assert one.stderr == f"error: {bare}: no agent is described\n       write `agents:` as docs/agents.md shows\n"
+
+
+def test_a_replay_holds_the_conversations_of_an_agent_against_its_target(rules: Path, tmp_path: Path) -> None:
+    text = (
+        (rules / "rules.yaml").read_text().replace("owner: Dana Ruiz", "owner: D\n    targets: {escalation_rate: 15%}")
+    )
+    rules_in(rules, text)
+    legal = [{"role": "user", "text": "my lawyer"}, {"role": "agent", "text": "ok"}]
+    rows = [{"id": f"c{n}", "agent": "acme/refunds", "turns": legal} for n in range(20)]
+    file = rows_in(tmp_path / "a.jsonl", *rows)
+    (scored,) = as_json(handrail("replay", str(rules), str(file), "--json"))["agents"]
+    assert scored == {
+        "agent": "refund-bot",
+        "escalated": {"n": 20, "of": 20, "rate": 1.0, "interval": [0.8389, 1.0]},
+        "held": 0,
+        "target": 0.15,
+        "state": "missed",
+    }
+    shown = handrail("replay", str(rules), str(file)).stdout
+    assert re.search(r"^refund-bot  1\.00 \(20 of 20, 95 % 0\.84 to 1\.00\) +0 +15%  missed$", shown, re.MULTILINE)
