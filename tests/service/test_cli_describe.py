@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.service.cli_run import RULES, as_json, handrail, rules_in
+from tests.service.cli_run import RULES, as_json, handrail, rows_in, rules_in
 
 AGENTS = """
 agents:
