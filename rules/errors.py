@@ -182,25 +182,31 @@ class RuleFileInvalid(Exception):
         super().__init__("\n".join(render(problem) for problem in problems))
 
 
-def render(problem: Problem) -> str:
-    """Return the problem as a person reads it: place, code, fact; the source line; a caret and the next step."""
+def render(problem: Problem, columns: int | None = None) -> str:
+    """Return the problem as a person reads it: place, code, fact; the source line; a caret and the next step.
+
+    `columns` is how wide the terminal is, None for what is no terminal: a line that it folds would move the caret.
+    """
     span = problem.span
     fact = f"{_plain(span.file)}:{span.line}:{span.column}: {problem.code}: {_plain(problem.message)}"
-    shown, before = _excerpt(problem.source_line, span.column)
-    caret = " " * _width(before) + "^ " + _plain(problem.next_step)
-    if not shown:
-        return f"{fact}\n{_INDENT}{caret}"
-    return f"{fact}\n{_INDENT}{shown}\n{_INDENT}{caret}"
+    # Less than half of the usual width shows nothing; the two characters are those that stand for what is cut off.
+    width = SOURCE_WIDTH_MAX if columns is None else max(SOURCE_WIDTH_MAX // 2, columns - len(_INDENT) - 2)
+    shown, before = _excerpt(problem.source_line, span.column, min(width, SOURCE_WIDTH_MAX))
+    caret, next_step = " " * _width(before) + "^", _plain(problem.next_step)
+    if columns is not None and len(_INDENT) + len(caret) + 1 + _width(next_step) > columns:
+        caret += f"\n{_INDENT}"
+    lines = [fact, *([f"{_INDENT}{shown}"] if shown else []), f"{_INDENT}{caret} {next_step}"]
+    return "\n".join(lines)
 
 
-def _excerpt(line: str, column: int) -> tuple[str, str]:
+def _excerpt(line: str, column: int, width: int) -> tuple[str, str]:
     """Return the source line without its indentation, cut when long, and the part of it before the column."""
     lead = len(line) - len(line.lstrip())
     text, at = _plain(line.strip()), max(0, column - 1 - lead)
-    if len(text) > SOURCE_WIDTH_MAX:
-        first = max(0, min(at - SOURCE_WIDTH_MAX // 2, len(text) - SOURCE_WIDTH_MAX))
-        rest = len(text) - first - SOURCE_WIDTH_MAX
-        text = ("…" if first else "") + text[first : first + SOURCE_WIDTH_MAX] + ("…" if rest > 0 else "")
+    if len(text) > width:
+        first = max(0, min(at - width // 2, len(text) - width))
+        rest = len(text) - first - width
+        text = ("…" if first else "") + text[first : first + width] + ("…" if rest > 0 else "")
         at = at - first + (1 if first else 0)
     return text, text[:at].ljust(at)
 

@@ -12,6 +12,7 @@ from rules.compile_names import Names
 from rules.model import Rule, Topic
 from rules.nodes import TextNode
 from rules.normalise import normalise, stands_alone
+from rules.signals import TOPIC_SETS
 from rules.source import Source
 
 
@@ -77,7 +78,7 @@ def tell_of_regulated(rules: Iterable[Rule], names: Names) -> None:
 def _asked_for(rule: Rule, names: Names) -> Iterator[str]:
     """Yield the topics that make the rule fire, also through the signals that they mean."""
     for compare, negated in comparisons(rule.when):
-        if compare.left in ("topics", "reply_topics"):
+        if compare.left in TOPIC_SETS:
             words = compare.operand if isinstance(compare.operand, tuple) else (compare.operand,)
             if compare.operator == ("lacks" if negated else "has"):
                 yield from map(str, words)

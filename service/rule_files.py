@@ -11,11 +11,14 @@ from pathlib import Path
 from rules.compile import compile_files
 from rules.errors import Problem, RuleFileInvalid
 from rules.evaluate import Ruleset, build
+from rules.model import RuleFiles
 
 # The rule files that ship with Handrail, in the installed package as in the checkout.
 LIBRARY = Path(__file__).resolve().parent.parent / "rules" / "library"
 ENDINGS = (".yaml", ".yml")
 TESTS_ENDINGS = (".tests.yaml", ".tests.yml")
+# Who works, beside the rule files: read to find queues that nobody can serve, and no rule file itself.
+OPERATORS_NAMES = ("operators.yaml", "operators.yml")
 # 10,000 rules of 400 bytes in one file are 4 MB; anything larger is not a rule file someone wrote.
 FILE_BYTES_MAX = 8_388_608
 # A directory of rules is read by people; past this count the wrong directory was named.
@@ -51,6 +54,23 @@ def read_directory(path: Path) -> dict[str, str]:
 def read_tests(path: Path) -> dict[str, str]:
     """Return the text of every `*.tests.yaml` below `path` by its name; empty when there are none."""
     return _read(path, _test_files(path))
+
+
+def read_operators(path: Path) -> dict[str, str]:
+    """Return the text of each file below `path` that says who works, by its name; mostly there is none.
+
+    A rule file that is read alone lacks the queues of its neighbours, so nobody is held against it.
+    """
+    return {} if path.is_file() else _read(path, [file for file in _files(path) if file.name in OPERATORS_NAMES])
+
+
+def examine(path: Path) -> tuple[RuleFiles | None, tuple[Problem, ...]]:
+    """Return the rule files of a directory, None when they have errors, and every problem with its path from here.
+
+    What can be told of them by the operators file beside them is told too, and nothing is made ready to judge turns.
+    """
+    files, problems = compile_files(read_directory(path), read_operators(path))
+    return files, located(problems, path)
 
 
 def check(path: Path) -> tuple[Ruleset | None, tuple[Problem, ...]]:
@@ -129,7 +149,11 @@ def _bytes(file: Path) -> bytes:
 
 
 def _rule_files(path: Path) -> list[Path]:
-    return [file for file in _files(path) if file.name.endswith(ENDINGS) and not file.name.endswith(TESTS_ENDINGS)]
+    return [file for file in _files(path) if file.name.endswith(ENDINGS) and not _is_other(file.name)]
+
+
+def _is_other(name: str) -> bool:
+    return name.endswith(TESTS_ENDINGS) or name in OPERATORS_NAMES
 
 
 def _test_files(path: Path) -> list[Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -45,6 +46,17 @@ def say_json(value: object) -> None:
 def say(text: str = "", *, style: str | None = None) -> None:
     """Print a line of the result."""
     console().print(Text(plain(text), style=style or ""), soft_wrap=True)
+
+
+def say_all(text: str) -> None:
+    """Print a whole result at once. A reader that has enough, as `head`, is no failure: the exit code stays."""
+    try:
+        # A file's name may hold bytes that are no text.
+        sys.stdout.write(text.encode("utf-8", "replace").decode() + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # What is still held back for the pipe is written to nowhere when Python ends, instead of complaining again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def note(text: str) -> None:

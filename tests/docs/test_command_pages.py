@@ -14,6 +14,7 @@ from rules.packet_size import CUT_ORDER
 from rules.replay import Scores
 from rules.scorecards import Rate
 from rules.transcripts import SYNTHETIC_TURN_MS, TRUTHS, read
+from service.cli.check_formats import FORMATS
 from service.cli.output import EXIT_FINDINGS, EXIT_FINE, EXIT_USAGE
 from service.command import COMMANDS
 
@@ -79,6 +80,10 @@ def test_every_command_is_on_its_page_and_no_other() -> None:
 def test_the_exit_codes_are_the_ones_on_the_page() -> None:
     codes = re.findall(r"^\| (\d) \|", page("commands.md"), re.MULTILINE)
     assert [int(code) for code in codes] == [EXIT_FINE, EXIT_FINDINGS, EXIT_USAGE]
+
+
+def test_the_formats_of_a_check_are_the_ones_on_its_page() -> None:
+    assert first_column(page("problems.md"), "`--format`") == list(FORMATS)
 
 
 def test_what_a_page_tells_to_install_is_a_folder_of_this_tree() -> None:

@@ -13,7 +13,7 @@ from tests.service.cli_run import BROKEN, RULES, as_json, handrail, rules_in
 def test_good_rules_end_with_0_and_say_what_was_read(tmp_path: Path) -> None:
     rules = rules_in(tmp_path / "rules")
     result = handrail("check", str(rules))
-    assert (result.exit_code, result.stdout) == (0, f"{rules}: 5 rules, 1 topics, 1 queues, 0 warnings\n")
+    assert (result.exit_code, result.stdout) == (0, f"{rules}: 5 rules, 1 topic, 1 queue, 0 warnings\n")
 
 
 def test_every_problem_is_shown_at_its_place_with_a_caret(tmp_path: Path) -> None:
