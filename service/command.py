@@ -61,6 +61,11 @@ COMMANDS: dict[str, tuple[Row, ...]] = {
             "service.cli.versions:stage",
             "Try a version: in shadow, or for a share of the conversations.",
         ),
+        Row(
+            "diff",
+            "service.cli.ruleset_diff:diff",
+            "Show what differs between two sets of rules: what got stricter, what looser, which thresholds moved.",
+        ),
         Row("approve", "service.cli.versions:approve", "Stand behind a version that somebody else has pushed."),
         Row(
             "activate",

@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
+from rules.diff_words import as_json, lines
+from rules.differences import Difference, Effect
 from rules.problem_json import problem_json
 from service.api.bodies import Body
 from service.api.decision_answers import Shape
@@ -122,6 +124,51 @@ class VersionTextsAnswer(VersionAnswer):
     texts: dict[str, str]
 
 
+class RuleChangeAnswer(Shape):
+    """A rule, topic or queue that differs. `facts` are fragments: `fires more often: low 0.55 → 0.6`."""
+
+    name: str
+    kind: Literal["added", "removed", "renamed", "changed"]
+    effect: Effect
+    facts: list[str]
+
+
+class RuleEffectAnswer(Shape):
+    """What a threshold's move alone does to a rule."""
+
+    rule_id: str
+    effect: Effect
+
+
+class ThresholdAnswer(Shape):
+    """A threshold with another value; `said` has it in the unit of the rules that use it."""
+
+    name: str
+    old: float
+    new: float
+    said: str
+    rules: list[RuleEffectAnswer]
+
+
+class DifferenceAnswer(Shape):
+    """What differs between two versions, in rules. `rendered` is all of it as a person reads it.
+
+    `stricter`: a person is asked on more turns, has more say, or is to come sooner; `looser`: the other way round;
+    `words`: no turn is decided otherwise. Each of the first two is proved for all turns; else it is `changed`.
+    """
+
+    old: int
+    new: int
+    overall: Literal["same", "words", "stricter", "looser", "changed", "mixed"]
+    summary: dict[Effect, int]
+    rules: list[RuleChangeAnswer]
+    thresholds: list[ThresholdAnswer]
+    topics: list[RuleChangeAnswer]
+    queues: list[RuleChangeAnswer]
+    others: list[str]
+    rendered: str
+
+
 class StepAnswer(Shape):
     """One step that somebody took."""
 
@@ -181,6 +228,11 @@ def pushed_answer(pushed: Pushed) -> dict[str, Any]:
 def texts_answer(version: Version, texts: Mapping[str, str]) -> dict[str, Any]:
     """Return a version with its files."""
     return {**version_answer(version), "texts": dict(texts)}
+
+
+def difference_answer(old: int, new: int, difference: Difference) -> dict[str, Any]:
+    """Return what differs between two versions."""
+    return {"old": old, "new": new, **as_json(difference), "rendered": "\n".join(lines(difference))}
 
 
 def history_answer(history: History, *, managed: bool) -> dict[str, Any]:

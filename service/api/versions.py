@@ -9,6 +9,7 @@ from fastapi import APIRouter, Path, Query, Response
 from service.api.routes import Call, answered, called, problems_documented
 from service.api.version_answers import (
     NUMBER_MAX,
+    DifferenceAnswer,
     HistoryAnswer,
     PushBody,
     PushedAnswer,
@@ -18,6 +19,7 @@ from service.api.version_answers import (
     StepBody,
     VersionAnswer,
     VersionTextsAnswer,
+    difference_answer,
     history_answer,
     pushed_answer,
     rolled_back_answer,
@@ -35,6 +37,7 @@ router = APIRouter(prefix="/rulesets", tags=["managers"])
 Overseeing = Annotated[Call, called("oversee")]
 Governing = Annotated[Call, called("govern")]
 VersionNumber = Annotated[int, Path(ge=1, le=NUMBER_MAX, description="as GET /rulesets says")]
+VersionName = Annotated[str, Path(pattern=r"^(active|staged|\d{1,16})$", description="a number, `active` or `staged`")]
 STEP: dict[int | str, dict[str, Any]] = {
     200: {"model": VersionAnswer},
     **problems_documented(
@@ -104,6 +107,19 @@ async def get(version: VersionNumber, call: Overseeing) -> Response:
     """As they were pushed, to the letter."""
     desk = desk_of(call)
     return answered(texts_answer(await rulesets.get(desk, version), await rulesets.texts_of(desk, version)))
+
+
+@router.get(
+    "/{old}/diff/{new}",
+    summary="What differs between two versions, in rules",
+    responses={200: {"model": DifferenceAnswer}, **problems_documented("version_unknown", "query_invalid")},
+)
+async def difference(old: VersionName, new: VersionName, call: Overseeing) -> Response:
+    """What got stricter, what looser, which thresholds moved. `active` and `staged` name versions too, and 0 are the
+    service's own rules."""
+    desk = desk_of(call)
+    one, other = await rulesets.named(desk, old), await rulesets.named(desk, new)
+    return answered(difference_answer(one, other, await rulesets.difference(desk, one, other)))
 
 
 @router.post("/{version}/stage", summary="Try a version in shadow, or for a share of the conversations", responses=STEP)

@@ -20,8 +20,8 @@ class VersionUnknown(Refusal):
     code = "version_unknown"
     hint = "`handrail history` and GET /rulesets list the versions"
 
-    def __init__(self, version: int) -> None:
-        super().__init__(f"there is no version {version}")
+    def __init__(self, version: int | None) -> None:
+        super().__init__("no version is staged" if version is None else f"there is no version {version}")
         self.version = version
 
 

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
+from rules.diff import diff
+from rules.differences import Difference
 from rules.errors import Problem
 from rules.evaluate import Ruleset
 from rules.files_hash import files_hash
@@ -220,6 +222,24 @@ async def history(desk: Desk, before: int | None = None, limit: int = HISTORY_MA
     )
     versions = tuple(_version(number, head, marks[number], at) for number, head in found.items())
     return History(at, versions, steps)
+
+
+async def difference(desk: Desk, old: int, new: int) -> Difference:
+    """Return what differs between two versions, in rules; version 0 are the service's own rules."""
+    one, other = [(await ruleset_of(desk, number)).files for number in (old, new)]
+    return await asyncio.to_thread(diff, one, other)
+
+
+async def named(desk: Desk, name: str) -> int:
+    """Return the number of a version that is named by it, or as `active` or `staged`. Raises VersionUnknown."""
+    if name.isdecimal():
+        return int(name)
+    at = await rulesets.stand(desk.store, desk.tenant)
+    if name == "active":
+        return at.active
+    if at.candidate is None:
+        raise VersionUnknown(None)
+    return at.candidate
 
 
 async def ruleset_of(desk: Desk, number: int) -> Ruleset:
