@@ -15,12 +15,14 @@ from rules.evaluate import Ruleset
 from rules.handoff import MOVES, OPEN, Handoff, Resolution, draft_turn_id
 from rules.history import remember
 from rules.moves import advance_at_ms, advanced, after_handoff, claimed, ended, is_due, missed, released, rerouted
+from rules.operators import People
 from rules.packet import build
 from rules.thinking import Judged, Names, judge, think
 from rules.turn import Conversation
 from rules.wording import span_text
 
 OPERATOR = "operator"
+EVERYBODY = People(assumed=True)
 # What an operator did who says no more than that: nothing in a rule file hangs on it.
 ANSWER_DEFAULT = "answer"
 
@@ -123,7 +125,7 @@ def _go_on(run: Run, then_ms: int) -> Handoff | None:
     while (handoff := _open(run)) is not None and (due_ms := _due_at_ms(handoff)) is not None and due_ms <= then_ms:
         # One that was put back after its time is due at once, not in the past.
         at_ms = max(due_ms, run.now_ms)
-        advance = advanced(handoff, at_ms, lambda _: True)
+        advance = advanced(handoff, at_ms, EVERYBODY)
         if advance is not None:
             run.handoff = advance[0]
             continue

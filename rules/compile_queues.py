@@ -85,7 +85,7 @@ def _queue(source: Source, key: TextNode, node: Node, names: Names) -> Queue | N
     if values is None:
         return None
     title = read_text(source, values["title"], "`title`") if "title" in values else None
-    needs = _needs(source, values["needs"]) if "needs" in values else ()
+    needs = needs_in(source, values["needs"], "`needs`") if "needs" in values else ()
     words = read_say(source, values["say"]) if "say" in values else {}
     meanwhile = read_say(source, values["meanwhile"]) if "meanwhile" in values else {}
     answer_within_ms = _duration(source, values, "answer_within")
@@ -127,10 +127,10 @@ def _duration(source: Source, values: dict[str, Node], word: str) -> int | None:
     return read_duration(source, values[word], f"`{word}`") if word in values else None
 
 
-def _needs(source: Source, node: Node) -> tuple[Need, ...]:
-    """Return skills with the level each needs: `[spanish]` or `{spanish: 3}`."""
+def needs_in(source: Source, node: Node, what: str) -> tuple[Need, ...]:
+    """Return skills with a level each: `[spanish]` or `{spanish: 3}`."""
     if not isinstance(node, MapNode):
-        skills = [read_text(source, item, "a skill in `needs`") for item in read_list(source, node, "`needs`")]
+        skills = [read_text(source, item, f"a skill in {what}") for item in read_list(source, node, what)]
         return tuple(Need(skill) for skill in dict.fromkeys(filter(None, skills)))
     needs = []
     for key, value in node.pairs:
@@ -171,7 +171,7 @@ def _step(source: Source, queue: str, node: Node, names: Names) -> Step | None:
             source.refuse("R143", item, f"the handoff waits in `{queue}` already", "name other queues")
         else:
             names.moves.append((source, item, text))
-    needs = _needs(source, values["needs"]) if "needs" in values else None
+    needs = needs_in(source, values["needs"], "`needs`") if "needs" in values else None
     any_language = "language" in values and read_word(source, values["language"], STEP_KEYS["language"]) == "any"
     priority = read_word(source, values["priority"], STEP_KEYS["priority"]) if "priority" in values else None
     page = read_text(source, values["page"], "`page`") if "page" in values else None

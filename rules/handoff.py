@@ -149,6 +149,7 @@ class Handoff:
     on_timeout: OnTimeout
     reasons: tuple[Reason, ...]
     route: Route = field(default_factory=Route)
+    customer_id: str | None = None
     version: int = 1
     locale: str | None = None
     holder: str | None = None

@@ -59,6 +59,7 @@ VERSION = "1"
 TYPES: tuple[str, ...] = ("number", "text", "bool", "set")
 TEXTS_READ: tuple[str, ...] = ("message", "reply", "tool_output")
 TIMEOUT_VERDICTS: tuple[str, ...] = ("continue", "deny", "answer", "callback", "escalate")
+DAYS: tuple[str, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 QUEUE_LANGUAGES: tuple[str, ...] = ("any", "customer")
 RULE_VERDICTS: tuple[str, ...] = ("continue", "review", "hold", "escalate")
 MODES: tuple[str, ...] = ("live", "shadow")
@@ -135,6 +136,39 @@ STEP_KEYS: KeyTable = _table(
     KeySpec("priority", "word", "its priority from then on, if that is higher", choices=PRIORITIES),
     KeySpec("page", "text", "channel to tell, as `on-call`"),
     KeySpec("skip_if", "word", "leave the step out when nobody is there to take it", choices=("nobody_available",)),
+)
+
+# operators.yaml, which lies beside the rule files and is no part of their hash: people come and go.
+OPERATORS_FILE_KEYS: KeyTable = _table(
+    KeySpec("handrail", "version", "version of the language, always 1"),
+    KeySpec("timezone", "text", "where working hours are read, as `Europe/Madrid`; UTC when it is not said"),
+    KeySpec("operators", "list", "the people who take handoffs", required=True),
+)
+
+OPERATOR_KEYS: KeyTable = _table(
+    KeySpec("name", "text", "that of the operator's API key", required=True),
+    KeySpec("title", "text", "the name that others see"),
+    KeySpec("skills", "needs", "what they can do: `[fraud]`, or with a level `{fraud: 3}`"),
+    KeySpec("languages", "texts", "languages they speak, as `[en, es]`; every one when it is not said"),
+    KeySpec("queues", "queues", "queues they work in; all when it is not said"),
+    KeySpec("capacity", "number", "how much they can have in hand at once; no limit when it is not said"),
+    KeySpec("weights", "map", "what a `review`, a `hold` and an `escalate` count against it; 1 each when not said"),
+    KeySpec("hours", "list", "when they work; always when it is not said"),
+    KeySpec("absences", "list", "days on which they do not"),
+    KeySpec("customers", "texts", "ids of the customers they know: with `same_operator_for` they are asked first"),
+    KeySpec("timezone", "text", "where their hours are read, if elsewhere than the file's"),
+)
+
+HOURS_KEYS: KeyTable = _table(
+    KeySpec("days", "words of", "days of the week; every day when it is not said", choices=DAYS),
+    KeySpec("from", "text", "as `09:00`", required=True),
+    KeySpec("to", "text", "as `17:30`; earlier than `from` means on the next day", required=True),
+)
+
+ABSENCE_KEYS: KeyTable = _table(
+    KeySpec("from", "text", "the first day, as `2026-12-24`", required=True),
+    KeySpec("to", "text", "the last day; the first alone when it is not said"),
+    KeySpec("why", "text", "a word on it"),
 )
 
 ON_TIMEOUT_KEYS: KeyTable = _table(

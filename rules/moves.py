@@ -5,17 +5,19 @@ Whether a move may be made is asked elsewhere; the tests beside rules make them 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 from rules.handoff import ENDED, MOVES, Handoff, Resolution, wanted
 from rules.history import cut
 from rules.model import PRIORITIES, Queue, Words
-from rules.route import Wanted, after_step, moved_on, route_into, step_at_ms, step_due
+from rules.operators import People
+from rules.route import after_step, moved_on, route_into, step_at_ms, step_due
 from rules.routing import score_ms
 from rules.say import words
 from rules.turn import Conversation
 
+# How soon somebody is looked for again when nobody was free: people notice a second, and each look reads everybody.
+OFFER_AGAIN_MS = 1_000
 ACTOR = "handrail"  # who did what nobody asked for
 SAY_MISSED: Words = {
     "en": "Nobody was free in time. A colleague will get back to you.",
@@ -101,15 +103,26 @@ def transferred(
 def advance_at_ms(handoff: Handoff, *, held: bool) -> int | None:
     """Return when time next changes a handoff that stays where it is: a step of its ladder, the end of an offer."""
     step = step_at_ms(handoff.route, held=held)
-    reserved = None if held or handoff.reserved_for is None else handoff.reserved_until_at_ms
-    return min((at_ms for at_ms in (step, reserved) if at_ms is not None), default=None)
+    offer = (
+        None if held else handoff.route.offer_at_ms if handoff.reserved_for is None else handoff.reserved_until_at_ms
+    )
+    return min((at_ms for at_ms in (step, offer) if at_ms is not None), default=None)
 
 
-def advanced(handoff: Handoff, now_ms: int, is_there: Callable[[Wanted], bool]) -> tuple[Handoff, str, str] | None:
+def needs_people(handoff: Handoff, now_ms: int) -> bool:
+    """Return whether what is due depends on who is at work: an offer, or a step that is left out without anybody."""
+    held = handoff.state != "waiting"
+    step = step_due(handoff.route, now_ms, held=held)
+    offer_at_ms = handoff.route.offer_at_ms
+    offers = not held and handoff.reserved_for is None and offer_at_ms is not None and offer_at_ms <= now_ms
+    return offers or (step is not None and step.skip_if_nobody)
+
+
+def advanced(handoff: Handoff, now_ms: int, people: People) -> tuple[Handoff, str, str] | None:
     """Return the handoff after the first thing that is due to it, what to tell of it, and whom; None when nothing is.
 
-    Steps that came due while nobody looked are taken one by one, in their order. `is_there` tells whether anybody who
-    may take a class is at work; a step may be left out when nobody is.
+    Steps that came due while nobody looked are taken one by one, in their order. Nothing is told, and the event empty,
+    where an offer found nobody: it is looked for again in OFFER_AGAIN_MS.
     """
     held = handoff.state != "waiting"
     route, version = handoff.route, handoff.version + 1
@@ -121,10 +134,10 @@ def advanced(handoff: Handoff, now_ms: int, is_there: Callable[[Wanted], bool]) 
         freed = replace(handoff, reserved_for=None, reserved_until_at_ms=None, route=passed, version=version)
         return freed, "handoff.let_go", handoff.reserved_for
     if step is None:
-        return None
+        return None if held or handoff.reserved_for is not None else _offered(handoff, now_ms, people)
     taken = after_step(route, step, skipped=False)
     after = replace(handoff, route=taken, version=version)
-    if step.skip_if_nobody and not is_there(wanted(replace(after, reserved_for=None))):
+    if step.skip_if_nobody and not people.anybody_for(wanted(replace(after, reserved_for=None))):
         skipped = after_step(route, step, skipped=True)
         return replace(handoff, route=skipped, version=version), "handoff.step_skipped", ""
     if step.priority is not None:
@@ -132,6 +145,25 @@ def advanced(handoff: Handoff, now_ms: int, is_there: Callable[[Wanted], bool]) 
         urgency = min(handoff.score_ms, score_ms(handoff.opened_at_ms, priority))
         after = replace(after, priority=priority, score_ms=urgency)
     return after, step.event, step.page or ""
+
+
+def _offered(handoff: Handoff, now_ms: int, people: People) -> tuple[Handoff, str, str] | None:
+    """Return the handoff as it is offered to the freest person for it, who did not let it go by; None when none is due.
+
+    Once everybody has let it go by, it is offered no more, and whoever wants it claims it.
+    """
+    route, version = handoff.route, handoff.version + 1
+    if route.offer_ms is None or route.offer_at_ms is None or route.offer_at_ms > now_ms:
+        return None
+    whom = people.freest_for(wanted(handoff), handoff.kind, route.passed_by)
+    if whom is None:
+        everybody = people.assumed or (
+            bool(route.passed_by) and people.freest_for(wanted(handoff), handoff.kind) is not None
+        )
+        again = replace(route, offer_at_ms=None if everybody else now_ms + OFFER_AGAIN_MS)
+        return replace(handoff, route=again, version=version), "", ""
+    kept = replace(handoff, reserved_for=whom, reserved_until_at_ms=now_ms + route.offer_ms, version=version)
+    return kept, "handoff.offered", whom
 
 
 def missed(handoff: Handoff, now_ms: int) -> Resolution:

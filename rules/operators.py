@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from rules.handoff import Kind
+from rules.keys import DAYS
 from rules.route import Wanted, language_of
-
-DAYS: tuple[str, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-DAY_MINUTES = 24 * 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +72,74 @@ def may_take(operator: Operator | None, name: str, wanted: Wanted) -> bool:
 def _speaks(operator: Operator, languages: tuple[str, ...]) -> bool:
     spoken = {language_of(tag) for tag in operator.languages}
     return not spoken or not spoken.isdisjoint(languages)
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """An operator at this moment. `load` is the weight in their hands, `last_claim_at_ms` when they last got work."""
+
+    operator: Operator
+    present: bool = False
+    load: int = 0
+    last_claim_at_ms: int = 0
+
+    @property
+    def room(self) -> int | None:
+        """Return the weight that they can still take, None for any."""
+        capacity = self.operator.capacity
+        return None if capacity is None else max(0, capacity - self.load)
+
+
+@dataclass(frozen=True, slots=True)
+class People:
+    """Everybody who was declared, as they are at a moment; nobody is when no operators are declared.
+
+    `assumed`: somebody of every skill is at work, and takes what they like: so the tests beside rules see it.
+    """
+
+    persons: tuple[Person, ...] = ()
+    assumed: bool = False
+
+    def anybody_for(self, wanted: Wanted) -> bool:
+        """Return whether somebody who may take the class is at work, busy or not."""
+        return self.assumed or any(
+            person.present and may_take(person.operator, person.operator.name, wanted) for person in self.persons
+        )
+
+    def freest_for(self, wanted: Wanted, kind: Kind, not_these: Collection[str] = ()) -> str | None:
+        """Return who is offered the handoff: at work, able, with room; of these the least busy, then the longest idle.
+
+        None when there is nobody.
+        """
+        able = [
+            person
+            for person in self.persons
+            if person.present
+            and person.operator.name not in not_these
+            and (person.room is None or person.room >= weight(person.operator, kind))
+            and may_take(person.operator, person.operator.name, wanted)
+        ]
+        best = min(able, key=_busyness, default=None)
+        return None if best is None else best.operator.name
+
+    def keeper_of(self, customer_id: str, known: str | None, wanted: Wanted) -> str | None:
+        """Return the operator at work who knows this customer and may take the class, None when there is none.
+
+        `known` is who had the customer before; whoever declares the customer as theirs goes before that.
+        """
+        declared = [person.operator.name for person in self.persons if customer_id in person.operator.customers]
+        able = {
+            person.operator.name
+            for person in self.persons
+            if person.present and may_take(person.operator, person.operator.name, wanted)
+        }
+        return next((name for name in (*declared, known) if name in able), None)
+
+
+def _busyness(person: Person) -> tuple[float, int, str]:
+    capacity = person.operator.capacity
+    share = person.load / capacity if capacity else float(person.load)
+    return share, person.last_claim_at_ms, person.operator.name
 
 
 def weight(operator: Operator | None, kind: Kind) -> int:

@@ -21,7 +21,8 @@ class Route:
     """Whom a handoff needs while it waits, and the steps still to come, each counted from `since_at_ms`.
 
     `languages` empty: any. `also`: queues whose operators may take it besides those of its own. `passed_by`: who let
-    an offer go by. `offer_ms`: how long whoever is offered it has to accept, None where people claim.
+    an offer go by. `offer_ms`: how long whoever is offered it has to accept, None where people claim; `offer_at_ms`:
+    when somebody is next looked for.
     """
 
     since_at_ms: int = 0
@@ -31,6 +32,7 @@ class Route:
     steps: tuple[Step, ...] = ()
     resolve_by_ms: int | None = None
     offer_ms: int | None = None
+    offer_at_ms: int | None = None
     passed_by: tuple[str, ...] = ()
 
 
@@ -81,6 +83,7 @@ def route_into(queue: Queue, answer_within_ms: int, locale: str | None, now_ms: 
         steps=tuple(sorted(steps, key=lambda step: step.after_ms)),
         resolve_by_ms=None if resolve_ms is None else now_ms + resolve_ms,
         offer_ms=queue.offer_ms,
+        offer_at_ms=None if queue.offer_ms is None else now_ms,
     )
 
 
@@ -90,6 +93,7 @@ def moved_on(route: Route, before: Route, now_ms: int) -> Route:
     When it must be resolved was promised by the first queue that said so, and moving on breaks no promise.
     """
     shift_ms = now_ms - route.since_at_ms
+    route = replace(route, offer_at_ms=None if route.offer_ms is None else now_ms)
     if before.resolve_by_ms is None:
         resolve_by_ms = None if route.resolve_by_ms is None else route.resolve_by_ms + shift_ms
         return replace(route, since_at_ms=now_ms, resolve_by_ms=resolve_by_ms)

@@ -53,6 +53,7 @@ def open_handoff(
         on_timeout=on_timeout,
         reasons=(reason,),
         route=route_into(queue, answer_within_ms, turn.locale, reason.at_ms),
+        customer_id=turn.customer.id,
         locale=turn.locale,
         reroute=_reroute(on_timeout, queues, turn.locale),
     )

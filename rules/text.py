@@ -16,7 +16,7 @@ from rules.model import Topic
 from rules.normalise import normalise, original_spans, stands_alone
 from rules.patterns import Pattern, alternatives, pattern_problem
 
-__all__ = ["EVIDENCE_MAX", "Inside", "PHRASE_LENGTH_MAX", "Matcher", "normalise", "pattern_problem", "phrase_problem"]
+__all__ = ["EVIDENCE_MAX", "PHRASE_LENGTH_MAX", "Inside", "Matcher", "normalise", "pattern_problem", "phrase_problem"]
 
 # Places of one topic in one text that are kept: a person reads the first few, and a Decision stays small.
 EVIDENCE_MAX = 8

@@ -181,6 +181,15 @@ class AlreadyClaimed(Refusal):
         self.reserved = reserved
 
 
+class OperatorUnknown(Refusal):
+    """No operator of that name is declared."""
+
+    code = "operator_unknown"
+
+    def __init__(self) -> None:
+        super().__init__("no operator of that name is declared", "`GET /operators` shows who is")
+
+
 class CapacityReached(Refusal):
     """The operator has as much in hand as was declared for them."""
 

@@ -18,8 +18,8 @@ from service.api.bodies import (
 from service.api.handoff_answers import ClaimedAnswer, HandoffAnswer, PacketAnswer, claimed_answer, packet_answer
 from service.api.routes import Call, HandoffId, QueueName, answered, called, problems_documented
 from service.clock import now_ms
-from service.flows import handoffs
-from service.flows.handoffs import Claimed, Claiming, HandingBack, NothingWaiting, Resolving
+from service.flows import handoffs, operators
+from service.flows.handoffs import Claimed, HandingBack, NothingWaiting, Resolving
 
 router = APIRouter(tags=["operators"])
 
@@ -44,7 +44,7 @@ TRANSFERRED: dict[int | str, dict[str, Any]] = {
     responses={
         200: {"model": ClaimedAnswer},
         204: {"description": "nothing waits in this queue"},
-        **problems_documented("queue_unknown"),
+        **problems_documented("queue_unknown", "capacity_reached"),
     },
 )
 async def claim_next(queue: QueueName, call: Working, body: ClaimBody | None = None) -> Response:
@@ -58,7 +58,7 @@ async def claim_next(queue: QueueName, call: Working, body: ClaimBody | None = N
             rules,
             caller.tenant,
             queue,
-            Claiming(caller.name, running.settings.lease_ms, call.request_id),
+            await call.claiming(),
             now_ms(),
         ),
     )
@@ -70,7 +70,7 @@ async def claim_next(queue: QueueName, call: Working, body: ClaimBody | None = N
     summary="Claim this handoff",
     responses={
         200: {"model": ClaimedAnswer},
-        **problems_documented("handoff_unknown", "already_claimed", "move_illegal"),
+        **problems_documented("handoff_unknown", "already_claimed", "capacity_reached", "move_illegal"),
     },
 )
 async def claim_one(handoff_id: HandoffId, call: Working, body: ClaimBody | None = None) -> Response:
@@ -82,7 +82,7 @@ async def claim_one(handoff_id: HandoffId, call: Working, body: ClaimBody | None
             running.store,
             caller.tenant,
             handoff_id,
-            Claiming(caller.name, running.settings.lease_ms, call.request_id),
+            await call.claiming(),
             now_ms(),
         ),
     )
@@ -105,6 +105,7 @@ async def packet(handoff_id: HandoffId, call: Annotated[Call, called("list")]) -
 async def renew(handoff_id: HandoffId, body: TokenBody, call: Working) -> Response:
     """The heartbeat of an operator at work; `lease_expires_at_ms` says when the next one is due."""
     store, tenant, lease_ms = call.running.store, call.caller.tenant, call.running.settings.lease_ms
+    await operators.heartbeat(store, tenant, call.caller.name, now_ms())
     return await call.moved(
         "renew", handoffs.renew(store, tenant, call.lease(handoff_id, body.token), lease_ms, now_ms())
     )

@@ -75,6 +75,7 @@ PROBLEMS: dict[str, ProblemSpec] = {
     "webhook_secret_unfit": ProblemSpec(422, "the secret cannot be used", "leave it out and one is made"),
     "events_unknown": ProblemSpec(422, "no such events", "GET /webhooks/events lists them"),
     "cursor_invalid": ProblemSpec(422, "the cursor is not one of ours", "start again without `cursor`"),
+    "operator_unknown": ProblemSpec(404, "no such operator", "GET /operators lists those who are declared"),
     "version_unknown": ProblemSpec(404, "no such version", "GET /rulesets lists the versions of this tenant"),
     "rules_invalid": ProblemSpec(422, "the rule files have errors", "mend what `problems` and `rendered` show"),
     # What is possible now

@@ -18,7 +18,8 @@ from service.api.problems import MEDIA_TYPE, PROBLEMS, Refused
 from service.api.running import Running
 from service.clock import now_ms
 from service.errors import Refusal
-from service.flows.handoffs import Lease
+from service.flows import operators
+from service.flows.handoffs import Claiming, Lease
 
 NAME_CHARS_MAX = 128
 IDEMPOTENCY_KEY = re.compile(r"[!-~]{1,128}\Z")
@@ -41,6 +42,13 @@ class Call:
     def lease(self, handoff_id: str, token: str) -> Lease:
         """Return what the caller shows to move a handoff."""
         return Lease(handoff_id, token, self.request_id)
+
+    async def claiming(self) -> Claiming:
+        """Return what the caller shows to claim; whoever claims is there."""
+        store, name = self.running.store, self.caller.name
+        await operators.heartbeat(store, self.caller.tenant, name, now_ms())
+        declared = await operators.declared(store, self.caller.tenant, name)
+        return Claiming(name, self.running.settings.lease_ms, self.request_id, declared)
 
     async def moved(self, verb: str, move: Awaitable[Handoff]) -> Response:
         """Make a move, count how it went, and answer with the handoff as it stands then."""

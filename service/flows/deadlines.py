@@ -11,7 +11,8 @@ from rules import moves
 from rules.handoff import OPEN, Handoff, wanted
 from rules.moves import ACTOR as ACTOR
 from rules.moves import missed
-from rules.route import Wanted
+from rules.operators import People
+from service.flows import operators
 from service.store import codec, handoffs, keys, timers
 from service.store.keys import Place
 from service.store.store import Store
@@ -117,7 +118,10 @@ async def _expire(store: Store, place: Place, handoff_id: str, now_ms: int) -> b
     """Do the first thing that is due to a handoff; return whether anything was done."""
     handoff = await handoffs.find(store, place, handoff_id)
     if handoff is not None:
-        advanced = moves.advanced(handoff, now_ms, _anybody)
+        there = People()
+        if moves.needs_people(handoff, now_ms):
+            there = await operators.people(store, handoff.tenant, now_ms)
+        advanced = moves.advanced(handoff, now_ms, there)
         if advanced is not None:
             return await _advance(store, place, handoff, advanced, now_ms)
         moved_on = moves.rerouted(handoff, now_ms) if moves.is_due(handoff, now_ms) else None
@@ -197,7 +201,3 @@ async def _advance(
         fields=codec.place_out(after),
     )
     return word == "done"
-
-
-def _anybody(_: Wanted) -> bool:
-    return True

@@ -191,6 +191,7 @@ def handoff_out(handoff: Handoff) -> list[str | bytes]:
         "opened_at_ms": str(handoff.opened_at_ms),
         "reasons": dumps(handoff.reasons),
         "locale": handoff.locale or "",
+        "customer_id": handoff.customer_id or "",
     }
     return [word for pair in fields.items() for word in pair] + place_out(handoff)
 
@@ -261,6 +262,7 @@ def handoff_in(flat: list[bytes]) -> Handoff | None:
         reroute=_reroute_in(get("reroute")),
         rerouted=get("rerouted") == b"1",
         route=_route_in(orjson.loads(fields["route"])),
+        customer_id=text(get("customer_id")),
         assignment=_assignment_in(get("assignment")),
         replies=_replies_in(get("replies")),
         resolution=_resolution_in(get("resolution")),

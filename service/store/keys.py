@@ -98,6 +98,21 @@ class Place:
         return f"{self.tag}queues"
 
     @property
+    def operators(self) -> str:
+        """HASH name -> what is declared of an operator; of the tenant's first partition only."""
+        return f"{self.tag}operators"
+
+    @property
+    def present(self) -> str:
+        """ZSET operator -> until when they are believed to be there: a heartbeat moves it on, silence lets it pass."""
+        return f"{self.tag}present"
+
+    @property
+    def claimed_at(self) -> str:
+        """HASH operator -> when they last got a handoff: of two as free, the longer idle is offered it."""
+        return f"{self.tag}claimed_at"
+
+    @property
     def classes_prefix(self) -> str:
         """What the keys of classes begin with."""
         return f"{self.tag}class:"
@@ -220,6 +235,11 @@ def partition_in(pattern: re.Pattern[str], identity: str, partitions: int) -> in
     match = pattern.fullmatch(identity)
     partition = int(match[1], 16) if match else partitions
     return partition if partition < partitions else None
+
+
+def keeper(tenant: str, customer_id: str) -> str:
+    """STRING the operator who had this customer last. A tag of its own, as a customer has many conversations."""
+    return f"{PREFIX}{{{tenant}:customer:{customer_id}}}:keeper"
 
 
 def api_key(key_id: str) -> str:

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from rules.handoff import Handoff, Reason, wanted
 from rules.model import PRIORITIES, All, Mode, Need, OnTimeout, Priority, Queue, Rule, Span, Step, Then
-from rules.moves import advance_at_ms, advanced, rerouted
+from rules.moves import OFFER_AGAIN_MS, advance_at_ms, advanced, rerouted
+from rules.operators import Operator, People, Person
 from rules.route import Route, Wanted, moved_on, route_into, wanted_in
 from rules.routing import PRIORITY_ALLOWANCE_MS, open_handoff, score_ms
 from rules.turn import Turn
@@ -42,14 +43,13 @@ def opened(priority: Priority = "normal", at_ms: int = NOW, queue: str = "cards"
     return open_handoff("hof", "acme", Turn("c1", "t", locale="es-MX"), reason, rule, QUEUES)
 
 
-def anybody(_: Wanted) -> bool:
-    return True
+ANYBODY = People((Person(Operator("kim", skills={"fraud": 4}), present=True),))
 
 
 def after(handoff: Handoff, now_ms: int) -> tuple[Handoff, list[tuple[str, str]]]:
     """Return the handoff once everything that is due has been done, and what was told."""
     told = []
-    while (step := advanced(handoff, now_ms, anybody)) is not None:
+    while (step := advanced(handoff, now_ms, ANYBODY)) is not None:
         handoff, event, detail = step
         told.append((event, detail))
     return handoff, told
@@ -84,17 +84,17 @@ def test_after_a_stop_of_the_workers_all_steps_come_in_their_order() -> None:
 
 def test_a_step_is_left_out_when_nobody_is_there_to_take_it() -> None:
     handoff, _ = after(opened(), NOW + 9 * MINUTE)
-    asked = []
-
-    def nobody(whom: Wanted) -> bool:
-        asked.append(whom)
-        return False
-
-    left_out = advanced(handoff, NOW + 10 * MINUTE, nobody)
+    away = Person(Operator("kim", skills={"fraud": 4}), present=False)
+    unable = Person(Operator("ben", skills={"fraud": 2}, queues=("tier1",)), present=True)
+    left_out = advanced(handoff, NOW + 10 * MINUTE, People((away, unable)))
     assert left_out is not None
-    assert asked == [Wanted(("cards", "tier1"), (Need("fraud", 3),))]
     assert (wanted(left_out[0]), left_out[1]) == (wanted(handoff), "handoff.step_skipped")
-    assert advanced(left_out[0], NOW + 10 * MINUTE, nobody) is None
+    assert advanced(left_out[0], NOW + 10 * MINUTE, People()) is None
+    # Whoever serves only the queue that the step adds counts.
+    able = Person(Operator("ben", skills={"fraud": 3}, queues=("tier1",), languages=("de",)), present=True)
+    taken = advanced(handoff, NOW + 10 * MINUTE, People((away, able)))
+    assert taken is not None
+    assert taken[1] == "handoff.widened"
 
 
 def test_only_what_concerns_its_end_comes_to_one_that_a_person_has() -> None:
@@ -113,14 +113,48 @@ def test_only_what_concerns_its_end_comes_to_one_that_a_person_has() -> None:
 def test_what_is_kept_for_somebody_is_everybodys_once_their_time_is_over() -> None:
     kept = replace(opened(), reserved_for="mia", reserved_until_at_ms=NOW + MINUTE)
     assert advance_at_ms(kept, held=False) == NOW + MINUTE
-    assert advanced(kept, NOW + MINUTE - 1, anybody) is None
-    freed = advanced(kept, NOW + MINUTE, anybody)
+    assert advanced(kept, NOW + MINUTE - 1, ANYBODY) is None
+    freed = advanced(kept, NOW + MINUTE, ANYBODY)
     assert freed is not None
     assert (wanted(freed[0]), freed[0].route.passed_by, freed[1:]) == (
         wanted(opened()),
         ("mia",),
         ("handoff.let_go", "mia"),
     )
+
+
+def test_it_is_offered_to_one_after_the_other_the_freest_first_and_then_to_all() -> None:
+    first = Person(Operator("mia", capacity=4), present=True, load=1, last_claim_at_ms=5)
+    second = Person(Operator("ben", capacity=2), present=True, load=1)
+    full = Person(Operator("kim", capacity=1), present=True, load=1)
+    people = People((second, full, first, Person(Operator("sam"), present=False)))
+    queue = Queue("calls", 20 * MINUTE, CALLBACK, offer_ms=30_000)
+    handoff = replace(opened(queue="tier1"), queue="calls", route=route_into(queue, 20 * MINUTE, None, NOW))
+    told, at_ms = [], NOW
+    for _ in range(5):
+        at_ms = max(at_ms, advance_at_ms(handoff, held=False) or at_ms)
+        step = advanced(handoff, at_ms, people)
+        assert step is not None
+        handoff, event, detail = step
+        told.append((event, detail, at_ms - NOW))
+    assert told == [
+        ("handoff.offered", "mia", 0),
+        ("handoff.let_go", "mia", 30_000),
+        ("handoff.offered", "ben", 30_000),
+        ("handoff.let_go", "ben", 60_000),
+        ("", "", 60_000),
+    ]
+    assert advance_at_ms(handoff, held=False) is None
+    assert wanted(handoff) == Wanted(("calls",))
+
+
+def test_while_nobody_is_free_somebody_is_looked_for_again_and_again() -> None:
+    queue = Queue("calls", 20 * MINUTE, CALLBACK, offer_ms=30_000)
+    handoff = replace(opened(queue="tier1"), queue="calls", route=route_into(queue, 20 * MINUTE, None, NOW))
+    again = advanced(handoff, NOW, People())
+    assert again is not None
+    assert (again[1], advance_at_ms(again[0], held=False)) == ("", NOW + OFFER_AGAIN_MS)
+    assert advanced(again[0], NOW + 1, ANYBODY) is None
 
 
 def test_another_queue_brings_its_own_ladder_and_keeps_the_promise_of_an_end() -> None:

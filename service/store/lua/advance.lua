@@ -10,7 +10,7 @@
 -- ARGV[1] now_ms
 -- ARGV[2] version  of the handoff that was thought with
 -- ARGV[3] handoff_id
--- ARGV[4] event  what is told
+-- ARGV[4] event  what is told, empty for nothing
 -- ARGV[5] detail  of the event: the channel to page, who let it go, or empty
 -- ARGV[6] actor
 -- ARGV[7..] fields  of the handoff that the step changes: name, value, name, value
@@ -41,5 +41,5 @@ elseif now[3] ~= '' then
 else
   redis.call('ZREM', KEYS[4], ARGV[3])
 end
-tell(KEYS[5], KEYS[1], ARGV[4], ARGV[6], ARGV[1], ARGV[5])
+if ARGV[4] ~= '' then tell(KEYS[5], KEYS[1], ARGV[4], ARGV[6], ARGV[1], ARGV[5]) end
 return {'done', redis.call('HGETALL', KEYS[1])}

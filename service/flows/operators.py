@@ -1,0 +1,131 @@
+"""Operators: declared by managers, there by their heartbeat, busy by what they hold. Who is offered what: `rules`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from rules.compile_operators import OPERATORS_MAX
+from rules.handoff import Handoff, wanted
+from rules.model import Queue
+from rules.operators import Operator, People, Person, is_on_shift
+from service.errors import LimitReached, OperatorUnknown
+from service.store import operators
+from service.store.store import Store
+
+# Who has said nothing for so long is believed to be gone. A console says it every 30 s, so two may get lost.
+PRESENT_MS = 90_000
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorView:
+    """An operator as managers and colleagues see them. `available`: work may be offered to them now; `why_not` else.
+
+    `load` and `capacity` are weights, a capacity of None is unlimited; `present_until_ms` is None for nobody's guess.
+    """
+
+    operator: Operator
+    present_until_ms: int | None
+    on_shift: bool
+    load: int
+    last_claim_at_ms: int | None
+    available: bool
+    why_not: str | None
+
+
+async def declare(
+    store: Store, tenant: str, found: Iterable[Operator], actor: str, now_ms: int, *, replacing: bool
+) -> int:
+    """Keep what is declared of these, and with `replacing` of nobody else; return how many there are. LimitReached."""
+    await store.know(tenant)
+    count = await operators.declare(store, tenant, found, actor, now_ms, replace=replacing)
+    if count is None:
+        raise LimitReached("operators of one tenant", OPERATORS_MAX, "remove those who are gone")
+    return count
+
+
+async def remove(store: Store, tenant: str, name: str, actor: str, now_ms: int) -> None:
+    """Forget what was declared of an operator; raises OperatorUnknown. What they hold they keep."""
+    if not await operators.remove(store, tenant, name, actor, now_ms):
+        raise OperatorUnknown
+
+
+async def declared(store: Store, tenant: str, name: str) -> Operator | None:
+    """Return what a claim of this person goes by: None where no operators are declared, then they may take all.
+
+    Somebody who is not among the declared ones may take what needs no skill.
+    """
+    found, any_declared = await operators.find(store, tenant, name)
+    return found or (Operator(name) if any_declared else None)
+
+
+async def heartbeat(store: Store, tenant: str, name: str, now_ms: int) -> int:
+    """Believe that the operator is there, and return until when."""
+    await operators.be_present(store, tenant, name, now_ms + PRESENT_MS)
+    return now_ms + PRESENT_MS
+
+
+async def leave(store: Store, tenant: str, name: str) -> None:
+    """Believe that the operator is not there. What they hold stays theirs until its lease ends."""
+    await operators.be_away(store, tenant, name)
+
+
+async def every(store: Store, tenant: str, now_ms: int) -> list[OperatorView]:
+    """Return everybody who is declared, and whoever else is there, by name."""
+    known, present, loads, claims = await asyncio.gather(
+        operators.every(store, tenant),
+        operators.present_until_ms(store, tenant),
+        operators.loads(store, tenant),
+        operators.last_claims_ms(store, tenant),
+    )
+    names = {operator.name for operator in known}
+    others = (Operator(name) for name, until_ms in present.items() if until_ms > now_ms and name not in names)
+    return [
+        _view(operator, present.get(operator.name), loads.get(operator.name, 0), claims.get(operator.name), now_ms)
+        for operator in sorted((*known, *others), key=lambda operator: operator.name)
+    ]
+
+
+async def people(store: Store, tenant: str, now_ms: int) -> People:
+    """Return who is at work at this moment, as offers and steps of a ladder ask for it."""
+    views = await every(store, tenant, now_ms)
+    return People(
+        tuple(
+            Person(
+                view.operator,
+                present=view.on_shift and (view.present_until_ms or 0) > now_ms,
+                load=view.load,
+                last_claim_at_ms=view.last_claim_at_ms or 0,
+            )
+            for view in views
+        )
+    )
+
+
+async def kept_for_keeper(store: Store, handoff: Handoff, queue: Queue, now_ms: int) -> Handoff:
+    """Return a handoff that opens, kept for the person who knows its customer where the queue says so."""
+    if queue.same_operator_ms is None or handoff.customer_id is None or handoff.state != "waiting":
+        return handoff
+    known, there = await asyncio.gather(
+        operators.keeper(store, handoff.tenant, handoff.customer_id), people(store, handoff.tenant, now_ms)
+    )
+    keeper = there.keeper_of(handoff.customer_id, known, wanted(handoff))
+    if keeper is None:
+        return handoff
+    return replace(handoff, reserved_for=keeper, reserved_until_at_ms=now_ms + queue.same_operator_ms)
+
+
+def _view(
+    operator: Operator, present_until_ms: int | None, load: int, last_claim_at_ms: int | None, now_ms: int
+) -> OperatorView:
+    on_shift = is_on_shift(operator, now_ms)
+    full = operator.capacity is not None and load >= operator.capacity
+    why_not = None
+    if present_until_ms is None or present_until_ms <= now_ms:
+        why_not = "no heartbeat"
+    elif not on_shift:
+        why_not = "off shift"
+    elif full:
+        why_not = f"{load} of {operator.capacity} in hand"
+    return OperatorView(operator, present_until_ms, on_shift, load, last_claim_at_ms, why_not is None, why_not)
