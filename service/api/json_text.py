@@ -45,8 +45,8 @@ def _quotes(value: dict[str, Any] | list[Any], depth_left: int, values_left: lis
     values_left[0] -= len(value)
     if values_left[0] < 0:
         raise Refused("body_invalid", f"the body has more than {VALUES_MAX} values")
-    count, items = (2 * len(value), list(value.values())) if isinstance(value, dict) else (0, value)
-    for item in items:
+    count = 2 * len(value) if isinstance(value, dict) else 0
+    for item in value.values() if isinstance(value, dict) else value:
         kind = type(item)
         if kind is str:
             count += 2

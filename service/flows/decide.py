@@ -68,7 +68,8 @@ async def decide(
     # Any number that nobody else draws will do: an id opens nothing without its tenant's key.
     names = Names(tenant, decision_id, keys.handoff_id(place.partition, f"{random.getrandbits(64):016x}"))
     try:
-        await store.know(tenant)
+        if not store.knows(tenant):
+            await store.know(tenant)
         return await _decide(store, ruleset, place, names, turn, now_ms)
     except (NotDurable, StoreBusy):
         # The one is written, so an answer from the rules alone could only contradict it; with the other the store is

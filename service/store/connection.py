@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import Protocol
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -12,8 +13,8 @@ from service.store.pooled import is_cluster, pooled
 class Link(Protocol):
     """A way to a server. All of its errors are facts of `service.errors`, or ServerError."""
 
-    async def call(self, *words: Word, durable: bool = False) -> Reply:
-        """Send one command and return its answer; `durable` waits for the link's barrier."""
+    def call(self, *words: Word, durable: bool = False) -> Awaitable[Reply]:
+        """Send one command and return its answer to come; `durable` waits for the link's barrier."""
 
     async def close(self) -> None:
         """Let go of every connection."""

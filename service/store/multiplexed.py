@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import random
 from collections import deque
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import Any, TypeAlias, cast
 
@@ -117,11 +118,16 @@ class Wire(asyncio.Protocol):
         """Keep the transport; asyncio calls this."""
         self._transport = cast(asyncio.Transport, transport)
 
+    @property
+    def full(self) -> bool:
+        """Return whether no further call is taken before an answer has come."""
+        return len(self._waiting) + len(self._outgoing) >= IN_FLIGHT_MAX
+
     def send(self, packed: bytes, durable: bool = False) -> asyncio.Future[Reply]:
         """Queue a packed command for the end of this tick, and return its answer to come."""
         if self.lost is not None:
             raise StoreAway(self.lost.reason)
-        if len(self._waiting) + len(self._outgoing) >= IN_FLIGHT_MAX:
+        if self.full:
             raise StoreBusy(IN_FLIGHT_MAX)
         future: asyncio.Future[Reply] = self._loop.create_future()
         self._outgoing.append((packed, _Waiting(future, 0.0, durable and self._barrier is not None)))
@@ -244,11 +250,16 @@ class Multiplexed:
         self._patient_until_s = 0.0
         self._closed = False
 
-    async def call(self, *words: Word, durable: bool = False) -> Reply:
-        """Send one command and return its answer; raise StoreAway, StoreBusy, NotDurable or ServerError."""
+    def call(self, *words: Word, durable: bool = False) -> Awaitable[Reply]:
+        """Send one command and return its answer to come; raise StoreAway, StoreBusy, NotDurable or ServerError."""
         wire = self._wire
-        if wire is None or wire.lost is not None:
-            wire = await self._connected()
+        if wire is None or wire.lost is not None or wire.full:
+            return self._call_connected(words, durable)
+        # The future itself: a coroutine around it would only be one more to wake.
+        return wire.send(packed_words(words), durable)
+
+    async def _call_connected(self, words: tuple[Word, ...], durable: bool) -> Reply:
+        wire = await self._connected()
         return await wire.send(packed_words(words), durable)
 
     async def close(self) -> None:

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha1
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from service.errors import StoreAway
 from service.store.connection import Link
@@ -66,31 +66,49 @@ class Scripts:
         self._link = link
         self._library = library
 
-    async def run(self, name: str, /, **values: Argument) -> list[Reply]:
+    def run(self, name: str, /, **values: Argument) -> Coroutine[Any, Any, list[Reply]]:
         """Run a script with its keys and arguments by name, and return its word and what comes with it.
 
         It is answered only when what it wrote is as durable as the store was asked to be.
         """
-        return await self._again(self._library[name], values, durable=True)
+        return self._call(self._library[name], values, durable=True)
 
-    async def read(self, name: str, /, **values: Argument) -> list[Reply]:
+    def read(self, name: str, /, **values: Argument) -> Coroutine[Any, Any, list[Reply]]:
         """Run a script that writes nothing, so that nothing has to be waited for."""
-        return await self._again(self._library[name], values, durable=False)
+        return self._call(self._library[name], values, durable=False)
 
-    async def _again(self, script: Script, values: Mapping[str, Argument], durable: bool) -> list[Reply]:
+    async def _call(self, script: Script, values: Mapping[str, Argument], durable: bool) -> list[Reply]:
         if len(values) != len(script.keys) + len(script.arguments):
             raise TypeError(f"{script.name}: given {sorted(set(values) - {*script.keys, *script.arguments})} too much")
         keys = _flat(script, script.keys, values)
-        command = [script.sha, len(keys), *keys, *_flat(script, script.arguments, values)]
+        command = (script.sha, len(keys), *keys, *_flat(script, script.arguments, values))
+        # Every turn comes through here, and each coroutine between it and its answer has to be woken by itself: so what
+        # goes well stands here, and what does not stands below.
         try:
-            return await self._run(script, command, durable)
+            answer: list[Reply] = await self._link.call("EVALSHA", *command, durable=durable)
+        except ServerError as error:
+            if error.word != "NOSCRIPT":
+                raise
+            return await self._again(script, command, durable)
         except StoreAway:
             if not script.again:
                 raise
-            await asyncio.sleep(REPEAT_PAUSE_MS / 1000)
-            return await self._run(script, command, durable)
+            return await self._once_more(script, command, durable)
+        return answer
 
-    async def _run(self, script: Script, command: list[Word], durable: bool) -> list[Reply]:
+    async def _again(self, script: Script, command: tuple[Word, ...], durable: bool) -> list[Reply]:
+        try:
+            return await self._taught(script, command, durable)
+        except StoreAway:
+            if not script.again:
+                raise
+            return await self._once_more(script, command, durable)
+
+    async def _once_more(self, script: Script, command: tuple[Word, ...], durable: bool) -> list[Reply]:
+        await asyncio.sleep(REPEAT_PAUSE_MS / 1000)
+        return await self._taught(script, command, durable)
+
+    async def _taught(self, script: Script, command: tuple[Word, ...], durable: bool) -> list[Reply]:
         try:
             answer: list[Reply] = await self._link.call("EVALSHA", *command, durable=durable)
         except ServerError as error:

@@ -46,6 +46,10 @@ class Store:
         """Return the keys of every partition of a tenant."""
         return [keys.place(tenant, partition) for partition in range(self.partitions)]
 
+    def knows(self, tenant: str) -> bool:
+        """Return whether this process has put the tenant on the list that workers sweep."""
+        return tenant in self._tenants
+
     async def know(self, tenant: str) -> None:
         """Put the tenant on the list that workers sweep; free from the second time on."""
         if tenant not in self._tenants:
