@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import product
 from typing import NamedTuple, TypeAlias
 
-from rules.comparisons import COMPARISONS, opposite, tester
+from rules.comparisons import COMPARISONS, key_of, opposite, tester
 from rules.explain import condition_text
 from rules.model import Aggregate, All, CallMatch, Compare, Condition, Not, Rule
 from rules.turn import Value
@@ -143,7 +143,7 @@ class _Reading:
 
     leaves: list[Leaf] = field(default_factory=list)
     tests: list[Callable[[Values, Sequence[Values]], Truth]] = field(default_factory=list)
-    known: dict[tuple[str, int | None], Leaf] = field(default_factory=dict)
+    known: dict[tuple[object, int | None], Leaf] = field(default_factory=dict)
     blocks: int = 0
 
     def tree(self, condition: Condition, *, negated: bool, block: int | None) -> Tree:
@@ -171,12 +171,13 @@ class _Reading:
         compare: Compare | None,
         test: Callable[[Values, Sequence[Values]], Truth],
     ) -> Leaf:
-        """Return the leaf of a comparison; what stands twice in the same place is one."""
-        if (text, block) not in self.known:
-            self.known[text, block] = Leaf(len(self.leaves), text, block, compare)
-            self.leaves.append(self.known[text, block])
+        """Return the leaf of a comparison; what means the same in the same place is one, wherever it stands."""
+        key = (text if compare is None else key_of(compare), block)
+        if key not in self.known:
+            self.known[key] = Leaf(len(self.leaves), text, block, compare)
+            self.leaves.append(self.known[key])
             self.tests.append(test)
-        return self.known[text, block]
+        return self.known[key]
 
 
 def _compare_test(compare: Compare) -> Callable[[Values, Sequence[Values]], Truth]:
