@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from rules.compile_conditions import comparisons
 from rules.describe import Described, acts_of, stages_of
 from rules.descriptions import ACTS, AUTONOMIES, Act, AgentDescription, Autonomy
 from rules.explain import condition_text
-from rules.model import OnTimeout, Queue, Rule, Verdict, Words
+from rules.model import Condition, OnTimeout, Queue, Rule, Verdict, Words
 from rules.pages import Block, Bullets, Page, Paragraph, Section, Table
-from rules.wording import span_text
+from rules.wording import operand_text, span_text, unit_of
 
 # verdict -> what it means for the reply or call that it is about
 VERDICT_WORDS: dict[Verdict, str] = {
@@ -100,13 +101,23 @@ def _hands_over(described: Described) -> Iterator[Block]:
     queue = next((queue for queue in described.queues if queue.name == description.to), None)
     yield Paragraph(f"To {_queue_name(queue, description.to)}, priority {description.priority}.")
     reasons = [
-        f"{one.why or ACTS['hands-over'].why}: {condition_text(one.when)}"
+        f"{one.why or ACTS['hands-over'].why}: {condition_text(one.when)}{_numbers(one.when)}"
         + (f" (rule {one.rule_id})" if one.rule_id else "")
         for one in description.hands_over
     ]
     reasons += _words("It says", description.say)
     if reasons:
         yield Bullets(tuple(reasons))
+
+
+def _numbers(condition: Condition) -> str:
+    """Return what the thresholds of a condition are, as a page has no other place for them."""
+    named = {
+        compare.threshold: operand_text(compare.operand, unit_of(compare.left))
+        for compare, _ in comparisons(condition)
+        if compare.threshold is not None
+    }
+    return f", where {' and '.join(f'{name} is {number}' for name, number in named.items())}" if named else ""
 
 
 def _acts(described: Described) -> Table:

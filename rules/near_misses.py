@@ -20,6 +20,13 @@ NEAR_MAX = 3  # more than three rules that did not fire are a list, not an expla
 LACKS_MAX = 4
 # Of what a signal can be, or of the operand where that has no end: 0.6 where less than 0.55 was asked for.
 JUST_MISSED_SHARE = 0.1
+# The first of forty turns is not on its way to a rule about long conversations.
+FAR_SHARE = 0.75
+# A rule about a tool call is not near where the agent calls none.
+NO_CALL_SHARE = 2.0
+
+# That it is this agent's turn brings none of its rules nearer than any other.
+WHOSE: frozenset[str | Aggregate] = frozenset({"agent.id", "agent.version"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +99,7 @@ def _way(condition: Condition, seen: _Seen, *, negated: bool) -> _Way:
     """Return the shortest way to the condition; it lacks nothing where the condition holds."""
     if isinstance(condition, Compare):
         lack = _lack(condition, seen, negated=negated)
-        return _Way(0 if lack else 1, lack)
+        return _Way(0 if lack or condition.left in WHOSE else 1, lack)
     if isinstance(condition, Not):
         return _way(condition.part, seen, negated=not negated)
     if isinstance(condition, CallMatch):

@@ -14,11 +14,12 @@ from rules import reference
 from rules.agent_rules import rule_for_undescribed, rules_of
 from rules.compile import compile_files
 from rules.compile_rules import precedence
-from rules.descriptions import ACTS, UNDESCRIBED_ID, AgentDescription, Autonomy, HandOver, Scope
+from rules.descriptions import ACTS, LIVE, UNDESCRIBED_ID, AgentDescription, Autonomy, HandOver, Scope
 from rules.evaluate import build, evaluate
 from rules.explain import fired
 from rules.keys import AGENT_KEYS, AUTONOMY_KEYS, HAND_OVER_KEYS, HANDS_OVER_KEYS, MAY_KEYS, TARGET_KEYS
-from rules.model import Mode, RuleFiles, Span, Then, Topic
+from rules.model import All, Mode, Rule, RuleFiles, Span, Then, Topic
+from rules.near_misses import near_misses
 from rules.turn import AgentRef, Conversation, ToolCall, TopicScore, Turn
 from tests.rules.strategies import NOW_MS, compare, files_of
 from tests.rules.test_compile import one_line
@@ -197,6 +198,19 @@ def test_an_agent_that_nobody_describes_is_every_other_one_and_one_without_a_nam
         for name in (BOT, OTHER, None)
     ]
     assert (rule.id, held) == (UNDESCRIBED_ID, ["continue", "hold", "hold"])
+
+
+def test_that_it_is_an_agents_turn_makes_none_of_its_rules_a_near_miss() -> None:
+    description = AgentDescription(BOT, BOT, "x", "y", "full", "tier1", SPAN, may=Scope(channels=("chat",), topics=()))
+    near = Rule(
+        "near", "x", All((compare("confidence", "<", 0.5), compare("sentiment", "<", 0))), Then("review"), LIVE, SPAN
+    )
+    files = replace(files_of([*rules_of(description, TOPICS), near]), topics=TOPICS)
+    ruleset, new = build(files), Conversation("c")
+    turn = Turn("c", "t", AgentRef(BOT), confidence=0.2)
+    found = evaluate(ruleset, turn, new, NOW_MS)
+    assert found.rules == ()
+    assert near_misses(ruleset, found, new, NOW_MS)[0].rule_id == "near"
 
 
 def test_a_description_in_shadow_or_rolled_out_puts_all_of_its_rules_there() -> None:

@@ -39,7 +39,7 @@ agents:
     approved_by: approvals
     targets: {handling_time: 6m, escalation_rate: 12.5%}
     mode: {rollout: 20%}
-thresholds: {limit: 1500}
+thresholds: {limit: 1500, low: 0.4}
 topics: {loans: {phrases: [a loan]}}
 queues:
   tier1:
@@ -51,7 +51,7 @@ queues:
   night: {answer_within: 1h, on_timeout: {verdict: callback, say: {en: We will call.}}, say: {en: One moment.}}
   approvals: {answer_within: 5m, on_timeout: {verdict: deny, say: {en: Not today.}}, say: {en: One moment.}}
 rules:
-  - {id: unsure, why: it guesses, when: confidence < 0.4, then: {review: night}, mode: shadow}
+  - {id: unsure, why: it guesses, when: confidence < $low, then: {review: night}, mode: shadow}
   - id: loan
     why: loans are sold by people
     when: topics has loans
