@@ -25,7 +25,7 @@ from rules.keys import FILE_KEYS, VERSION
 from rules.language_findings import read_languages, tell_of_languages
 from rules.model import Rule, RuleFiles, Span
 from rules.nodes import ListNode, MapNode, Node, TextNode
-from rules.operators_file import read_operators, tell_of_queues
+from rules.queue_findings import tell_of_operators
 from rules.rule_findings import tell_of_rules
 from rules.source import Source, read_source
 from rules.topic_findings import tell_of_regulated
@@ -80,10 +80,7 @@ def compile_files(
     names.refuse_unused()
     if not names.declared.get("agent") and not any(isinstance(values.get("rules"), ListNode) for _, values in read):
         sources[0].refuse_at("W209", Span(sources[0].file, 1, 1, 2), "no file holds a rule")
-    listed, beside = read_operators(operators or {}, names)
-    if beside and not any(source.torn for source in (*sources, *beside)):
-        tell_of_queues(listed, names)
-    problems = _sorted([*sources, *beside])
+    problems = _sorted(sources, tell_of_operators(operators or {}, names))
     if any(problem.severity == "error" for problem in problems):
         return None, problems
     files = _rule_files(texts, names, rules)
@@ -145,8 +142,8 @@ def _described(read: list[tuple[Source, dict[str, Node]]], names: Names, rules: 
     return described
 
 
-def _sorted(sources: list[Source]) -> tuple[Problem, ...]:
-    problems = [
+def _sorted(sources: list[Source], beside: list[Problem]) -> tuple[Problem, ...]:
+    problems = beside + [
         problem
         for source in sources
         for problem in source.problems
