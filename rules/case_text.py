@@ -108,7 +108,7 @@ def _call_map(call: ToolCall) -> dict[str, Any]:
     found: dict[str, Any] = {"name": call.name}
     if call.args:
         found["args"] = dict(call.args)
-    found |= _known({"write": call.write, "amount": call.amount, "error": call.error})
+    found |= _known({"write": call.write, "amount": call.amount, "error": call.error, "output": call.output})
     return found | ({} if call.status == "proposed" else {"status": call.status})
 
 

@@ -18,7 +18,7 @@ from rules.wording import aggregate_text, operand_text, unit_of, value_text
 NEAR_MAX = 3  # more than three rules that did not fire are a list, not an explanation
 # A condition that needs more than this of what is not there is not near.
 LACKS_MAX = 4
-# Of what a signal can be, or of the operand where that has no end: 0.6 where less than 0.55 was asked for.
+# Of what a signal can be, or of the operand where that has no end. A turn that misses by less has nearly counted.
 JUST_MISSED_SHARE = 0.1
 # The first of forty turns is not on its way to a rule about long conversations.
 FAR_SHARE = 0.75
@@ -34,7 +34,8 @@ class Lack:
     """A comparison that does not hold: as the rule file has it, and the value that it met instead, None for unknown.
 
     `distance` says of numbers how far the value is off, as `0.02 above the threshold`. `share` is that distance from 0
-    (holds) to 1 (as far as can be, or nothing that can be measured): near misses are sorted by it.
+    (holds) to 1 (as far as can be, or nothing that can be measured), and beyond for what the turn has nothing of: near
+    misses are sorted by it.
     """
 
     text: str
@@ -89,10 +90,10 @@ def near_misses(
     return tuple(NearMiss(rule.id, rule.then.verdict, way.lacks) for rule, way in near[:NEAR_MAX])
 
 
-def _far(way: _Way) -> tuple[bool, int, float]:
+def _far(way: _Way) -> tuple[bool, bool, int, float]:
     share = max((lack.share for lack in way.lacks), default=0.0)
-    just_missed = len(way.lacks) == 1 and share < JUST_MISSED_SHARE
-    return (way.held == 0 and not just_missed, len(way.lacks), share)
+    nothing = way.held == 0 and share > FAR_SHARE
+    return (share > 1, nothing, len(way.lacks), share)
 
 
 def _way(condition: Condition, seen: _Seen, *, negated: bool) -> _Way:
@@ -127,7 +128,21 @@ def _lack(compare: Compare, seen: _Seen, *, negated: bool) -> tuple[Lack, ...]:
     text = f"not ({compare.text})" if negated else compare.text
     threshold = f" (${compare.threshold} is {compare.operand})" if compare.threshold else ""
     sentence = f"{text}{threshold}, but {name} is {value_text(actual, unit_of(left))}"
-    return (Lack(text, actual, sentence, *_distance(meant, actual)),)
+    return (Lack(text, actual, sentence, *_measured(meant, actual, seen.values)),)
+
+
+def _measured(meant: Compare, actual: Value, values: Mapping[str, Value]) -> tuple[str | None, float]:
+    """Return how far a value is off; a count that this turn has just failed to raise is nearer by one."""
+    distance, share = _distance(meant, actual)
+    counted = meant.left.of if isinstance(meant.left, Aggregate) else None
+    if distance is None or not isinstance(counted, Compare) or meant.operator not in (">", ">="):
+        return distance, share
+    now = values.get(str(counted.left))
+    near, near_share = _distance(counted, now)
+    if near is None or near_share >= JUST_MISSED_SHARE or tester(counted)(now):
+        return distance, share
+    told = f"{distance}; this turn's {counted.left} is {value_text(now, unit_of(counted.left))}, {near}"
+    return told, max(near_share, share / 2)
 
 
 def _distance(meant: Compare, actual: Value) -> tuple[str | None, float]:
@@ -162,5 +177,5 @@ def _way_of_calls(match: CallMatch, seen: _Seen, *, negated: bool) -> _Way:
     if negated:
         return _together(each)
     if not each:
-        return _Way(0, (Lack("tool_call", None, "a tool call, but the turn has none"),))
+        return _Way(0, (Lack("tool_call", None, "a tool call, but the turn has none", None, NO_CALL_SHARE),))
     return min(each, key=_length)

@@ -35,8 +35,23 @@ COMMANDS: dict[str, tuple[Row, ...]] = {
         ),
     ),
     "Rule files": (
+        Row(
+            "init",
+            "service.cli.copied_rules:init",
+            "Copy the shipped rule files and their tests into a directory of your own.",
+        ),
         Row("check", "service.cli.check:check", "Find every problem in rule files."),
+        Row(
+            "schema",
+            "service.cli.schema:schema",
+            "Print the JSON Schema of rule files or test files, for an editor that completes and checks while you type.",
+        ),
         Row("test", "service.cli.rule_tests:rule_tests", "Run the tests of rule files."),
+        Row(
+            "try",
+            "service.cli.trying:try_rules",
+            "Type what a customer writes, and see what the rules decide, and why.",
+        ),
         Row(
             "explain",
             "service.cli.explain:explain",

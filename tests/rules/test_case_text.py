@@ -98,6 +98,7 @@ CALLS = st.builds(
     st.one_of(st.none(), NUMBERS),
     st.sampled_from(["proposed", "ok", "error"]),
     st.one_of(st.none(), WORDS),
+    st.one_of(st.none(), WORDS),
 )
 TURNS = st.builds(
     Turn,

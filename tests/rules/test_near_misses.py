@@ -44,6 +44,13 @@ def near(ruleset: Ruleset, turn: Turn) -> tuple[NearMiss, ...]:
         ("elapsed_ms >= 90s", Turn("c", "1", message="x"), "1m 30s below 1m 30s"),
         ("{not: sentiment >= -0.5}", Turn("c", "1", message="x", sentiment=-0.25), "0.25 above -0.5"),
         ("count(topics has refunds) over 5 turns >= 2", Turn("c", "1", message="a refund"), "1 below 2"),
+        (
+            "streak(confidence < $low_confidence) >= 2",
+            Turn("c", "1", message="x", confidence=0.57),
+            "2 below 2; this turn's confidence is 0.57, 0.02 above the threshold",
+        ),
+        ("streak(confidence < 0.1) >= 2", Turn("c", "1", message="x", confidence=0.57), "2 below 2"),
+        ("streak(confidence < 0.6) >= 2", Turn("c", "1", message="x", confidence=0.57), "1 below 2"),
         ("topics has refunds", Turn("c", "1", message="x"), None),
         ("channel = chat", Turn("c", "1", message="x", channel="mail"), None),
         ("confidence < 0.5", Turn("c", "1", message="x"), None),
@@ -68,4 +75,12 @@ def test_what_just_missed_comes_before_what_is_far_and_before_what_is_not_there(
         part="{all: [channel = chat, turn_count > 8]}",
     )
     found = near(ruleset, Turn("c", "1", message="x", confidence=0.57, channel="chat"))
-    assert [miss.rule_id for miss in found] == ["just", "part", "far"]
+    assert [miss.rule_id for miss in found] == ["just", "far", "part"]
+
+
+def test_a_rule_about_tool_calls_is_not_near_where_the_turn_has_none() -> None:
+    ruleset = rules(call="{all: [channel = chat, {tool_call: write = true}]}", topic="topics has refunds")
+    found = near(ruleset, Turn("c", "1", message="x", channel="chat"))
+    assert [miss.rule_id for miss in found] == ["topic", "call"]
+    found = near(ruleset, Turn("c", "1", message="x", channel="chat", tool_calls=(ToolCall("look", write=False),)))
+    assert [miss.rule_id for miss in found] == ["call", "topic"]

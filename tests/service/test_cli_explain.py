@@ -34,8 +34,8 @@ def test_a_turn_is_explained_with_checks_evidence_and_the_nearest_rules(rules: P
         "long-talk: would review, but it lacks\n"
         "  turn_count >= 4, but turn_count is 1: 3 below 4\n"
         "\n"
-        "big-write: would hold, but it lacks\n"
-        "  a tool call, but the turn has none\n"
+        "no-such-signal: would review, but it lacks\n"
+        "  sentiment < -0.95, but sentiment is unknown\n"
         "\n"
     )
 

@@ -1,0 +1,232 @@
+"""`handrail try`: type what a customer writes, and see what the rules decide, turn by turn."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import sys
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+from zoneinfo import ZoneInfo
+
+import typer
+
+from rules.case_values import MoveStep, TurnStep
+from rules.handoff import Handoff
+from rules.model import STOPPING
+from rules.trial import Tried, tried_json
+from service import rule_files
+from service.cli.output import note, refuse, say
+from service.cli.reasons import lack_text, say_fired, say_verdict
+from service.cli.try_commands import COMMANDS, Done, run
+from service.cli.try_session import CONVERSATION, Mistake, Reloaded, Session
+from service.clock import now_ms
+
+try:
+    import readline
+except ImportError:  # Windows: lines are typed without history
+    readline = None  # type: ignore[assignment]
+
+PROMPT = "> "
+# A line that is longer was not typed: a message of 50,000 characters is what the service takes.
+LINE_CHARS_MAX = 100_000
+
+
+def try_rules(
+    rules: Annotated[
+        Path | None, typer.Option("--rules", help="Directory of rule files.  [default: the library]")
+    ] = None,
+    at: Annotated[
+        str | None, typer.Option("--at", help="When the conversation begins, as 2026-03-02T22:15.  [default: now]")
+    ] = None,
+    conversation: Annotated[
+        str, typer.Option("--conversation", help="Its id, which decides whether a rollout counts.")
+    ] = CONVERSATION,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object a line for each step.")] = False,
+) -> None:
+    """Type what a customer writes, and see what the rules decide, and why.
+
+    Each turn shows its verdict, the words to say, the checks behind every rule that fired, and which rules nearly did
+    and by how much. The conversation goes on from line to line, with a clock of its own: a turn comes 30 seconds after
+    the one before. What else a turn says, the time that goes by and what an operator does are commands that begin with
+    `/`; /help shows them. Rule files that are saved meanwhile are taken over at once, and the conversation is played
+    again. Nothing is sent anywhere. Lines may also come from a pipe: then the first one that cannot be understood ends
+    it, with exit code 2.
+
+    \b
+    Examples:
+      handrail try --rules my-rules
+      printf '/confidence 0.4\\nwhere is it?\\n' | handrail try --json | jq -r .verdict
+    """
+    session = Session(rules or rule_files.LIBRARY, now_ms() // 1000 * 1000, conversation)
+    show = _Json() if as_json else _Text(session)
+    typed = sys.stdin.isatty()
+    if at is not None:
+        try:
+            run(session, f"/at {at}")
+        except Mistake as mistake:
+            refuse(f"--at: {mistake.fact}", mistake.hint)
+    show.greet(session, typed=typed)
+    for number, line in _lines(typed, echo=not typed and not as_json):
+        show.reloaded(session.reload())
+        try:
+            done = run(session, line)
+        except Mistake as mistake:
+            if not typed:
+                refuse(f"line {number}: {mistake.fact}", mistake.hint)
+            note(f"{mistake.fact}; {mistake.hint}" if mistake.hint else mistake.fact)
+            continue
+        show.done(done)
+        if done.leave:
+            return
+
+
+def _lines(typed: bool, *, echo: bool) -> Iterator[tuple[int, str]]:
+    """Yield every line that is typed or piped in and says something, with its number, until it ends."""
+    if typed and readline is not None:
+        readline.set_completer_delims(" ")
+        readline.set_completer(_complete)
+        readline.parse_and_bind("tab: complete")
+    for number in itertools.count(1):
+        try:
+            line = input(PROMPT if typed else "")
+        except EOFError:
+            if typed:
+                say()
+            return
+        except KeyboardInterrupt:
+            if not typed:
+                raise
+            # As a shell does it: the line is dropped, the session goes on.
+            say()
+            continue
+        except UnicodeDecodeError:
+            refuse("the input is not UTF-8", "save it as UTF-8")
+        line = line.strip()
+        if len(line) > LINE_CHARS_MAX:
+            refuse(f"a line of more than {LINE_CHARS_MAX} characters", "a message has 50,000 at most")
+        if line and not line.startswith("#"):
+            if echo:
+                say(f"{PROMPT}{line}")
+            yield number, line
+
+
+def _complete(begun: str, number: int) -> str | None:
+    """Return the command of that number that begins with what is typed; readline asks until there is none."""
+    found = [f"/{name}" for name in COMMANDS if f"/{name}".startswith(begun)] if begun.startswith("/") else []
+    return found[number] if number < len(found) else None
+
+
+class _Text:
+    """Shows steps as a person reads them."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def greet(self, session: Session, *, typed: bool) -> None:
+        """Tell what is tried, and how to go on."""
+        files = session.ruleset.files
+        if typed:
+            say(f"{session.directory}: {len(files.rules)} rules. Type what a customer writes; /help shows the rest.")
+
+    def reloaded(self, reloaded: Reloaded | None) -> None:
+        """Tell that rule files were edited, and what that changes of the conversation."""
+        if reloaded is None:
+            return
+        if reloaded.fault is not None:
+            note(f"the rule files were edited and cannot be used; the rules before go on\n{reloaded.fault}")
+            return
+        say(f"the rule files were edited: {len(self._session.ruleset.files.rules)} rules decide now")
+        for number, before, now in reloaded.changes:
+            say(f"  step {number} was {before}, and is {now}")
+
+    def done(self, done: Done) -> None:
+        """Show what a line led to."""
+        if done.tried is not None:
+            self._tried(done.tried)
+        for line in (done.line, *done.lines):
+            if line:
+                say(line)
+
+    def _tried(self, tried: Tried) -> None:
+        seen = tried.seen
+        if seen.fell_due is not None:
+            self._fell_due(seen.fell_due)
+        if isinstance(tried.step, TurnStep):
+            self._turn(tried, tried.step)
+        else:
+            self._move(tried, tried.step)
+        say()
+
+    def _turn(self, tried: Tried, step: TurnStep) -> None:
+        seen, decision = tried.seen, tried.seen.decision
+        if decision is None or seen.judged is None:
+            return
+        top = seen.judged.evaluation.top
+        then = top.then if top is not None and decision.verdict != "held_by_human" else None
+        say_verdict(decision.verdict, then.queue if then else None, then.priority if then else None)
+        if decision.say:
+            say(f"say: {decision.say}")
+        say_fired(step.turn, decision.rules)
+        if not decision.rules:
+            say("no rule fired")
+        for miss in tried.near:
+            say(f"nearly: {miss.rule_id} ({miss.verdict})")
+            for lack in miss.lacks:
+                say(f"  {lack_text(lack)}")
+        handoff = seen.open_handoff
+        if handoff is not None and decision.verdict in STOPPING | {"review"}:
+            say(self._waits(handoff))
+
+    def _waits(self, handoff: Handoff) -> str:
+        """Return who has the conversation, until when, and what ends that."""
+        if handoff.state != "waiting":
+            return f"an operator of `{handoff.queue}` has it: /hand-back or /resolve ends that"
+        until = (
+            f"waits in `{handoff.queue}` until {self._clock(handoff.expires_at_ms)}, then {handoff.on_timeout.verdict}"
+        )
+        return f"{until}: /hand-back, /resolve or /timeout ends that"
+
+    def _move(self, tried: Tried, step: MoveStep) -> None:
+        handoff, moment = tried.seen.handoff, self._clock(tried.seen.now_ms)
+        if step.move is None or step.move == "timeout":
+            say(f"it is {moment}")
+        elif step.move in ("hand_back", "resolve"):
+            ended = "handed back to the agent" if step.move == "hand_back" else "resolved"
+            say(f"{moment}: {ended}; what came before counts no more")
+        else:
+            say(f"{moment}: {self._waits(handoff)}" if handoff is not None else moment)
+
+    def _fell_due(self, handoff: Handoff) -> None:
+        if handoff.resolution is None:
+            say(f"nobody came in time: it went on to `{handoff.queue}`")
+            return
+        words = f", say: {handoff.resolution.say}" if handoff.resolution.say else ""
+        say(f"nobody came in time: {handoff.resolution.verdict}{words}")
+
+    def _clock(self, at_ms: int) -> str:
+        zone = ZoneInfo(self._session.ruleset.files.timezone)
+        return f"{datetime.fromtimestamp(at_ms / 1000, zone):%a %H:%M:%S}"
+
+
+class _Json:
+    """Shows steps as JSON objects, one a line."""
+
+    def greet(self, session: Session, *, typed: bool) -> None:
+        """Tell nothing: the first line is the first step."""
+
+    def reloaded(self, reloaded: Reloaded | None) -> None:
+        """Tell that rule files were edited."""
+        if reloaded is not None:
+            changes = [{"step": number, "before": before, "now": now} for number, before, now in reloaded.changes]
+            self._print({"reloaded": reloaded.fault is None, "fault": reloaded.fault, "changes": changes})
+
+    def done(self, done: Done) -> None:
+        """Show what was played; what was only set for a later turn shows there."""
+        if done.tried is not None:
+            self._print(tried_json(done.tried))
+
+    def _print(self, value: object) -> None:
+        typer.echo(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace").decode())
