@@ -81,13 +81,13 @@ def _rule_of_stage(description: AgentDescription, part: _Part, autonomy: Autonom
     when = part.when
     if part.act.name == "write" and autonomy == "pilot":
         when = _write(description, part.span, or_unknown=True)
-    percent = description.mode.percent
+    mode = description.mode
     if part.act.name == "reply" and autonomy == "limited":
         # Of a conversation that is in the sample one look is enough, however long it goes on.
         when = All((part.when, compare("handoffs_count", "=", 0, part.span)))
-        percent = min(percent, description.sample_percent)
+        mode = Mode(min(mode.percent, description.sample_percent))
     chosen = _Part(part.act, when, part.span)
-    yield _rule(description, chosen, f"{autonomy}{ID_SEPARATOR}{part.act.name}", verdict, who, Mode(percent))
+    yield _rule(description, chosen, f"{autonomy}{ID_SEPARATOR}{part.act.name}", verdict, who, mode)
 
 
 def _rule(

@@ -19,7 +19,7 @@ from rules.compile_agent_values import (
 )
 from rules.compile_conditions import read_condition
 from rules.compile_names import Names
-from rules.compile_rules import is_regulated, read_mode, read_queue_name, refuse_silence, refuse_unanswered
+from rules.compile_rules import is_regulated, read_queue_name, refuse_silence, refuse_unanswered
 from rules.compile_values import (
     did_you_mean,
     is_empty,
@@ -32,7 +32,7 @@ from rules.compile_values import (
     read_text,
     read_word,
 )
-from rules.descriptions import ID_SEPARATOR, LIVE, SAMPLE_PERCENT, AgentDescription, HandOver, Scope
+from rules.descriptions import ID_SEPARATOR, LIVE, SAMPLE_PERCENT, SHADOW, AgentDescription, HandOver, Scope
 from rules.keys import AGENT_KEYS, HAND_OVER_KEYS, HANDS_OVER_KEYS, MAY_KEYS, MUST_NOT_KEYS, UNDESCRIBED_KEYS
 from rules.model import STOPPING, Priority, Rule, Span, Then, Verdict
 from rules.nodes import MapNode, Node, TextNode
@@ -163,7 +163,7 @@ def _description(reading: _Reading, key: TextNode, node: Node) -> AgentDescripti
     queues = {name: read_queue_name(source, values[name], names) for name in _QUEUES if name in values}
     sample = read_share(source, values["sample"], "sample") if "sample" in values else SAMPLE_PERCENT / 100
     targets = read_targets(source, values["targets"]) if "targets" in values else {}
-    mode = read_mode(source, values["mode"]) if "mode" in values else LIVE
+    mode = read_word(source, values["mode"], AGENT_KEYS["mode"]) if "mode" in values else "live"
     if any(problem.severity == "error" for problem in source.problems[errors:]):
         return None
     if autonomy is None or over is None or over.to is None or mode is None or sample is None:
@@ -188,7 +188,7 @@ def _description(reading: _Reading, key: TextNode, node: Node) -> AgentDescripti
         reviewed_by=queues.get("reviewed_by"),
         sample_percent=round(sample * 100),
         targets=targets,
-        mode=mode,
+        mode=LIVE if mode == "live" else SHADOW,
         places=reading.places,
     )
 

@@ -64,7 +64,7 @@ def _rule(source: Source, item: Node, names: Names) -> Rule | None:
     if rule_id is not None and any(problem.code in ("R131", "W205") for problem in source.problems[told_before:]):
         names.told_of.add(rule_id)
     then = _then(source, values["then"], names) if "then" in values else None
-    mode = read_mode(source, values["mode"]) if "mode" in values else _LIVE
+    mode = _mode(source, values["mode"]) if "mode" in values else _LIVE
     if when is None or then is None or rule_id is None or mode is None:
         return None
     regulated = is_regulated(when, names)
@@ -179,7 +179,7 @@ def refuse_silence(source: Source, at: Node, then: Then, names: Names) -> None:
         source.refuse("R142", at, f"neither the rule nor the queue `{queue.name}` has words for the customer")
 
 
-def read_mode(source: Source, node: Node) -> Mode | None:
+def _mode(source: Source, node: Node) -> Mode | None:
     if isinstance(node, TextNode):
         if node.value in MODES:
             return _LIVE if node.value == "live" else _SHADOW

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from rules.compile_conditions import comparisons
 from rules.describe import Described, acts_of, stages_of
-from rules.descriptions import ACTS, AUTONOMIES, Act, AgentDescription, Autonomy
+from rules.descriptions import ACTS, AUTONOMIES, LIVE, Act, AgentDescription, Autonomy
 from rules.explain import condition_text
 from rules.model import Condition, OnTimeout, Queue, Rule, Verdict, Words
 from rules.pages import Block, Bullets, Page, Paragraph, Section, Table
@@ -27,6 +27,7 @@ TIMEOUT_WORDS = {
     "callback": "the customer is told that a person will call",
 }
 LEFT_FREE = "not limited"
+IN_SHADOW = "In shadow: what the description asks for is counted and not done."
 NOTHING = "none"
 BLANK = "." * 20
 
@@ -40,7 +41,7 @@ def page(described: Described, date: str) -> Page:
         Paragraph(description.purpose),
         Paragraph(f"Agent {description.name}{known_as}. Owner: {description.owner}."),
         Paragraph(f"Job description of {date}, from ruleset {described.ruleset}."),
-        *([Paragraph(_mode_text(description))] if description.mode.percent < 100 else []),
+        *([] if description.mode == LIVE else [Paragraph(IN_SHADOW)]),
     )
     sections = (
         Section("How much it does alone", (_stages(description),)),
@@ -54,13 +55,6 @@ def page(described: Described, date: str) -> Page:
         Section("Signed", (_signatures(description),)),
     )
     return Page(f"Job description: {named}", blocks, sections)
-
-
-def _mode_text(description: AgentDescription) -> str:
-    percent = description.mode.percent
-    if percent == 0:
-        return "In shadow: what the description asks for is counted and not done."
-    return f"Rolled out to {percent}% of the conversations; in the others the description is counted and not done."
 
 
 def _stages(description: AgentDescription) -> Table:

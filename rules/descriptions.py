@@ -21,7 +21,8 @@ SAMPLE_PERCENT = 10
 # Stands between an agent's name and the rest of a generated rule's id; no rule of a file can have it in its own.
 ID_SEPARATOR = "/"
 UNDESCRIBED_ID = "agents/undescribed"
-LIVE = Mode()
+# No rollout: each rule would be live in other conversations, and a description is whole or it is none.
+LIVE, SHADOW = Mode(100), Mode(0)
 
 
 @dataclass(frozen=True, slots=True)

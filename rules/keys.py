@@ -225,7 +225,7 @@ AGENT_KEYS: KeyTable = _table(
     KeySpec("approved_by", "queue", "where held replies and calls wait; where it hands over unless told"),
     KeySpec("reviewed_by", "queue", "where a person looks afterwards; where held things wait unless told"),
     KeySpec("targets", "map", "which figures count as success"),
-    KeySpec("mode", "rollout", "live unless told; `shadow` tries the description without effect", choices=MODES),
+    KeySpec("mode", "word", "live unless told; `shadow` tries the description without effect", choices=MODES),
 )
 
 AUTONOMY_KEYS: KeyTable = _table(

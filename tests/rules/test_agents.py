@@ -14,11 +14,11 @@ from rules import reference
 from rules.agent_rules import rule_for_undescribed, rules_of
 from rules.compile import compile_files
 from rules.compile_rules import precedence
-from rules.descriptions import ACTS, LIVE, UNDESCRIBED_ID, AgentDescription, Autonomy, HandOver, Scope
+from rules.descriptions import ACTS, LIVE, SHADOW, UNDESCRIBED_ID, AgentDescription, Autonomy, HandOver, Scope
 from rules.evaluate import build, evaluate
 from rules.explain import fired
 from rules.keys import AGENT_KEYS, AUTONOMY_KEYS, HAND_OVER_KEYS, HANDS_OVER_KEYS, MAY_KEYS, TARGET_KEYS
-from rules.model import All, Mode, Rule, RuleFiles, Span, Then, Topic
+from rules.model import All, Rule, RuleFiles, Span, Then, Topic
 from rules.near_misses import near_misses
 from rules.turn import AgentRef, Conversation, ToolCall, TopicScore, Turn
 from tests.rules.strategies import NOW_MS, compare, files_of
@@ -213,13 +213,12 @@ def test_that_it_is_an_agents_turn_makes_none_of_its_rules_a_near_miss() -> None
     assert near_misses(ruleset, found, new, NOW_MS)[0].rule_id == "near"
 
 
-def test_a_description_in_shadow_or_rolled_out_puts_all_of_its_rules_there() -> None:
+def test_a_description_in_shadow_puts_all_of_its_rules_there() -> None:
     description = AgentDescription(BOT, BOT, "x", "y", "limited", "tier1", SPAN, may=Scope(tools=("look",)))
-    percents = {
-        mode: sorted(rule.mode.percent for rule in rules_of(replace(description, mode=Mode(mode)), TOPICS))
-        for mode in (0, 5, 100)
-    }
-    assert percents == {0: [0, 0, 0, 0], 5: [5, 5, 5, 5], 100: [10, 100, 100, 100]}
+    percents = [
+        [rule.mode.percent for rule in rules_of(replace(description, mode=mode), TOPICS)] for mode in (LIVE, SHADOW)
+    ]
+    assert percents == [[100, 100, 100, 10], [0, 0, 0, 0]]
 
 
 def test_queues_fall_back_from_reviews_to_approvals_to_those_who_take_over() -> None:

@@ -38,7 +38,7 @@ agents:
     hands_over: {to: tier1, priority: high, say: {en: I am getting somebody.}, when: [unsure, sentiment < -0.5]}
     approved_by: approvals
     targets: {handling_time: 6m, escalation_rate: 12.5%}
-    mode: {rollout: 20%}
+    mode: shadow
 thresholds: {limit: 1500, low: 0.4}
 topics: {loans: {phrases: [a loan]}}
 queues:
