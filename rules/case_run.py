@@ -12,7 +12,7 @@ from rules.case_values import Case, MoveStep, TurnStep
 from rules.context_packet import TRANSCRIPT_TURNS_MAX, ContextPacket, TranscriptTurn
 from rules.decision import Decision
 from rules.evaluate import Ruleset
-from rules.handoff import MOVES, OPEN, Handoff, Resolution, draft_turn_id
+from rules.handoff import LETTING_OUT, MOVES, OPEN, Handoff, Resolution, draft_turn_id
 from rules.history import remember
 from rules.moves import advance_at_ms, advanced, after_handoff, claimed, ended, is_due, missed, released, rerouted
 from rules.operators import People
@@ -52,7 +52,11 @@ class Seen:
 
 @dataclass(slots=True)
 class Run:
-    """Where a case stands. `past_due` says of the last deadline that passed what it did, for whoever wonders."""
+    """Where a case stands.
+
+    `claimed_version` is the handoff's at its claim: its operator has seen no later draft. `past_due` says of the last
+    deadline that passed what it did, for whoever wonders.
+    """
 
     ruleset: Ruleset
     now_ms: int
@@ -60,6 +64,7 @@ class Run:
     handoff: Handoff | None = None
     decisions: list[Decision] = field(default_factory=list)
     transcript: list[TranscriptTurn] = field(default_factory=list)
+    claimed_version: int | None = None
     past_due: str | None = None
 
 
@@ -106,7 +111,7 @@ def _move(run: Run, step: MoveStep) -> Seen:
         then_ms = max(then_ms, handoff.expires_at_ms)
     if step.move in ("hand_back", "resolve") and handoff is not None and waits and not is_due(handoff, run.now_ms):
         # Whoever ends it has taken it before, and in time: a case says `claim` only where the claim is its matter.
-        run.handoff = claimed(handoff, OPERATOR, run.now_ms)
+        _claim(run, handoff)
     fell_due = _go_on(run, then_ms)
     refused = None
     if step.move in TIMEOUTS:
@@ -159,6 +164,11 @@ def _why_no_deadline(handoff: Handoff | None) -> str:
     return "a person has it, and a deadline ends only a wait"
 
 
+def _claim(run: Run, handoff: Handoff) -> None:
+    run.handoff = claimed(handoff, OPERATOR, run.now_ms)
+    run.claimed_version = run.handoff.version
+
+
 def _made(run: Run, step: MoveStep) -> str | None:
     """Make an operator's move; return why it may not be made, None when it was."""
     handoff, verb = run.handoff, step.move or ""
@@ -168,12 +178,15 @@ def _made(run: Run, step: MoveStep) -> str | None:
     if handoff.state not in starts:
         return f"it is `{handoff.state}`"
     if verb == "claim":
-        run.handoff = claimed(handoff, OPERATOR, run.now_ms)
+        _claim(run, handoff)
     elif verb == "release":
         run.handoff = released(handoff)
     else:
-        action = "hand_back" if verb == "hand_back" else step.given.get("action", ANSWER_DEFAULT)
-        given = {**step.given, "action": action, "turn_id": draft_turn_id(handoff)}
+        given = {"action": "hand_back" if verb == "hand_back" else ANSWER_DEFAULT, **step.given}
+        if verb == "resolve":
+            given["turn_id"] = draft_turn_id(handoff, run.claimed_version)
+            if given["action"] in LETTING_OUT and given["turn_id"] != draft_turn_id(handoff):
+                return "another draft was held since the claim, so `release` and `claim` come first"
         run.handoff = ended(handoff, verb, Resolution(by=OPERATOR, at_ms=run.now_ms, **given))
         run.conversation = after_handoff(run.conversation, run.now_ms)
     return None

@@ -37,6 +37,8 @@ MOVES: dict[str, tuple[frozenset[State], State]] = {
 Action: TypeAlias = Literal["approve", "edit", "reject", "answer", "take_over", "hand_back", "timeout"]
 # What an operator may answer to `resolve`; `hand_back` and `timeout` are the two other ways in which a handoff ends.
 ACTIONS: tuple[Action, ...] = ("approve", "edit", "reject", "answer", "take_over")
+# Answers after which the agent sends or runs what was held back.
+LETTING_OUT: frozenset[Action] = frozenset({"approve", "edit"})
 OutcomeWord: TypeAlias = Literal["needed", "not_needed", "too_late", "unclear"]
 OUTCOMES: tuple[OutcomeWord, ...] = ("needed", "not_needed", "too_late", "unclear")
 FLAGS: tuple[str, ...] = ("customer_had_to_repeat", "wrong_queue", "missing_context")

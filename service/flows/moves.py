@@ -7,7 +7,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from rules.evaluate import Ruleset
-from rules.handoff import Action, Handoff, OutcomeWord, Resolution, State, draft_turn_id, moves_from, wanted
+from rules.handoff import (
+    LETTING_OUT,
+    Action,
+    Handoff,
+    OutcomeWord,
+    Resolution,
+    State,
+    draft_turn_id,
+    moves_from,
+    wanted,
+)
 from rules.moves import transferred
 from service.errors import (
     ConversationBusy,
@@ -28,8 +38,6 @@ from service.store.store import ANSWER_KEPT_MS, Store
 HOLD_MS_MAX = 86_400_000  # a day: what waits longer than that for a person's reply belongs in another system
 # How long only the named operator may claim what was transferred to them; after that anyone may, as the customer waits.
 RESERVED_MS = 120_000
-# Answers after which the agent sends or runs what was held back.
-LETTING_OUT: frozenset[Action] = frozenset({"approve", "edit"})
 TRIES_MAX = 8  # a handoff changes its queue between a read and a write about as often as lightning strikes
 
 _Values = Callable[[Place, Handoff], Mapping[str, Argument]]

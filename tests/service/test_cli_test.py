@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -109,3 +112,146 @@ def test_a_mistake_in_a_test_file_is_told_at_its_place(rules: Path) -> None:
     assert result.exit_code == 2
     assert f"{rules}/a.tests.yaml:5:" in result.stderr
     assert "did you mean `legal`?" in result.stderr
+
+
+def test_coverage_says_what_is_missing_and_what_to_write_next(rules: Path) -> None:
+    (rules / "a.tests.yaml").write_text(TESTS)
+    said = handrail("test", str(rules), "--coverage").stdout
+    assert said.startswith("what no test reaches\nrule ")
+    assert "unsure-twice" in said
+    assert "it never fires" in said
+    assert (
+        "\nwhat to write next\n  legal: copy the case `a lawyer is named` ("
+        f"{rules}/a.tests.yaml:3) and leave `topics` out\n" in said
+    )
+    assert "\ncoverage " in said
+
+
+def test_a_minimum_of_coverage_decides_the_exit_code(rules: Path) -> None:
+    (rules / "a.tests.yaml").write_text(TESTS)
+    told = as_json(handrail("test", str(rules), "--coverage", "--json"))
+    total = told["coverage_total"]
+    assert total["rules"] == {"reached": 2, "of": 5}
+    assert 0 < total["percent"] < 100
+    assert told["coverage"][0]["comparisons"] == [
+        {"text": "topics has legal", "held": True, "failed": True, "unknown": False}
+    ]
+    assert told["coverage"][0]["branches"] == [{"all_of": ["topics has legal"], "taken": True}]
+    assert handrail("test", str(rules), "--coverage-min", str(int(total["percent"]))).exit_code == 0
+    too_little = handrail("test", str(rules), "--coverage-min", "99.5")
+    assert too_little.exit_code == 1
+    assert "is below the 99.5% asked for\n" in too_little.stdout
+    assert handrail("test", str(rules), "--coverage-min", "101").exit_code == 2
+
+
+def test_the_first_failure_can_be_the_last(rules: Path) -> None:
+    (rules / "a.tests.yaml").write_text(FAILING + TESTS.split("cases:\n")[1].replace("name: a", "name: another"))
+    stopped = handrail("test", str(rules), "--fail-fast")
+    assert stopped.exit_code == 1
+    assert stopped.stdout.count("expected verdict") == 1
+    assert "2 of 3 cases passed, 3 turns, " in stopped.stdout
+    assert "; 2 not run\n" in stopped.stdout
+
+
+def test_what_failed_is_told_with_its_difference_as_json(rules: Path) -> None:
+    (rules / "a.tests.yaml").write_text(TESTS.replace("rules: [legal]", "rules: [legal, big-write]"))
+    told = as_json(handrail("test", str(rules), "--json"))
+    (failure,) = told["cases"][0]["failures"]
+    assert (failure["what"], failure["expected"], failure["got"]) == ("rules", "big-write, legal", "legal")
+    assert failure["difference"] == "big-write missing"
+    assert failure["why"] == [
+        "legal fired: topics has legal",
+        "big-write stayed quiet",
+        "  no   tool call with write = true, but the turn has no tool call",
+        "  no   tool call with amount_usd > 100, but the turn has no tool call",
+    ]
+
+
+ODD = """\
+handrail_tests: 1
+cases:
+  - name: "<script> & \\"quotes\\" ]]> \\u0007 \\uFFFE 🙂"
+    message: my lawyer says so
+    expect: {escalate: desk, say: "<One> & \\u001b[31m other"}
+  - {name: fine, message: hi, expect: continue}
+"""
+
+
+def test_a_junit_report_is_read_by_an_xml_parser_whatever_a_name_holds(rules: Path, tmp_path: Path) -> None:
+    (rules / "sub").mkdir()
+    (rules / "a.tests.yaml").write_text(FAILING)
+    (rules / "sub" / "odd.tests.yaml").write_text(ODD)
+    report = tmp_path / "reports" / "junit.xml"
+    result = handrail("test", str(rules), "--junit", str(report))
+    assert result.exit_code == 1
+    root = ElementTree.fromstring(report.read_bytes())
+    assert root.tag == "testsuites"
+    assert {name: root.get(name) for name in ("name", "tests", "failures", "errors", "skipped")} == {
+        "name": "handrail",
+        "tests": "5",
+        "failures": "2",
+        "errors": "0",
+        "skipped": "0",
+    }
+    suites = root.findall("testsuite")
+    assert [(suite.get("name"), suite.get("tests"), suite.get("failures")) for suite in suites] == [
+        (f"{rules}/a.tests.yaml", "3", "1"),
+        (f"{rules}/sub/odd.tests.yaml", "2", "1"),
+    ]
+    case = root.findall(".//testcase")[2]
+    assert (case.get("name"), case.get("file"), case.get("line")) == (
+        "a small write goes on",
+        f"{rules}/a.tests.yaml",
+        "10",
+    )
+    assert (case.get("classname") or "").endswith("rules.a")
+    (failure,) = case
+    assert failure.get("message") == "turn 1: expected verdict hold, got continue"
+    assert (failure.text or "").startswith(f"{rules}/a.tests.yaml:13:13: `a small write goes on`, turn 1\n")
+    odd = root.findall(".//testcase")[3]
+    assert odd.get("name") == '<script> & "quotes" ]]> � � 🙂'
+    assert all(float(each.get("time") or "x") >= 0 for each in root.iter() if each.tag != "failure")
+
+
+def test_files_that_cannot_be_used_are_errors_of_the_report(rules: Path, tmp_path: Path) -> None:
+    (rules / "a.tests.yaml").write_text(TESTS.replace("rules: [legal]", "rules: [leagl]"))
+    report = tmp_path / "junit.xml"
+    assert handrail("test", str(rules), "--junit", str(report)).exit_code == 2
+    root = ElementTree.fromstring(report.read_bytes())
+    (case,) = root.findall(".//testcase")
+    (error,) = case
+    assert (root.get("tests"), root.get("errors"), case.get("line"), error.get("type")) == ("1", "1", "5", "R170")
+    assert error.get("message") == "unknown rule `leagl`"
+
+
+def test_a_report_that_cannot_be_written_is_a_refusal(rules: Path) -> None:
+    (rules / "a.tests.yaml").write_text(TESTS)
+    result = handrail("test", str(rules), "--junit", str(rules / "rules.yaml" / "x.xml"))
+    assert result.exit_code == 2
+    assert "name a file that can be written" in result.stderr
+
+
+@pytest.mark.parametrize(("text", "code"), [(TESTS, 0), (FAILING, 1)], ids=["that pass", "that fail"])
+def test_a_reader_that_leaves_early_changes_no_exit_code(rules: Path, text: str, code: int) -> None:
+    head, case = text.split("cases:\n", maxsplit=1)[0], text.split("cases:\n")[1]
+    many = "".join(case.replace("- name: ", f"- name: {number} ") for number in range(200))
+    (rules / "a.tests.yaml").write_text(f"{head}cases:\n{many}")
+    for more in ("", "--json", "--coverage"):
+        words = [sys.executable, "-P", "-m", "service", "test", str(rules), *more.split()]
+        with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            process.stdout.close()
+            assert process.stderr.read() == b""
+            assert process.wait(60) == code
+
+
+def test_a_decision_is_asked_of_a_service_and_of_no_directory(rules: Path) -> None:
+    both = handrail("test", str(rules), "--from", "dec_0_1")
+    assert (both.exit_code, both.stdout) == (2, "")
+    assert both.stderr.startswith("error: `--from` takes no PATH\n")
+    away = handrail("test", "--from", "dec_0_1", "--url", "http://127.0.0.1:9", "--key", "hr_x")
+    assert (away.exit_code, away.stdout) == (2, "")
+    assert away.stderr.startswith("error: no answer from http://127.0.0.1:9")
+    neither = handrail("test")
+    assert neither.stderr.startswith("error: no PATH to run\n")
