@@ -14,6 +14,7 @@ from rules.errors import Problem
 from rules.grammar import number_of
 from rules.handoff import KINDS, Kind
 from rules.keys import ABSENCE_KEYS, DAYS, HOURS_KEYS, OPERATOR_KEYS, OPERATORS_FILE_KEYS
+from rules.model import Span
 from rules.nodes import ListNode, Node, TextNode
 from rules.operators import Absence, Operator, Shift
 from rules.source import Source, read_source
@@ -51,6 +52,8 @@ def compile_operators(texts: Mapping[str, str]) -> tuple[tuple[Operator, ...], t
 
 def _operators(source: Source) -> list[tuple[Operator, Node]]:
     root = source.root
+    if root is None and not source.problems:
+        source.problems.append(Problem("R106", Span(source.file, 1, 1, 2), "the file has no `operators`", ""))
     if root is None or source.torn:
         return []
     values = read_keys(source, root, OPERATORS_FILE_KEYS, "an operators file")

@@ -34,6 +34,9 @@ COMMANDS: dict[str, tuple[Row, ...]] = {
             "Watch Handrail at work: the real service, agents, operators, and a scoreboard.",
         ),
     ),
+    "People": (
+        Row("operators", "service.cli.operators:operators", "Declare who takes handoffs, and see who is there."),
+    ),
     "Rule files": (
         Row(
             "init",

@@ -20,7 +20,7 @@ import uvicorn
 from rules.errors import RuleFileInvalid, render
 from rules.evaluate import Ruleset
 from service import logs, rule_files, settings, supervise
-from service.api import first_keys, following, rule_watch, upkeep
+from service.api import first_keys, following, operators_watch, rule_watch, upkeep
 from service.api.application import Handrail
 from service.api.openapi import LOOPBACK
 from service.api.running import Running
@@ -109,6 +109,7 @@ def _upkeep(running: Running) -> list[asyncio.Task[None]]:
         works.append(lambda: upkeep.drain_spool(running, spool))
     if directory is not None:
         works.append(lambda: rule_watch.watch_rules(running, directory))
+        works.append(lambda: operators_watch.watch_operators(running, directory))
     versions = running.following
     if versions is not None:
         works.append(lambda: following.follow(running, versions))

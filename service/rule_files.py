@@ -56,6 +56,11 @@ def read_tests(path: Path) -> dict[str, str]:
     return _read(path, _test_files(path))
 
 
+def read_text(path: Path) -> str:
+    """Return the text of one file, bounded as all of them are; raises RulesUnreadable."""
+    return _bytes(path).decode("utf-8-sig", errors="surrogateescape")
+
+
 def read_operators(path: Path) -> dict[str, str]:
     """Return the text of each file below `path` that says who works, by its name; mostly there is none.
 

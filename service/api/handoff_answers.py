@@ -6,10 +6,12 @@ from typing import Any
 
 from pydantic import Field
 
+from rules.assignment import why
 from rules.handoff import Action, Handoff, Kind, OutcomeWord, Reason, Reply, Resolution, State
 from rules.model import Priority, Verdict
 from rules.packet import ContextPacket
 from rules.packet_json import to_json
+from rules.route import step_at_ms
 from service.api.decision_answers import OnTimeoutAnswer, Shape, on_timeout_answer
 from service.flows.handoffs import Claimed, Page, QueueView
 
@@ -57,8 +59,32 @@ class ResolutionAnswer(Shape):
     turn_id: str | None
 
 
+class NeedAnswer(Shape):
+    """A skill that an operator must have, at this level or higher."""
+
+    skill: str
+    level: int
+
+
+class WantedAnswer(Shape):
+    """Whom the handoff waits for as things stand: a step of its queue's ladder widens it at `changes_at_ms`.
+
+    `languages` empty: any. `also_queues`: queues whose operators may take it too.
+    """
+
+    needs: list[NeedAnswer]
+    languages: list[str]
+    also_queues: list[str]
+    changes_at_ms: int | None
+
+
 class HandoffAnswer(Shape):
-    """One conversation's wait for, or time with, a person. `version` rises with every move."""
+    """One conversation's wait for, or time with, a person. `version` rises with every move.
+
+    `expires_at_ms` is when it must have been answered, `resolve_by_ms` when it must have ended, null for no promise.
+    `reserved_for` may be the only one to claim it until `reserved_until_at_ms`. `assigned_why` says why its last
+    operator got it, and why then.
+    """
 
     id: str
     conversation_id: str
@@ -76,8 +102,12 @@ class HandoffAnswer(Shape):
     claimed_at_ms: int | None
     lease_expires_at_ms: int | None
     reserved_for: str | None
+    reserved_until_at_ms: int | None
     hold_reason: str | None
     rerouted: bool
+    wanted: WantedAnswer
+    resolve_by_ms: int | None
+    assigned_why: str | None
     replies: list[ReplyAnswer]
     resolution: ResolutionAnswer | None
     ended_at_ms: int | None
@@ -148,11 +178,25 @@ def handoff_answer(handoff: Handoff) -> dict[str, object]:
         "claimed_at_ms": handoff.claimed_at_ms,
         "lease_expires_at_ms": handoff.lease_expires_at_ms,
         "reserved_for": handoff.reserved_for,
+        "reserved_until_at_ms": handoff.reserved_until_at_ms,
         "hold_reason": handoff.hold_reason,
         "rerouted": handoff.rerouted,
+        "wanted": _wanted(handoff),
+        "resolve_by_ms": handoff.route.resolve_by_ms,
+        "assigned_why": why(handoff),
         "replies": [_reply(reply) for reply in handoff.replies],
         "resolution": None if handoff.resolution is None else _resolution(handoff.resolution),
         "ended_at_ms": handoff.ended_at_ms,
+    }
+
+
+def _wanted(handoff: Handoff) -> dict[str, object]:
+    route = handoff.route
+    return {
+        "needs": route.needs,
+        "languages": route.languages,
+        "also_queues": route.also,
+        "changes_at_ms": step_at_ms(route, held=False) if handoff.state == "waiting" else None,
     }
 
 

@@ -21,6 +21,7 @@ URL_DEFAULT = "http://127.0.0.1:8321"
 # A push compiles thousands of rules and runs their tests before it is answered; what takes longer has hung.
 ANSWER_WAIT_S_MAX = 120.0
 CONNECT_WAIT_S_MAX = 5.0
+NO_CONTENT = 204
 # keys.json is ours and small; a larger file of this name is somebody else's.
 KEYS_FILE_BYTES_MAX = 65_536
 
@@ -68,6 +69,14 @@ class Service:
         """Send a JSON body and return the JSON that the service answers; raises as `get` does."""
         return self._ask("POST", path, {} if body is None else body)
 
+    def put(self, path: str, body: object) -> Any:
+        """Send a JSON body that takes the place of what is there, and return what is answered; raises as `get` does."""
+        return self._ask("PUT", path, body)
+
+    def delete(self, path: str) -> None:
+        """Let something be forgotten; raises as `get` does."""
+        self._ask("DELETE", path, None)
+
     def _ask(self, method: str, path: str, body: object) -> Any:
         limits = httpx.Timeout(ANSWER_WAIT_S_MAX, connect=CONNECT_WAIT_S_MAX)
         headers = {"Authorization": f"Bearer {self.key}"}
@@ -88,7 +97,7 @@ class Service:
             told = json.loads(answer.content)
         except ValueError:
             told = None
-        if answer.is_success and told is not None:
+        if answer.is_success and (told is not None or answer.status_code == NO_CONTENT):
             return told
         if not isinstance(told, dict) or not isinstance(told.get("code"), str):
             refuse(

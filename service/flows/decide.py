@@ -11,7 +11,7 @@ from rules.model import OnTimeout
 from rules.thinking import Names, judge, think
 from rules.turn import Turn
 from service.errors import ConversationBusy, DecisionUnknown, NotDurable, StoreAway, StoreBusy, TurnStale
-from service.flows import deadlines
+from service.flows import deadlines, operators
 from service.flows.degraded import answer_alone, told_in
 from service.flows.spool import Spool
 from service.store import conversations, decisions, handoffs, keys, queues
@@ -121,6 +121,9 @@ async def _decide(store: Store, ruleset: Ruleset, place: Place, names: Names, tu
                 continue
         judged = judge(ruleset, turn, loaded.conversation, now_ms)
         change = think(ruleset, names, turn, judged, handoff, now_ms)
+        if change.event == "handoff.opened" and change.handoff is not None:
+            kept = ruleset.files.queues[change.handoff.queue]
+            change = replace(change, handoff=await operators.kept_for_keeper(store, change.handoff, kept, now_ms))
         if change.event is not None and store.partitions > 1:
             change = await _with_those_ahead(store, place, change)
         written = await decisions.commit(store, place, loaded, change, turn.agent.id or "agent")

@@ -17,7 +17,10 @@ RECLAIM_MS = 3_000
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One change that is to be told. `event_id` is the same every time it is read, so a receiver can tell repeats."""
+    """One change that is to be told. `event_id` is the same every time it is read, so a receiver can tell repeats.
+
+    `detail` is the channel of a page, the queue of a reroute, who was offered something or let it go by; else empty.
+    """
 
     entry_id: str
     event_id: str
@@ -27,6 +30,7 @@ class Event:
     conversation_id: str
     actor: str
     at_ms: int
+    detail: str = ""
 
 
 async def read(store: Store, place: Place, consumer: str, limit: int) -> list[Event]:
@@ -81,4 +85,5 @@ def _event(place: Place, entry_id: str, flat: list[bytes]) -> Event:
         conversation_id=fields["conversation_id"],
         actor=fields["actor"],
         at_ms=int(fields["at_ms"]),
+        detail=fields.get("detail", ""),
     )

@@ -25,7 +25,7 @@ UNLISTED = {"/openapi.json", "/docs", "/problems/{code}", "/should-escalate"}  #
 
 
 def test_every_address_there_is_has_its_row() -> None:
-    told = set(re.findall(r"`(GET|POST|DELETE) (/[^`?]*)", PAGE))
+    told = set(re.findall(r"`(GET|POST|PUT|DELETE) (/[^`?]*)", PAGE))
     routes: set[tuple[str, str]] = set()
     for router in ROUTERS:
         for route in router.routes:

@@ -169,8 +169,9 @@ def test_every_key_of_a_file_reaches_its_value() -> None:
 def test_a_queue_says_whom_it_needs_and_how_that_widens() -> None:
     files = load(
         "handrail: 1\nqueues:\n"
-        "  cards: {answer_within: 20m, resolve_within: 4h, warn_before: 3m, needs: {fraud: 4, es: 1}, language: customer,\n"
-        "    same_operator_for: 1m, offer_for: 30s, on_timeout: {verdict: answer, say: {en: Later.}}, say: {en: Wait.},\n"
+        "  cards: {answer_within: 20m, resolve_within: 4h, warn_before: 3m, needs: {fraud: 4, es: 1},\n"
+        "    language: customer, same_operator_for: 1m, offer_for: 30s,\n"
+        "    on_timeout: {verdict: answer, say: {en: Later.}}, say: {en: Wait.},\n"
         "    ladder: [{after: 15m, page: on-call, priority: urgent, language: any},\n"
         "      {after: 5m, needs: [fraud]}, {after: 10m, queues: [other], skip_if: nobody_available}]}\n"
         "  other: {answer_within: 1m, on_timeout: {verdict: deny, say: {en: No.}}, say: {en: Wait.}}\n"
