@@ -21,6 +21,8 @@ TESTS_ENDINGS = (".tests.yaml", ".tests.yml")
 OPERATORS_NAMES = ("operators.yaml", "operators.yml")
 # 10,000 rules of 400 bytes in one file are 4 MB; anything larger is not a rule file someone wrote.
 FILE_BYTES_MAX = 8_388_608
+# What an editor completes and checks by lies beside the files that name it.
+SCHEMAS_ENDING = ".schema.json"
 # A directory of rules is read by people; past this count the wrong directory was named.
 FILES_MAX = 1_000
 # Of all files together: 40,000 rules, which take ten seconds to compile. More is data, not rules.

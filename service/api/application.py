@@ -27,6 +27,7 @@ from service.api import (
     outcomes,
     people,
     rulesets,
+    schemas,
     versions,
     webhooks,
 )
@@ -53,6 +54,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     versions.router,
     keys.router,
     webhooks.router,
+    schemas.router,
     openapi.router,
     health.router,
 )
