@@ -254,12 +254,14 @@ class Multiplexed:
         """Send one command and return its answer to come; raise StoreAway, StoreBusy, NotDurable or ServerError."""
         wire = self._wire
         if wire is None or wire.lost is not None or wire.full:
-            return self._call_connected(words, durable)
+            return self._call_later(words, durable)
         # The future itself: a coroutine around it would only be one more to wake.
         return wire.send(packed_words(words), durable)
 
-    async def _call_connected(self, words: tuple[Word, ...], durable: bool) -> Reply:
-        wire = await self._connected()
+    async def _call_later(self, words: tuple[Word, ...], durable: bool) -> Reply:
+        wire = self._wire
+        if wire is None or wire.lost is not None:
+            wire = await self._connected()
         return await wire.send(packed_words(words), durable)
 
     async def close(self) -> None:
