@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from rules.case_coverage import ComparisonCoverage, RuleCoverage, WayCoverage
+
+# What a turn must leave out for a signal to be unknown, where that is not the key of the same name.
+LEFT_OUT: Mapping[str, str] = {
+    **dict.fromkeys(
+        ("topics", "asks_for_person", "confirmed", "message_length", "message_repeats"),
+        "leave `message` out, with a tool call in its place",
+    ),
+    **dict.fromkeys(("reply_topics", "reply_length", "reply_repeats"), "leave `reply` out"),
+    "language": "leave `locale` out",
+    "sources_count": "leave `sources` out",
+    "amount_usd": "leave the call's `amount` out",
+    "amount_usd_max": "leave `amount` out of all calls",
+    "since_last_turn_ms": "make it the first turn",
+    "since_handoff_ms": "let no handoff come before it",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +63,8 @@ def _of_comparison(rule: RuleCoverage, comparison: ComparisonCoverage) -> Iterat
         advice = f"{copy} and change one thing: `{comparison.text}` no longer holds"
         yield Gap(rule.rule_id, comparison.text, "it never was the only one that failed", advice)
     if comparison.unknown is False:
-        advice = f"{copy} and leave `{comparison.signal}` out"
-        yield Gap(rule.rule_id, comparison.text, "it never was unknown", advice)
+        left_out = LEFT_OUT.get(comparison.signal, f"leave `{comparison.signal}` out")
+        yield Gap(rule.rule_id, comparison.text, "it never was unknown", f"{copy} and {left_out}")
 
 
 def _all_of(texts: Sequence[str]) -> str:

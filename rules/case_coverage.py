@@ -175,7 +175,7 @@ def coverage_of(ruleset: Ruleset, cases: Sequence[tuple[str, Span, Mapping[str, 
         comparisons = tuple(
             ComparisonCoverage(
                 leaf.text,
-                leaf.signal,
+                _spoken_of(leaf),
                 leaf.number in together.held,
                 leaf.number in together.failed,
                 leaf.number in together.unknown if _can_be_unknown(leaf, known) else None,
@@ -188,6 +188,12 @@ def coverage_of(ruleset: Ruleset, cases: Sequence[tuple[str, Span, Mapping[str, 
         )
         covered.append(RuleCoverage(rule.id, rule.span, len(firing), firing[0] if firing else None, comparisons, ways))
     return tuple(covered)
+
+
+def _spoken_of(leaf: Leaf) -> str:
+    """Return the signal that a comparison comes down to, that of an aggregate's numbers included."""
+    left = leaf.compare.left if leaf.compare is not None else None
+    return left.of if isinstance(left, Aggregate) and isinstance(left.of, str) else leaf.signal
 
 
 def _always_known(ruleset: Ruleset) -> frozenset[str]:

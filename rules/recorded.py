@@ -34,7 +34,7 @@ _SHARED = ("channel", "locale", "customer", "agent", "parent")
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """All that is kept of a decision: the turns up to its own, what was decided of each, and the handoffs between.
+    """All that is kept of a decision: the turns up to its own, by turn what was decided, and the handoffs between.
 
     `records` are those since the last handoff, by turn. `turns_before` counts what is no longer kept.
     """
@@ -134,6 +134,8 @@ def _turn(
     if calls:
         written["tool_calls"] = calls
     number = recorded.turns.index(turn) + 1
+    if _rests_on_output(recorded.decisions.get(turn.turn_id)):
+        notes.add(f"what tools gave back is kept nowhere, and turn {number} was judged by it: write an example in")
     if turn.beside is not None:
         written |= _beside(turn.beside, ruleset, neutral)
     else:
@@ -146,6 +148,11 @@ def _turn(
     for topic in sorted(lost):
         notes.add(f"without personal data and ids, turn {number} no longer speaks of `{topic}`: write an example in")
     return written
+
+
+def _rests_on_output(decision: Decision | None) -> bool:
+    found = (hit for rule in decision.rules for check in rule.checks for hit in check.evidence) if decision else ()
+    return any(hit.inside == "tool_output" for hit in found)
 
 
 def _call(call: ToolCall, neutral: Neutral) -> dict[str, Any]:

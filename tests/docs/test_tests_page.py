@@ -5,14 +5,19 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 from rules.case_keys import EXPECT_KEYS, HANDOFF_KEYS, MOVE_KEYS, PACKET_KEYS, STEP_KEYS
+from rules.case_probes import WAYS_MAX
 from rules.cases import coverage, render_case, run_cases
 from rules.compile import compile_files
 from rules.evaluate import build
+from tests.service.cli_run import handrail
 
 PAGE = (Path(__file__).parents[2] / "docs" / "tests.md").read_text("utf-8")
 FILES = {name: text for name, text in re.findall(r"^```yaml\n# (\S+)\n((?:.*\n)*?)```$", PAGE, re.MULTILINE)}
 RULES = {name: text for name, text in FILES.items() if not name.endswith(".tests.yaml")}
+SHOWN = re.findall(r"^```text\n((?:.*\n)*?)```$", PAGE, re.MULTILINE)
 TESTS = {name: text for name, text in FILES.items() if name.endswith(".tests.yaml")}
 
 
@@ -51,5 +56,19 @@ def test_the_failure_of_the_page_reads_as_a_failure_does() -> None:
     files, _ = compile_files(RULES)
     assert files is not None
     (result,) = run_cases(build(files), {"rules.tests.yaml": "\n".join(lines)})
-    (shown,) = re.findall(r"^```text\n((?:.*\n)*?)```$", PAGE, re.MULTILINE)
+    shown = SHOWN[0]
     assert render_case(result) + "\n" == shown
+
+
+def test_the_coverage_of_the_page_is_what_the_command_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, text in FILES.items():
+        (tmp_path / name).write_text(text)
+    monkeypatch.chdir(tmp_path)
+    said = handrail("test", "short.tests.yaml", "--coverage").stdout
+    assert said.rpartition("3 of 3 cases passed")[0] == SHOWN[1]
+    assert f"more than {WAYS_MAX} ways the\nfirst {WAYS_MAX} count" in PAGE
+
+
+def test_every_option_of_the_command_is_on_the_page() -> None:
+    options = re.findall(r"^  (?:-\w, )?(--[a-z-]+)", handrail("test", "--help").stdout, re.MULTILINE)
+    assert [option for option in options if option not in PAGE] == ["--data-dir", "--help"]

@@ -122,7 +122,7 @@ def test_coverage_says_what_is_missing_and_what_to_write_next(rules: Path) -> No
     assert "it never fires" in said
     assert (
         "\nwhat to write next\n  legal: copy the case `a lawyer is named` ("
-        f"{rules}/a.tests.yaml:3) and leave `topics` out\n" in said
+        f"{rules}/a.tests.yaml:3) and leave `message` out, with a tool call in its place\n" in said
     )
     assert "\ncoverage " in said
 
