@@ -89,6 +89,11 @@ COMMANDS: dict[str, tuple[Row, ...]] = {
             "service.cli.ruleset_diff:diff",
             "Show what differs between two sets of rules: what got stricter, what looser, which thresholds moved.",
         ),
+        Row(
+            "shadow",
+            "service.cli.shadow:shadow",
+            "Show what a version in shadow would have decided, and where it differs from the active one.",
+        ),
         Row("approve", "service.cli.versions:approve", "Stand behind a version that somebody else has pushed."),
         Row(
             "activate",

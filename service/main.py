@@ -113,6 +113,7 @@ def _upkeep(running: Running) -> list[asyncio.Task[None]]:
     versions = running.following
     if versions is not None:
         works.append(lambda: following.follow(running, versions))
+        works.append(lambda: following.judge_in_shadow(running, versions))
     return [asyncio.create_task(upkeep.keep_on(running, work)) for work in works]
 
 

@@ -46,6 +46,9 @@ class Metrics:
     store_errors: int = 0
     rules_refused: int = 0
     rules_loaded: int = 0
+    shadow_judged: Counter[str] = field(default_factory=Counter)
+    shadow_errors: int = 0
+    shadow_rules_fired: Counter[str] = field(default_factory=Counter)
     rules_faulty: bool = False
     waits_open: int = 0
     _latency: list[int] = field(default_factory=lambda: [0] * (len(BUCKETS_S) + 1))
@@ -64,6 +67,12 @@ class Metrics:
         for rule_id in rule_ids:
             known = rule_id in self.rules_fired or len(self.rules_fired) < RULE_LABELS_MAX
             self.rules_fired[rule_id if known else OTHER] += 1
+
+    def fired_in_shadow(self, rule_ids: Iterable[str]) -> None:
+        """Count rules that fired without counting for the verdict."""
+        for rule_id in rule_ids:
+            known = rule_id in self.shadow_rules_fired or len(self.shadow_rules_fired) < RULE_LABELS_MAX
+            self.shadow_rules_fired[rule_id if known else OTHER] += 1
 
     def exposition(self, depths: Sequence[QueueDepth], store_up: bool) -> bytes:
         """Return everything in the text format of Prometheus."""
@@ -108,6 +117,21 @@ class _Families:
         )
         yield _counter("store_errors", "Calls that found the store away.", (), {(): counts.store_errors})
         yield _counter("rules_loaded", "Times that rule files took effect.", (), {(): counts.rules_loaded})
+        yield _counter(
+            "shadow_judged",
+            "Turns judged by a version in shadow, by what came of it.",
+            ("result",),
+            {(k,): v for k, v in counts.shadow_judged.items()},
+        )
+        yield _counter(
+            "shadow_errors", "Turns that a version in shadow could not judge.", (), {(): counts.shadow_errors}
+        )
+        yield _counter(
+            "rule_shadow_fires",
+            "Rules that fired in shadow, or outside of their rollout.",
+            ("rule_id",),
+            {(k,): v for k, v in counts.shadow_rules_fired.items()},
+        )
         yield _counter("rules_refused", "Edits of rule files that were refused.", (), {(): counts.rules_refused})
         about = "1 while the rule files cannot be used and the rules before go on deciding."
         yield _gauge("rules_faulty", about, (), {(): int(counts.rules_faulty)})

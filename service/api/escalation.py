@@ -57,6 +57,8 @@ async def should_escalate(running: Running, scope: Scope, receive: Receive, send
     await send({"type": "http.response.start", "status": 200, "headers": answer})
     await send({"type": "http.response.body", "body": body})
     _tell(running, decided, caller, ids, perf_counter() - started_s)
+    if running.following is not None:
+        running.following.answered(caller.tenant, turn, decided)
 
 
 def _tell(running: Running, decided: Decided, caller: Caller, ids: Ids, took_s: float) -> None:
@@ -64,6 +66,8 @@ def _tell(running: Running, decided: Decided, caller: Caller, ids: Ids, took_s: 
     decision = decided.decision
     rule_ids = [rule.rule_id for rule in decision.rules if rule.live]
     running.metrics.decided(decision.verdict, rule_ids, decided.repeated, decision.degraded, took_s)
+    if len(rule_ids) < len(decision.rules) and not decided.repeated:
+        running.metrics.fired_in_shadow(rule.rule_id for rule in decision.rules if not rule.live)
     running.log.info(
         "decided",
         request_id=ids[0],

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 from service.api.running import Running
-from service.compiling import settle
+from service.clock import now_ms
 from service.errors import StoreAway
 from service.flows.access import hear_of_rulesets
 from service.flows.in_force import Following
+from service.flows.shadow import Raised
+from service.logs import failure
 
 # A word that was missed costs this long at most: who activates a version finds it active in every process.
 LOOKED_AROUND_EVERY_MS = 1_000
 # A tenant named by a word waits here until it was looked for; beyond this the look around finds the rest.
 NAMED_MAX = 1_000
+# How late what a version in shadow would have decided is seen; a write an answer would double the store's work.
+SHADOW_WRITTEN_EVERY_MS = 250
 
 
 async def follow(running: Running, following: Following) -> None:
@@ -38,6 +43,44 @@ async def follow(running: Running, following: Following) -> None:
         await asyncio.wait({listening})
 
 
+async def judge_in_shadow(running: Running, following: Following) -> None:
+    """Judge answered turns with the versions in shadow, one whenever nothing else is to do. Never returns."""
+    shadowing = following.shadowing
+    loop = asyncio.get_running_loop()
+    written_at_s = loop.time()
+    while True:
+        await shadowing.arrived.wait()
+        shadowing.arrived.clear()
+        while (result := shadowing.judge_next()) is not None:
+            _count(running, result)
+            # A turn that has come meanwhile goes first.
+            await asyncio.sleep(0)
+        # What was judged a moment ago is written with what comes in the next one.
+        await asyncio.sleep(max(0.0, written_at_s + SHADOW_WRITTEN_EVERY_MS / 1000 - loop.time()))
+        with contextlib.suppress(StoreAway):
+            await shadowing.write(running.store, now_ms())
+        written_at_s = loop.time()
+
+
+def _count(running: Running, result: str | Raised) -> None:
+    metrics = running.metrics
+    if isinstance(result, str):
+        metrics.shadow_judged[result] += 1
+        return
+    metrics.shadow_judged["error"] += 1
+    metrics.shadow_errors += 1
+    seen = result.seen
+    running.log.error(
+        "version in shadow raised, and nothing depends on it",
+        tenant=seen.tenant,
+        version=seen.version,
+        ruleset=seen.ruleset.hash[:12],
+        rule_ids=list(result.rule_ids),
+        decision_id=seen.decision.decision_id,
+        **failure(result.error),
+    )
+
+
 async def look(running: Running, following: Following, tenant: str | None) -> None:
     """Look for what a tenant's rules are now, or for all of them; what is not there stays as it was."""
     try:
@@ -52,8 +95,6 @@ async def look(running: Running, following: Following, tenant: str | None) -> No
         return
     for each in changed:
         tell(running, following, each)
-    if changed:
-        settle()
 
 
 def tell(running: Running, following: Following, tenant: str) -> None:

@@ -9,10 +9,12 @@ from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from rules.diff_words import as_json, lines
 from rules.differences import Difference, Effect
+from rules.model import Verdict
 from rules.problem_json import problem_json
 from service.api.bodies import Body
 from service.api.decision_answers import Shape
 from service.flows.rulesets import FILES_MAX, MESSAGE_CHARS_MAX, History, Pushed, RolledBack, State, Version
+from service.flows.shadow import Report
 from service.rule_files import ENDINGS
 
 FILE_NAME_CHARS_MAX = 200
@@ -190,6 +192,58 @@ class HistoryAnswer(Shape):
     steps: list[StepAnswer]
 
 
+class ShadowRuleAnswer(Shape):
+    """A rule, and on how many turns more or fewer it would have fired."""
+
+    rule_id: str
+    more: int
+    fewer: int
+
+
+class ShadowErrorAnswer(Shape):
+    """A kind of fault, the rule that it was in when that is known, and how often it came."""
+
+    error: str
+    rule_id: str | None
+    count: int
+
+
+class ShadowDifferenceAnswer(Shape):
+    """A turn that the version would have decided otherwise. `queue` is where it would have handed over."""
+
+    decision_id: str
+    conversation_id: str
+    at_ms: int
+    result: Literal["stricter", "looser", "otherwise"]
+    verdict: Verdict
+    would_be: Verdict
+    queue: str | None
+    more: list[str]
+    fewer: list[str]
+
+
+class ShadowAnswer(Shape):
+    """What a version in shadow would have decided.
+
+    `agreed`, `stricter`, `looser`, `otherwise` (the same verdict by other rules) and `errors` make up `judged`. Turns
+    that came faster than they could be judged are `skipped`.
+    """
+
+    version: int
+    judged: int
+    agreed: int
+    stricter: int
+    looser: int
+    otherwise: int
+    errors: int
+    skipped: int
+    since_at_ms: int | None
+    until_at_ms: int | None
+    rules: list[ShadowRuleAnswer]
+    error_kinds: list[ShadowErrorAnswer]
+    differences: list[ShadowDifferenceAnswer]
+
+
 class RolledBackAnswer(Shape):
     """What was taken back, and which version decides now: 0 are the service's own rules."""
 
@@ -253,6 +307,32 @@ def history_answer(history: History, *, managed: bool) -> dict[str, Any]:
                 "at_ms": step.at_ms,
             }
             for step in history.steps
+        ],
+    }
+
+
+def shadow_answer(report: Report) -> dict[str, Any]:
+    """Return what a version in shadow would have decided."""
+    counts = ("version", "judged", "agreed", "stricter", "looser", "otherwise", "errors", "skipped")
+    return {
+        **{name: getattr(report, name) for name in (*counts, "since_at_ms", "until_at_ms")},
+        "rules": [{"rule_id": rule_id, "more": more, "fewer": fewer} for rule_id, more, fewer in report.rules],
+        "error_kinds": [
+            {"error": error, "rule_id": rule_id, "count": count} for error, rule_id, count in report.error_kinds
+        ],
+        "differences": [
+            {
+                "decision_id": each.decision_id,
+                "conversation_id": each.conversation_id,
+                "at_ms": each.at_ms,
+                "result": each.word,
+                "verdict": each.verdict,
+                "would_be": each.would_be,
+                "queue": each.queue,
+                "more": list(each.more),
+                "fewer": list(each.fewer),
+            }
+            for each in report.differences
         ],
     }
 

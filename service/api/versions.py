@@ -15,6 +15,7 @@ from service.api.version_answers import (
     PushedAnswer,
     RollbackBody,
     RolledBackAnswer,
+    ShadowAnswer,
     StageBody,
     StepBody,
     VersionAnswer,
@@ -23,6 +24,7 @@ from service.api.version_answers import (
     history_answer,
     pushed_answer,
     rolled_back_answer,
+    shadow_answer,
     texts_answer,
     version_answer,
 )
@@ -32,6 +34,7 @@ from service.flows.in_force import Following
 from service.flows.ruleset_refusals import FileMode
 from service.flows.ruleset_texts import CompiledVersions
 from service.flows.rulesets import HISTORY_MAX, Actor, Desk
+from service.flows.shadow import DIFFERENCES_SHOWN_MAX, report
 
 router = APIRouter(prefix="/rulesets", tags=["managers"])
 Overseeing = Annotated[Call, called("oversee")]
@@ -152,6 +155,20 @@ async def activate(version: VersionNumber, call: Governing, body: StepBody | Non
     active = await rulesets.activate(desk_of(call), version, _actor(call), revision)
     await following.look(call.running.store, call.caller.tenant)
     return answered(version_answer(active))
+
+
+@router.get(
+    "/{version}/shadow",
+    summary="What a version in shadow would have decided",
+    responses={200: {"model": ShadowAnswer}, **problems_documented("version_unknown", "query_invalid")},
+)
+async def in_shadow(
+    version: VersionNumber, call: Overseeing, limit: Annotated[int, Query(ge=1, le=DIFFERENCES_SHOWN_MAX)] = 50
+) -> Response:
+    """Counted since it was first staged in shadow, with the latest turns on which it differs. Ids and rules only: why a
+    turn was decided as it was stands at GET /decisions/{decision_id}."""
+    await rulesets.get(desk_of(call), version)
+    return answered(shadow_answer(await report(call.running.store, call.caller.tenant, version, limit)))
 
 
 def desk_of(call: Call) -> Desk:

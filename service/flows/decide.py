@@ -9,7 +9,7 @@ from rules.decision import Decision
 from rules.evaluate import Ruleset
 from rules.model import OnTimeout
 from rules.thinking import Names, judge, think
-from rules.turn import Turn
+from rules.turn import Conversation, Turn
 from service.errors import ConversationBusy, DecisionUnknown, NotDurable, StoreAway, StoreBusy, TurnStale
 from service.flows import deadlines, operators
 from service.flows.degraded import answer_alone, told_in
@@ -42,11 +42,15 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """A Decision, whether it had been made before, and the wait it leads to."""
+    """A Decision, whether it had been made before, and the wait it leads to.
+
+    `before` is the conversation that it was made with, None where it was not made here and now.
+    """
 
     decision: Decision
     repeated: bool
     waiting: Waiting | None
+    before: Conversation | None = None
 
 
 async def decide(
@@ -91,14 +95,14 @@ async def find(store: Store, tenant: str, decision_id: str) -> Decision:
     return decision
 
 
-def decided(decision: Decision, *, repeated: bool) -> Decided:
+def decided(decision: Decision, *, repeated: bool, before: Conversation | None = None) -> Decided:
     """Return a Decision with the wait it promises."""
     waiting = None
     if decision.handoff_id and decision.queue and decision.expires_at_ms is not None and decision.on_timeout:
         waiting = Waiting(
             decision.handoff_id, decision.queue, decision.position, None, decision.expires_at_ms, decision.on_timeout
         )
-    return Decided(decision, repeated, waiting)
+    return Decided(decision, repeated, waiting, before)
 
 
 async def _decide(store: Store, ruleset: Ruleset, place: Place, names: Names, turn: Turn, now_ms: int) -> Decided:
@@ -128,7 +132,7 @@ async def _decide(store: Store, ruleset: Ruleset, place: Place, names: Names, tu
             change = await _with_those_ahead(store, place, change)
         written = await decisions.commit(store, place, loaded, change, turn.agent.id or "agent")
         if not isinstance(written, Moved):
-            return decided(written[0], repeated=written[1])
+            return decided(written[0], repeated=written[1], before=None if written[1] else loaded.conversation)
         if left is not None:
             recent.distrust(tenant, conversation_id)
             left = None

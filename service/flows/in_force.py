@@ -9,10 +9,13 @@ import asyncio
 from dataclasses import dataclass, replace
 
 from rules.evaluate import Ruleset, is_in_share
+from rules.turn import Turn
 from service.errors import Refusal, StoreAway
+from service.flows.decide import Decided
 from service.flows.ruleset_refusals import RulesInvalid
 from service.flows.ruleset_texts import CompiledVersions
 from service.flows.rulesets import Desk, ruleset_of
+from service.flows.shadow import Seen, Shadowing
 from service.store import rulesets
 from service.store.machine_work import tenants
 from service.store.rulesets import Stand
@@ -69,12 +72,21 @@ class Following:
         self.own = own
         self.compiled = CompiledVersions()
         self.met: dict[str, InForce] = {}
+        self.shadowing = Shadowing()
         self._looks: dict[str, asyncio.Lock] = {}
         self._next = 0
 
     def desk(self, store: Store, tenant: str) -> Desk:
         """Return where this tenant's versions are worked on."""
         return Desk(store, tenant, self.own, self.compiled)
+
+    def answered(self, tenant: str, turn: Turn, decided: Decided) -> None:
+        """Have an answered turn judged by the version in shadow, if there is one, in a free moment."""
+        found = self.met.get(tenant)
+        candidate = None if found is None else found.candidate
+        if candidate is None or candidate.mode != "shadow" or decided.before is None:
+            return
+        self.shadowing.take(Seen(tenant, candidate.version, candidate.ruleset, turn, decided.before, decided.decision))
 
     async def prepare(self, store: Store) -> None:
         """Meet every tenant that there is, so that no turn waits for its rules to be compiled."""

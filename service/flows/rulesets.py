@@ -18,6 +18,7 @@ from rules.errors import Problem
 from rules.evaluate import Ruleset
 from rules.files_hash import files_hash
 from service import rule_files
+from service.compiling import beside
 from service.errors import ConversationBusy, LimitReached
 from service.flows.ruleset_refusals import (
     ApprovalMissing,
@@ -265,8 +266,7 @@ async def _fit_texts(desk: Desk, head: Head, number: int) -> Compiled:
 
 async def _compiled(desk: Desk, digest: str, texts: Mapping[str, str]) -> Compiled:
     found = desk.compiled.find(digest)
-    # Turns go on being decided while a thread compiles.
-    return found or desk.compiled.keep(digest, await asyncio.to_thread(compiled, texts))
+    return found or desk.compiled.keep(digest, await beside(lambda: compiled(texts)))
 
 
 async def _head(desk: Desk, number: int) -> Head:

@@ -29,6 +29,12 @@ EVENTS: Mapping[str, str] = MappingProxyType(
         "handoff.rerouted": "nobody came in time; it moved to the queue that `on_timeout` names",
         "handoff.expired": "nobody came in time; `on_timeout` holds",
         "outcome.recorded": "something became known later: reopened, CSAT, complaint",
+        "ruleset.pushed": "somebody pushed rule files as a new version",
+        "ruleset.staged": "a version was put into shadow or rollout",
+        "ruleset.withdrawn": "a version is staged no longer",
+        "ruleset.approved": "a second person stands behind a version",
+        "ruleset.activated": "a version decides from now on",
+        "ruleset.rolled_back": "a version was taken back",
         "webhook.test": "somebody asked for a test; it goes to every endpoint, whatever its filter",
     }
 )
@@ -55,6 +61,10 @@ def body_of(delivery: Delivery) -> bytes:
     event = delivery.event
     moment = datetime.fromtimestamp(event.at_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     subject = f"handoffs/{event.handoff_id}" if event.handoff_id else f"conversations/{event.conversation_id}"
+    about: dict[str, object] = {"handoff_id": event.handoff_id, "conversation_id": event.conversation_id}
+    if event.ruleset_version is not None:
+        subject = f"rulesets/{event.ruleset_version}"
+        about = {"ruleset_version": event.ruleset_version}
     return orjson.dumps(
         {
             "specversion": "1.0",
@@ -68,8 +78,7 @@ def body_of(delivery: Delivery) -> bytes:
             "datacontenttype": "application/json",
             "data": {
                 "tenant": event.tenant,
-                "handoff_id": event.handoff_id,
-                "conversation_id": event.conversation_id,
+                **about,
                 "actor": event.actor,
                 "at_ms": event.at_ms,
             },

@@ -30,6 +30,7 @@ class Event:
     conversation_id: str
     actor: str
     at_ms: int
+    ruleset_version: int | None = None
     detail: str = ""
 
 
@@ -85,5 +86,6 @@ def _event(place: Place, entry_id: str, flat: list[bytes]) -> Event:
         conversation_id=fields["conversation_id"],
         actor=fields["actor"],
         at_ms=int(fields["at_ms"]),
+        ruleset_version=int(fields["ruleset_version"]) if "ruleset_version" in fields else None,
         detail=fields.get("detail", ""),
     )

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from rules.evaluate import is_in_share
 from service.api.version_answers import (
+    DifferenceAnswer,
     HistoryAnswer,
     PushedAnswer,
     RolledBackAnswer,
+    ShadowAnswer,
     VersionAnswer,
     VersionTextsAnswer,
 )
@@ -26,12 +30,14 @@ TWO_PERSONS = RULES.replace("handrail: 1", "handrail: 1\napprovals: 2")
 FAILING = """handrail_tests: 1
 cases:
   - name: nobody is ever sure enough
+    message: hello
     confidence: 0.99
     expect: {verdict: review}
 """
 PASSING = """handrail_tests: 1
 cases:
   - name: an unsure draft is read afterwards
+    message: hello
     confidence: 0.4
     expect: {verdict: review}
 """
@@ -95,3 +101,332 @@ async def test_a_version_is_pushed_decides_and_is_taken_back(api: Api) -> None:
         ("activated", 1),
         ("pushed", 1),
     ]
+
+
+async def until(api: Api, version: int, judged: int) -> Any:
+    """Return the report on a version in shadow once it has judged so many turns."""
+    async with asyncio.timeout(20):
+        while True:
+            told = (await api.get(f"/rulesets/{version}/shadow", "manager")).json()
+            if told["judged"] >= judged:
+                return told
+            await asyncio.sleep(0.02)
+
+
+async def test_a_version_in_shadow_judges_every_turn_and_decides_none(api: Api) -> None:
+    pushed = await push(api, STRICTER.replace("- id: fees", "- id: hidden-fees"))
+    staged = await take(api, "1/stage", mode="shadow")
+    assert (staged["state"], staged["mode"], staged["percent"]) == ("staged", "shadow", None)
+    own = ruleset().hash
+    unsure = (await api.ask(confidence=0.55)).json()
+    assert (unsure["verdict"], unsure["ruleset"]) == ("continue", own)
+    assert (await api.ask(confidence=0.9)).json()["ruleset"] == own
+    renamed = (await api.ask(message="this hidden fee")).json()
+    # A turn that is asked again was judged before.
+    again = {"conversation_id": unsure["conversation_id"], "turn_id": "1", "confidence": 0.55}
+    assert (await api.ask(**again)).headers["handrail-repeated"] == "true"
+    told = await until(api, 1, 3)
+    exact(ShadowAnswer, told)
+    counts = {name: told[name] for name in ("judged", "agreed", "stricter", "looser", "otherwise", "errors", "skipped")}
+    assert counts == {
+        "judged": 3, "agreed": 1, "stricter": 1, "looser": 0, "otherwise": 1, "errors": 0, "skipped": 0,
+    }  # fmt: skip
+    assert told["rules"] == [
+        {"rule_id": "fees", "more": 0, "fewer": 1},
+        {"rule_id": "hidden-fees", "more": 1, "fewer": 0},
+        {"rule_id": "unsure", "more": 1, "fewer": 0},
+    ]
+    assert [
+        (
+            each["decision_id"],
+            each["result"],
+            each["verdict"],
+            each["would_be"],
+            each["queue"],
+            each["more"],
+            each["fewer"],
+        )
+        for each in told["differences"]
+    ] == [
+        (renamed["decision_id"], "otherwise", "review", "review", "later", ["hidden-fees"], ["fees"]),
+        (unsure["decision_id"], "stricter", "continue", "review", "later", ["unsure"], []),
+    ]
+    assert "hidden fee" not in str(told["differences"])
+    metrics = (await api.get("/metrics", "manager")).text
+    assert 'handrail_shadow_judged_total{result="stricter"} 1.0' in metrics
+    assert "handrail_shadow_errors_total 0.0" in metrics
+    assert pushed["hash"] not in str((await api.get("/rulesets/active", "manager")).json())
+
+
+class Planted:
+    """Something of a ruleset that raises when it is used."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def __call__(self, *_: object) -> Any:
+        raise self.error
+
+
+async def test_a_version_in_shadow_that_raises_is_counted_and_told_and_no_answer_feels_it(
+    api: Api, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await push(api)
+    await take(api, "1/stage", mode="shadow")
+    following = api.running.following
+    assert following is not None
+    found = following.met[api.tenant]
+    assert found.candidate is not None
+    good = found.candidate.ruleset
+    number = next(place for place, rule in enumerate(good.files.rules) if rule.id == "unsure")
+    measures = list(good.measures)
+    measures[number] = (("planted", Planted(ZeroDivisionError("a customer's words"))),)
+    faulty = replace(good, measures=tuple(measures))
+    following.met[api.tenant] = replace(found, candidate=replace(found.candidate, ruleset=faulty))
+    before = await api.ask(confidence=0.4)
+    assert (before.status_code, before.json()["verdict"]) == (200, "review")
+    await api.ask(confidence=0.9)
+    told = await until(api, 1, 2)
+    assert (told["judged"], told["agreed"], told["errors"]) == (2, 1, 1)
+    assert told["error_kinds"] == [{"error": "ZeroDivisionError", "rule_id": "unsure", "count": 1}]
+    assert "handrail_shadow_errors_total 1.0" in (await api.get("/metrics", "manager")).text
+    nothing: Any = None
+    broken = replace(good, matcher=nothing)
+    following.met[api.tenant] = replace(found, candidate=replace(found.candidate, ruleset=broken))
+    assert (await api.ask(confidence=0.9)).json()["verdict"] == "continue"
+    told = await until(api, 1, 3)
+    assert {(each["rule_id"], each["count"]) for each in told["error_kinds"]} == {("unsure", 1), (None, 1)}
+    assert "customer's words" not in str(told)
+
+
+async def test_a_rollout_decides_the_same_share_for_ever_and_raising_it_only_adds(api: Api) -> None:
+    pushed = await push(api)
+    names = [f"rolled-{number}" for number in range(40)]
+    shares: list[set[str]] = []
+    for percent in (10, 40, 100):
+        await take(api, "1/stage", mode="rollout", percent=percent)
+        decided = {name: await deciding(api, conversation_id=name, turn_id=str(percent)) for name in names}
+        shares.append({name for name, by in decided.items() if by == pushed["hash"]})
+        assert shares[-1] == {name for name in names if is_in_share(api.tenant, name, percent)}
+    assert shares[0] < shares[1] < shares[2] == set(names)
+    back = await take(api, "rollback")
+    assert back == {"taken_back": 1, "was": "rollout", "active": 0}
+    assert await deciding(api, conversation_id=names[0], turn_id="last") == ruleset().hash
+    # What was decided in the rollout stays decided so.
+    assert await deciding(api, conversation_id=names[0], turn_id="100") == pushed["hash"]
+
+
+async def test_a_rollout_shows_its_queues_to_operators(api: Api) -> None:
+    text = RULES.replace(
+        "  later:", "  new-desk: {answer_within: 3d, on_timeout: {verdict: continue}, say: {en: Hm.}}\n  later:"
+    )
+    await push(
+        api,
+        text.replace(
+            "when: confidence < $low_confidence\n    then: {review: later}",
+            "when: confidence < $low_confidence\n    then: {review: new-desk}",
+        ),
+    )
+    await take(api, "1/stage", mode="rollout", percent=100)
+    assert (await api.ask(confidence=0.1)).json()["handoff"]["queue"] == "new-desk"
+    queues = {each["name"]: each for each in (await api.get("/queues", "operator")).json()["queues"]}
+    assert (queues["new-desk"]["waiting"], queues["new-desk"]["declared"]) == (1, True)
+    assert (await api.post("/queues/new-desk/claim")).status_code == 200
+
+
+async def test_the_same_files_are_one_version_and_tests_belong_to_them(api: Api) -> None:
+    first = await push(api, message="first")
+    again = await push(api, message="again")
+    assert (again["version"], again["repeated"], again["message"]) == (1, True, "first")
+    other = await push(api, message="with tests", **{"rules.tests.yaml": PASSING})
+    assert (other["version"], other["hash"], other["tests"]) == (2, first["hash"], {"cases": 1, "failing": 0})
+    told = (await api.get("/rulesets/2", "manager")).json()
+    exact(VersionTextsAnswer, told)
+    assert told["texts"] == {"rules.yaml": STRICTER, "rules.tests.yaml": PASSING}
+
+
+async def test_files_that_do_not_compile_are_refused_with_every_problem(api: Api) -> None:
+    text = RULES.replace("confidence < $low_confidence", "confidense < $low").replace(
+        "topics has fees", "topics has fee"
+    )
+    answer = await api.post("/rulesets", {"files": {"a/rules.yaml": text}}, "manager")
+    problem = answer.json()
+    assert (answer.status_code, problem["code"]) == (422, "rules_invalid")
+    assert {each["code"] for each in problem["problems"] if each["severity"] == "error"} == {"R101", "R102", "R104"}
+    assert {each["file"] for each in problem["problems"]} == {"a/rules.yaml"}
+    assert "did you mean `confidence`?" in problem["rendered"]
+    answer = await api.post("/rulesets", {"files": {"r.yaml": RULES, "r.tests.yaml": "cases: 1"}}, "manager")
+    assert answer.json()["detail"].startswith("the test files have ")
+    assert (await api.get("/rulesets", "manager")).json()["versions"] == []
+
+
+@pytest.mark.parametrize(
+    ("body", "detail"),
+    [
+        ({"files": {}}, "the files have 1 error"),
+        (
+            {"files": {"../x.yaml": RULES}},
+            "has a file name that is none: write it as `refunds.yaml`, with `/` between folders",
+        ),
+        (
+            {"files": {"x.txt": RULES}},
+            "has a file name that is none: write it as `refunds.yaml`, with `/` between folders",
+        ),
+        ({"files": {"x.yaml": 1}}, "must be"),
+        ({"message": "no files"}, "`files` is required"),
+        ({"files": {"x.yaml": RULES}, "message": "x" * 501}, "`message` is longer than 500"),
+    ],
+)
+async def test_a_push_that_does_not_fit_is_told_why(api: Api, body: Any, detail: str) -> None:
+    answer = await api.post("/rulesets", body, "manager")
+    assert answer.status_code == 422
+    assert detail in answer.json()["detail"]
+
+
+async def test_failing_tests_keep_a_version_from_every_turn(api: Api) -> None:
+    pushed = await push(api, **{"rules.tests.yaml": FAILING})
+    assert pushed["tests"] == {"cases": 1, "failing": 1}
+    for path, body in (("1/activate", {}), ("1/stage", {"mode": "shadow"})):
+        answer = await api.post(f"/rulesets/{path}", body, "manager")
+        problem = answer.json()
+        assert (answer.status_code, problem["code"]) == (409, "tests_failed")
+        assert problem["detail"] == "1 of the 1 tests of version 1 fail"
+        assert [(each["case"], each["expected"], each["got"]) for each in problem["failures"]] == [
+            ("nobody is ever sure enough", "review", "continue")
+        ]
+        assert "rules.tests.yaml:" in problem["rendered"]
+
+
+async def test_two_persons_stand_behind_a_version_where_the_rules_ask_for_it(api: Api) -> None:
+    ben = (await keys.create(api.running.store, api.tenant, "ben", "manager", now_ms())).token
+    api.tokens["ben"] = ben
+    mia = f"manager-of-{api.tenant}"
+    await push(api, TWO_PERSONS)
+    assert await refused(api, "1/activate") == (
+        409,
+        "approval_missing",
+        "version 1 needs the approval of a second person",
+    )
+    # A rollout decides turns as well; a shadow does not.
+    assert (await refused(api, "1/stage", mode="rollout", percent=1))[1] == "approval_missing"
+    await take(api, "1/stage", mode="shadow")
+    assert await refused(api, "1/approve") == (
+        409,
+        "own_approval",
+        f"version 1 was pushed by `{mia}`, and nobody approves their own version",
+    )
+    approved = await take(api, "1/approve", "ben")
+    assert [each["name"] for each in approved["approvals"]] == ["ben"]
+    assert len((await take(api, "1/approve", "ben"))["approvals"]) == 1
+    await take(api, "1/activate")
+    # The active version asks for two, so one that asks for one cannot let itself in.
+    await push(api, STRICTER, role="ben")
+    assert (await refused(api, "2/activate", "ben"))[1] == "approval_missing"
+    # Nor is going back the way around it.
+    await take(api, "rollback")
+    assert (await refused(api, "2/activate", "ben"))[1] == "approval_missing"
+    await take(api, "2/approve", "manager")
+    await take(api, "2/activate", "ben")
+    await push(api, RULES + "# one person again\n")
+    assert (await take(api, "3/activate"))["state"] == "active"
+
+
+async def test_one_version_is_staged_at_a_time(api: Api) -> None:
+    await push(api)
+    await push(api, RULES + "# two\n")
+    await take(api, "1/stage", mode="rollout", percent=5)
+    staged = (409, "version_staged", "version 1 is staged")
+    assert await refused(api, "2/stage", mode="shadow") == staged
+    assert await refused(api, "2/activate") == staged
+    await take(api, "1/stage", mode="shadow")
+    assert (await take(api, "2/activate"))["state"] == "active"
+    assert await refused(api, "2/stage", mode="shadow") == (409, "version_active", "version 2 is active already")
+    assert (await take(api, "1/stage", mode="withdrawn"))["state"] == "pushed"
+    history = (await api.get("/rulesets", "manager")).json()
+    assert [(step["kind"], step["version"], step["about"]) for step in history["steps"][:5]] == [
+        ("withdrawn", 1, "withdrawn"),
+        ("activated", 2, "in place of 0"),
+        ("staged", 1, "shadow"),
+        ("staged", 1, "rollout 5%"),
+        ("pushed", 2, ""),
+    ]
+
+
+async def test_a_step_that_somebody_else_took_meanwhile_is_told(api: Api) -> None:
+    for number in range(1, 4):
+        await push(api, RULES + f"# {number}\n")
+    revision = (await api.get("/rulesets", "manager")).json()["revision"]
+    both = await asyncio.gather(
+        *(api.post(f"/rulesets/{n}/activate", {"expect_revision": revision}, "manager") for n in (1, 2))
+    )
+    assert sorted(answer.status_code for answer in both) == [200, 409]
+    assert {answer.json().get("code") for answer in both} == {None, "rulesets_moved"}
+    await take(api, "3/activate")
+    both = await asyncio.gather(*(api.post("/rulesets/rollback", {"expect": 3}, "manager") for _ in range(2)))
+    assert sorted(answer.status_code for answer in both) == [200, 409]
+    one_before = next(answer.json()["active"] for answer in both if answer.status_code == 200)
+    assert one_before in (1, 2)
+    # Once more leads one further back, and then there is nothing.
+    assert (await take(api, "rollback"))["active"] == 0
+    assert await refused(api, "rollback") == (409, "nothing_before", "no version was active before")
+
+
+async def test_a_rollback_that_is_sent_twice_is_done_once(api: Api) -> None:
+    for number in (1, 2):
+        await push(api, RULES + f"# {number}\n")
+        await take(api, f"{number}/activate")
+    headers = {"Idempotency-Key": "back-1"}
+    first, second = [await api.post("/rulesets/rollback", {}, "manager", headers) for _ in range(2)]
+    assert first.json() == second.json() == {"taken_back": 2, "was": "active", "active": 1}
+
+
+async def test_agents_and_operators_do_not_govern(api: Api) -> None:
+    for role in ("agent", "operator"):
+        assert (await api.post("/rulesets", {"files": {"r.yaml": RULES}}, role)).status_code == 403
+        assert (await api.get("/rulesets", role)).status_code == 403
+    await push(api, role="admin")
+    for path in ("9/activate", "9/approve"):
+        assert await refused(api, path) == (404, "version_unknown", "there is no version 9")
+    assert (await api.get("/rulesets/9", "manager")).status_code == 404
+    assert (await api.get("/rulesets/9/shadow", "manager")).status_code == 404
+
+
+async def test_versions_are_told_apart_in_rules(api: Api) -> None:
+    await push(api)
+    await take(api, "1/activate")
+    told = (await api.get("/rulesets/0/diff/active", "manager")).json()
+    exact(DifferenceAnswer, told)
+    assert (told["old"], told["new"], told["overall"]) == (0, 1, "stricter")
+    assert told["rules"] == [
+        {
+            "name": "unsure",
+            "kind": "changed",
+            "effect": "stricter",
+            "facts": ["fires more often: low_confidence 0.5 → 0.6"],
+        }
+    ]
+    assert (await api.get("/rulesets/1/diff/staged", "manager")).json()["detail"] == "no version is staged"
+    assert (await api.get("/rulesets/1/diff/mine", "manager")).status_code == 422
+
+
+async def test_a_tenant_does_not_see_anothers_versions(server: Server, api: Api) -> None:
+    await push(api)
+    await take(api, "1/activate")
+    async with served(server) as other:
+        assert (await other.get("/rulesets", "manager")).json()["versions"] == []
+        assert await deciding(other) == ruleset().hash
+
+
+async def test_a_directory_decides_and_versions_only_wait(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "test.yaml").write_text(RULES)
+    monkeypatch.setenv("HANDRAIL_RULES", str(tmp_path))
+    async with served(server) as api:
+        await push(api)
+        for path in ("1/activate", "rollback"):
+            assert (await refused(api, path))[1] == "file_mode"
+        assert (await refused(api, "1/stage", mode="shadow"))[1] == "file_mode"
+        history = (await api.get("/rulesets", "manager")).json()
+        assert (history["mode"], history["active"]) == ("file", 0)
+        assert await deciding(api) == ruleset().hash
