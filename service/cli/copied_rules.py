@@ -10,7 +10,7 @@ import typer
 
 from service import rule_files
 from service.cli.output import refuse, say
-from service.rule_files import ENDINGS
+from service.rule_files import ENDINGS, SCHEMAS_ENDING
 
 
 def init(
@@ -28,7 +28,7 @@ def init(
     """
     if directory.exists() and not directory.is_dir():
         refuse(f"{directory} is no directory", "give the name of a new one")
-    names = sorted(path.name for path in rule_files.LIBRARY.iterdir() if path.name.endswith(ENDINGS))
+    names = sorted(path.name for path in rule_files.LIBRARY.iterdir() if path.name.endswith((*ENDINGS, SCHEMAS_ENDING)))
     there = [name for name in names if (directory / name).exists()]
     if there:
         refuse(f"{directory} has {there[0]} already", "give the name of a new directory")
