@@ -49,11 +49,6 @@ COMMANDS: dict[str, tuple[Row, ...]] = {
             "service.cli.schema:schema",
             "Print the JSON Schema of rule files or test files, for an editor that completes and checks while you type.",
         ),
-        Row(
-            "schema",
-            "service.cli.schema:schema",
-            "Print the JSON Schema of rule files or test files, for an editor that completes and checks while you type.",
-        ),
         Row("test", "service.cli.rule_tests:rule_tests", "Run the tests of rule files."),
         Row(
             "try",
