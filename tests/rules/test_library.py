@@ -18,7 +18,10 @@ LIBRARY = Path(__file__).parents[2] / "rules" / "library"
 TESTS = {path.name: path.read_text("utf-8") for path in sorted(LIBRARY.glob("*.tests.yaml"))}
 TEXTS = {path.name: path.read_text("utf-8") for path in sorted(LIBRARY.glob("*.yaml")) if path.name not in TESTS}
 # A source can be looked up: a law or rule with its number, or guidance of a body that is named.
-SOURCE = re.compile(r"\d+ CFR|U\.S\.C\.|Pub\. L\.|FINRA Rule \d|GDPR|Model #\d+|Cal\. |American Heart Association")
+SOURCE = re.compile(
+    r"\d+ CFR|U\.S\.C\.|Pub\. L\.|FINRA Rule \d|GDPR|Model #\d+|Cal\. |American Heart Association"
+    r"|NICE guideline NG\d+"
+)
 
 
 @pytest.fixture(scope="module")
