@@ -96,8 +96,8 @@ MEASURES: tuple[Measure, ...] = (
         "card_stolen card_lost",
         "intents",
         "lost_or_stolen_card compromised_card report_lost_card",
-        "lost_stolen lost_or_stolen_phone replacement_card_duration card_payment_not_recognised cash_withdrawal_not_recognised"
-        " report_fraud direct_debit_payment_not_recognised",
+        "lost_stolen lost_or_stolen_phone replacement_card_duration card_payment_not_recognised report_fraud"
+        " cash_withdrawal_not_recognised direct_debit_payment_not_recognised",
     ),
     _measure("abuse", "abuse", "convabuse", "abuse"),
     Measure(
