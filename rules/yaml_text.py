@@ -31,7 +31,7 @@ def _entry(key: str, value: object, indent: int) -> list[str]:
     # Turns read as a list, however short they are.
     if key != "turns" or not value:
         line = f"{start} {flow(value)}"
-        if len(line) <= LINE_CHARS_MAX or not isinstance(value, Mapping | list | tuple):
+        if len(line) <= LINE_CHARS_MAX or not value or not isinstance(value, Mapping | list | tuple):
             return [line]
     if isinstance(value, Mapping):
         return [start, *(line for name, inner in value.items() for line in _entry(str(name), inner, indent + 2))]
@@ -58,7 +58,9 @@ def _scalar(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float):
-        return json.dumps(value)
+        written = json.dumps(value)
+        # Without a point many readers of YAML take `1e-05` for a text.
+        return written if "e" not in written or "." in written else written.replace("e", ".0e")
     text = str(value)
     return text if _is_plain(text) else '"' + "".join(map(_escaped, text)) + '"'
 

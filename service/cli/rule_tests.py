@@ -167,7 +167,7 @@ def _read(path: Path, only: str | None) -> tuple[Path, Ruleset, list[Case], int]
 
 
 def _timed(ruleset: Ruleset, cases: Sequence[Case], asked: Asked) -> list[TimedResult]:
-    """Run the cases and return each with its time; failures are printed as they come."""
+    """Run the cases and return each with its time; what failed is printed once the bar has left the screen."""
     watch, done = Watch(ruleset, all_rules=asked.watched), []
     with progress("cases", len(cases)) as bar:
         for case in cases:
@@ -175,10 +175,11 @@ def _timed(ruleset: Ruleset, cases: Sequence[Case], asked: Asked) -> list[TimedR
             result = run_case(ruleset, case, watch)
             done.append(TimedResult(result, time.perf_counter() - started_s))
             bar.advance(bar.task_ids[0])
-            if not result.passed and not asked.as_json:
-                print_or_go_on(partial(say_failure, result))
             if not result.passed and asked.fail_fast:
                 break
+    for timed in done:
+        if not timed.result.passed and not asked.as_json:
+            print_or_go_on(partial(say_failure, timed.result))
     return done
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rules.case_files import STEPS_MAX, read_case_files
+from rules.cases import render_case
 from rules.compile import files_or_raise
 from rules.errors import RuleFileInvalid
 from rules.evaluate import build
@@ -242,13 +243,27 @@ def test_a_case_has_a_limit() -> None:
     assert said.splitlines()[0].endswith(f"R113: the case has {STEPS_MAX + 1} turns, the limit is {STEPS_MAX}")
 
 
-@given(
-    st.text(max_size=200)
-    | st.lists(st.sampled_from(["cases:", "- ", "name: n", "\n", "  ", "expect:", "{", "}", "turns:", "x"])).map(
-        "".join
-    )
+_PIECES = ("cases:", "- ", "name: n", "\n", "  ", "expect:", "{", "}", "turns:", "x")
+_STEPS = (
+    *("{message: a}", "{message: on fire, expect: escalate}", "{claim: true}", "{release: true}", "{after: 5m}"),
+    *("{hand_back: true}", "{hand_back: {facts: {a: 1}}}", "{resolve: {action: approve}}", "{timeout: true}"),
+    *("{after: 3h, expect: callback}", "{timeout: true, expect: {escalate: crisis}}", "{expire: true, after: 1s}"),
+    *("{message: a, expect: {handoff: none}}", "{claim: true, expect: {packet: {lacks: [x], why: fire}}}"),
+    *("{reply: i promise, expect: {deadline: 5m, on_timeout: deny, packet: {draft: []}}}", "{message: refund}"),
 )
+
+
+@given(st.text(max_size=200) | st.lists(st.sampled_from(_PIECES)).map("".join))
 def test_any_text_is_read_or_refused(text: str) -> None:
     ruleset = build(files_or_raise({"rules.yaml": "handrail: 1\nrules: []"}))
     cases, problems = read_case_files({"a.tests.yaml": f"handrail_tests: 1\n{text}"}, ruleset.files)
     assert cases or problems
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.sampled_from(_STEPS), min_size=1, max_size=12))
+def test_steps_in_any_order_are_run_to_their_end_and_told(steps: list[str]) -> None:
+    text = "".join(f"    - {step}\n" for step in steps)
+    (result,) = results(f"- name: n\n  turns:\n{text}    - {{message: hi, expect: {{rules: []}}}}\n")
+    assert result.turns >= 1
+    assert bool(render_case(result)) is not result.passed
