@@ -127,17 +127,26 @@ class Watch:
             into.setdefault(probe.rule.id, set()).add(probe.met(values, calls))
 
     def reached(self, met: Mapping[str, Iterable[Met]]) -> dict[str, Reached]:
-        """Return what a case has reached of each rule, given all that the rules met."""
+        """Return what a case has reached of each rule, given all that the rules met; it is not to be added to."""
         found: dict[str, Reached] = {}
         for rule_id, each_met in met.items():
             number = self._numbers[rule_id]
             known = self._known.setdefault(number, {})
-            together = found.setdefault(rule_id, Reached())
+            parts = []
             for one in each_met:
-                if one not in known:
-                    known[one] = reached_by(self._probes[number], one)
-                together.add(known[one])
+                reached = known.get(one)
+                if reached is None:
+                    reached = known[one] = reached_by(self._probes[number], one)
+                parts.append(reached)
+            found[rule_id] = parts[0] if len(parts) == 1 else _together(parts)
         return found
+
+
+def _together(parts: Iterable[Reached]) -> Reached:
+    together = Reached()
+    for part in parts:
+        together.add(part)
+    return together
 
 
 def reached_by(probe: Probe, met: Met) -> Reached:

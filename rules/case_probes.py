@@ -72,12 +72,10 @@ class Probe:
 
     def met(self, values: Values, calls: Sequence[Values]) -> Met:
         """Return what each leaf met on a turn with these values and these calls."""
-        rows: list[tuple[Truth, ...]] = []
-        for leaf, test in zip(self.leaves, self._tests, strict=True):
-            if leaf.block is None:
-                rows.append((test(values, calls),))
-            else:
-                rows.append(tuple(test(call, ()) for call in calls))
+        rows = [
+            (test(values, calls),) if leaf.block is None else tuple([test(call, ()) for call in calls])
+            for leaf, test in zip(self.leaves, self._tests, strict=True)
+        ]
         return Met(tuple(rows), len(calls))
 
 
