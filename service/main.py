@@ -96,7 +96,7 @@ async def _open(
         rules_from="library" if given.rules is None else str(given.rules),
     )
     if versions is not None:
-        await versions.prepare(store)
+        await following.prepare(running, versions)
     tasks = _upkeep(running)
     open_parts.push_async_callback(_end, tasks)
     return running

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
+from service.api.rules_fault import RulesFault
 from service.api.running import Running
 from service.clock import now_ms
 from service.errors import StoreAway
@@ -37,7 +38,9 @@ async def follow(running: Running, following: Following) -> None:
                     tenant = await named.get()
             except TimeoutError:
                 tenant = None
-            await look(running, following, tenant)
+            # Whoever was never met is read with its first turn.
+            if tenant is None or tenant in following.met:
+                await look(running, following, tenant)
     finally:
         listening.cancel()
         await asyncio.wait({listening})
@@ -86,10 +89,8 @@ async def look(running: Running, following: Following, tenant: str | None) -> No
     try:
         if tenant is None:
             changed = await following.look_around(running.store)
-        elif tenant in following.met:
-            changed = (tenant,) if await following.look(running.store, tenant) else ()
         else:
-            changed = ()
+            changed = (tenant,) if await following.look(running.store, tenant) else ()
     except StoreAway:
         # The last rules that were read go on deciding; the next look is in a second.
         return
@@ -97,27 +98,39 @@ async def look(running: Running, following: Following, tenant: str | None) -> No
         tell(running, following, each)
 
 
+async def prepare(running: Running, following: Following) -> None:
+    """Meet every tenant before the first turn comes."""
+    await following.prepare(running.store)
+    for tenant, found in following.met.items():
+        if found.at.revision:
+            tell(running, following, tenant)
+
+
 def tell(running: Running, following: Following, tenant: str) -> None:
     """Count and log what decides for a tenant now, or why it is not what was activated."""
-    found = following.met[tenant]
-    staged = found.candidate
-    if found.fault is not None:
-        running.metrics.rules_refused += 1
+    found, metrics = following.met[tenant], running.metrics
+    before = running.versions_refused.pop(tenant, None)
+    if found.unfit is not None:
+        since_at_ms = now_ms() if before is None else before.since_at_ms
+        fault = RulesFault(since_at_ms, found.unfit.fact, found.unfit.problems)
+        running.versions_refused[tenant] = fault
+        metrics.rules_refused += 1
+    metrics.rules_faulty = bool(running.versions_refused)
+    about = {"tenant": tenant, "version": found.version, "ruleset": found.active.hash[:12]}
+    if found.unfit is not None:
         running.log.error(
             "version refused, the rules before go on deciding",
-            tenant=tenant,
-            version=found.at.active,
-            deciding=found.version,
-            ruleset=found.active.hash[:12],
-            why=found.fault,
+            **about,
+            refused=found.unfit.version,
+            errors=len(found.unfit.problems),
+            why=fault.why,
         )
         return
-    running.metrics.rules_loaded += 1
+    metrics.rules_loaded += 1
+    staged = found.candidate
     running.log.info(
         "version in force",
-        tenant=tenant,
-        version=found.version,
-        ruleset=found.active.hash[:12],
+        **about,
         rules=len(found.active.files.rules),
         staged=staged.version if staged else None,
         mode=staged.mode if staged else None,

@@ -7,6 +7,8 @@ from typing import Annotated
 from fastapi import APIRouter, Request, Response
 
 from service.api.routes import Call, answered, called, problems_documented, running_of
+from service.api.rules_fault import RulesFault
+from service.api.running import Running
 from service.clock import now_ms
 from service.errors import Refusal, StoreAway
 from service.flows import handoffs
@@ -34,11 +36,20 @@ async def readyz(request: Request) -> Response:
         await running.store.ping()
     except StoreAway:
         return answered({"status": "store_away"}, 503)
-    fault = running.rules_fault
+    fault = running.rules_fault or _refused_versions(running)
     if fault is None:
         return answered({"status": "ready"})
     refused = {"status": "refused", "since_at_ms": fault.since_at_ms, "fact": fault.fact, "problems": fault.places}
     return answered({"status": "ready", "rules": refused})
+
+
+def _refused_versions(running: Running) -> RulesFault | None:
+    """Return that versions cannot be used here, without their tenants' names and files: this answer is open to all."""
+    refused = running.versions_refused.values()
+    if not refused:
+        return None
+    tenants = "1 tenant" if len(refused) == 1 else f"{len(refused)} tenants"
+    return RulesFault(min(each.since_at_ms for each in refused), f"the version of {tenants} cannot be used here")
 
 
 @router.get("/metrics", summary="Counts for Prometheus", responses=problems_documented())

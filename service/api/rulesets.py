@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import APIRouter, Response
 
@@ -12,6 +12,7 @@ from rules.problem_json import problem_json
 from service.api.decision_answers import Shape
 from service.api.routes import Call, answered, called, problems_documented
 from service.api.rules_fault import PROBLEMS_TOLD_MAX
+from service.api.version_answers import ProblemAnswer
 
 router = APIRouter(tags=["managers"])
 
@@ -35,20 +36,6 @@ class RuleFileAnswer(Shape):
 
     name: str
     rules: int
-
-
-class ProblemAnswer(Shape):
-    """One problem of a rule file at its place; lines and columns count from 1."""
-
-    code: str
-    severity: Literal["error", "warning"]
-    file: str
-    line: int
-    column: int
-    end_column: int
-    message: str
-    hint: str
-    source_line: str
 
 
 class RulesetAnswer(Shape):
@@ -83,11 +70,10 @@ async def active(call: Annotated[Call, called("oversee")]) -> Response:
     """In order of precedence: the first of those that fire gives the queue, the priority and the words."""
     running = call.running
     version, staged, ruleset, faulty = 0, None, running.ruleset, running.rules_fault
-    fault = None if faulty is None else faulty.why
     if running.following is not None:
         found = await running.following.meet(running.store, call.caller.tenant)
-        version, ruleset, fault = found.version, found.active, found.fault
-        staged = found.at.candidate
+        version, ruleset, staged = found.version, found.active, found.at.candidate
+        faulty = running.versions_refused.get(call.caller.tenant)
     files = ruleset.files
     counts = Counter(rule.span.file for rule in files.rules)
     return answered(
@@ -96,7 +82,7 @@ async def active(call: Annotated[Call, called("oversee")]) -> Response:
             "version": version,
             "staged": staged,
             "source": f"version {version}" if version else running.rules_from,
-            "fault": fault,
+            "fault": None if faulty is None else faulty.why,
             "fault_since_at_ms": None if faulty is None else faulty.since_at_ms,
             "problems": [] if faulty is None else [problem_json(each) for each in faulty.problems[:PROBLEMS_TOLD_MAX]],
             "problems_total": 0 if faulty is None else len(faulty.problems),

@@ -23,7 +23,8 @@ class Running:
     """The parts of a serving process. `stopping` is set once it is told to end, so that no long poll delays it.
 
     `ruleset` are the service's own rules: those of its directory, or the library. Without a directory the versions of
-    each tenant are `following`, and the own rules decide for those that have none.
+    each tenant are `following`, and the own rules decide for those that have none;
+    `versions_refused` has the tenants whose version this process cannot use.
     """
 
     settings: Settings
@@ -33,6 +34,7 @@ class Running:
     following: Following | None = None
     rules_from: str = "library"
     rules_fault: RulesFault | None = None
+    versions_refused: dict[str, RulesFault] = field(default_factory=dict)
     metrics: Metrics = field(default_factory=Metrics)
     callers: Callers = field(default_factory=Callers)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)

@@ -41,13 +41,13 @@ class PushBody(Body):
     message: Annotated[str, StringConstraints(strict=True, max_length=MESSAGE_CHARS_MAX)] = ""
 
 
-class StepBody(Body):
+class ExpectBody(Body):
     """What a step is held against: the `revision` of GET /rulesets that the caller looked at."""
 
     expect_revision: Revision | None = None
 
 
-class StageBody(StepBody):
+class StageBody(ExpectBody):
     """How a version is tried: in `shadow`, or deciding for `percent` of the conversations; `withdrawn` ends it."""
 
     mode: Literal["shadow", "rollout", "withdrawn"]
@@ -171,7 +171,7 @@ class DifferenceAnswer(Shape):
     rendered: str
 
 
-class StepAnswer(Shape):
+class VersionStepAnswer(Shape):
     """One step that somebody took."""
 
     kind: Literal["pushed", "staged", "withdrawn", "approved", "activated", "rolled_back"]
@@ -189,7 +189,7 @@ class HistoryAnswer(Shape):
     active: int
     staged: int | None
     versions: list[VersionAnswer]
-    steps: list[StepAnswer]
+    steps: list[VersionStepAnswer]
 
 
 class ShadowRuleAnswer(Shape):

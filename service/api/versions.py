@@ -6,10 +6,12 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Response
 
+from service.api.following import look
 from service.api.routes import Call, answered, called, problems_documented
 from service.api.version_answers import (
     NUMBER_MAX,
     DifferenceAnswer,
+    ExpectBody,
     HistoryAnswer,
     PushBody,
     PushedAnswer,
@@ -17,7 +19,6 @@ from service.api.version_answers import (
     RolledBackAnswer,
     ShadowAnswer,
     StageBody,
-    StepBody,
     VersionAnswer,
     VersionTextsAnswer,
     difference_answer,
@@ -97,7 +98,7 @@ async def rollback(call: Governing, body: RollbackBody | None = None) -> Respons
     following = _managed(call)
     expected = None if body is None else body.expect
     back = await rulesets.rollback(desk_of(call), _actor(call), expected, call.request_id)
-    await following.look(call.running.store, call.caller.tenant)
+    await look(call.running, following, call.caller.tenant)
     return answered(rolled_back_answer(back))
 
 
@@ -133,7 +134,7 @@ async def stage(version: VersionNumber, body: StageBody, call: Governing) -> Res
     staged = await rulesets.stage(
         desk_of(call), version, body.mode, body.percent or 0, _actor(call), body.expect_revision
     )
-    await following.look(call.running.store, call.caller.tenant)
+    await look(call.running, following, call.caller.tenant)
     return answered(version_answer(staged))
 
 
@@ -148,12 +149,12 @@ async def approve(version: VersionNumber, call: Governing) -> Response:
 
 
 @router.post("/{version}/activate", summary="Let a version decide", responses=STEP)
-async def activate(version: VersionNumber, call: Governing, body: StepBody | None = None) -> Response:
+async def activate(version: VersionNumber, call: Governing, body: ExpectBody | None = None) -> Response:
     """Every turn from now on, in every process within a second. Turns that were decided keep their decisions."""
     following = _managed(call)
     revision = None if body is None else body.expect_revision
     active = await rulesets.activate(desk_of(call), version, _actor(call), revision)
-    await following.look(call.running.store, call.caller.tenant)
+    await look(call.running, following, call.caller.tenant)
     return answered(version_answer(active))
 
 

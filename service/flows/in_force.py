@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, replace
 
+from rules.errors import Problem
 from rules.evaluate import Ruleset, is_in_share
 from rules.turn import Turn
 from service.errors import Refusal, StoreAway
@@ -38,14 +39,23 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
+class Unfit:
+    """A version that this process cannot use, though another has accepted it, and why."""
+
+    version: int
+    fact: str
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class InForce:
-    """What decides one tenant's turns in this process. `fault` says why it is not what the store names."""
+    """What decides one tenant's turns in this process. `unfit` says why it is not all that the store names."""
 
     at: Stand
     version: int
     active: Ruleset
     candidate: Candidate | None = None
-    fault: str | None = None
+    unfit: Unfit | None = None
 
     def rules_for(self, tenant: str, conversation_id: str) -> Ruleset:
         """Return the rules that decide in this conversation: the hash of its name decides, all through a rollout."""
@@ -133,26 +143,26 @@ class Following:
         desk = self.desk(store, tenant)
         at = await rulesets.stand(store, tenant)
         last = before or InForce(at, 0, self.own)
-        active = await _ruleset_or_fault(desk, at.active)
-        candidate = None if at.candidate is None else await _ruleset_or_fault(desk, at.candidate)
-        fault = next((each for each in (active, candidate) if isinstance(each, str)), None)
+        active = await _ruleset_or_unfit(desk, at.active)
+        candidate = None if at.candidate is None else await _ruleset_or_unfit(desk, at.candidate)
+        unfit = next((each for each in (active, candidate) if isinstance(each, Unfit)), None)
         staged = None
         if isinstance(candidate, Ruleset) and at.candidate is not None and at.mode is not None:
             staged = Candidate(at.candidate, candidate, at.mode, at.percent)
-        if isinstance(active, str):
-            return InForce(at, last.version, last.active, staged, fault)
-        return InForce(at, at.active, active, staged, fault)
+        if isinstance(active, Unfit):
+            return InForce(at, last.version, last.active, staged, unfit)
+        return InForce(at, at.active, active, staged, unfit)
 
 
-async def _ruleset_or_fault(desk: Desk, version: int) -> Ruleset | str:
+async def _ruleset_or_unfit(desk: Desk, version: int) -> Ruleset | Unfit:
     """Return the rules of a version, or why they cannot be used here: other software than this has accepted them."""
     try:
         return await ruleset_of(desk, version)
     except StoreAway:
         raise
     except RulesInvalid as invalid:
-        return f"version {version} cannot be used by this process: {invalid.detail}\n{invalid.more['rendered']}"
+        return Unfit(version, f"version {version}: {invalid.detail}", invalid.problems)
     except Exception as error:
         # Whatever is wrong with one version of one tenant, the other tenants' rules must still be looked at.
         why = error.detail if isinstance(error, Refusal) else type(error).__name__
-        return f"version {version} cannot be used by this process: {why}"
+        return Unfit(version, f"version {version}: {why}")
