@@ -22,7 +22,8 @@ KINDS: tuple[Kind, ...] = ("review", "hold", "escalate")
 # the two equal. `lapse` ends the claim of a silent operator, `expire` and `reroute` are what a missed deadline does.
 MOVES: dict[str, tuple[frozenset[State], State]] = {
     "claim": (frozenset({"waiting"}), "leased"),
-    "renew": (frozenset({"leased", "held"}), "leased"),
+    "renew": (frozenset({"leased"}), "leased"),
+    "resume": (frozenset({"held"}), "leased"),
     "hold": (frozenset({"leased", "held"}), "held"),
     "release": (frozenset({"leased", "held"}), "waiting"),
     "transfer": (frozenset({"leased", "held"}), "waiting"),

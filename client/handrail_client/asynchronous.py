@@ -118,6 +118,10 @@ class AsyncHandrail:
         """Keep the lease for its full length from now."""
         return await self._run(self._move(handoff_id, "renew", token))
 
+    async def resume(self, handoff_id: str, token: str) -> Handoff:
+        """Go on with a handoff that was held; its lease counts again."""
+        return await self._run(self._move(handoff_id, "resume", token))
+
     async def hold(self, handoff_id: str, token: str, *, until_at_ms: int, reason: str | None = None) -> Handoff:
         """Keep the handoff without heartbeat until a moment (Unix ms), at most a day away."""
         return await self._run(self._move(handoff_id, "hold", token, reason=reason, until_at_ms=until_at_ms))

@@ -118,6 +118,10 @@ class Handrail:
         """Keep the lease for its full length from now."""
         return self._run(self._move(handoff_id, "renew", token))
 
+    def resume(self, handoff_id: str, token: str) -> Handoff:
+        """Go on with a handoff that was held; its lease counts again."""
+        return self._run(self._move(handoff_id, "resume", token))
+
     def hold(self, handoff_id: str, token: str, *, until_at_ms: int, reason: str | None = None) -> Handoff:
         """Keep the handoff without heartbeat until a moment (Unix ms), at most a day away."""
         return self._run(self._move(handoff_id, "hold", token, reason=reason, until_at_ms=until_at_ms))

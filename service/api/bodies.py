@@ -67,6 +67,12 @@ class TransferBody(TokenBody):
         return self
 
 
+class DraftBody(Body):
+    """What you are writing, as your console has it; an empty object throws it away."""
+
+    fields: Values
+
+
 class ReplyBody(TokenBody):
     """Say something to the customer through the agent."""
 

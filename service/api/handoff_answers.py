@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import Field
@@ -13,7 +14,13 @@ from rules.packet import ContextPacket
 from rules.packet_json import to_json
 from rules.route import step_at_ms
 from service.api.decision_answers import OnTimeoutAnswer, Shape, on_timeout_answer
+from service.flows.drafts import Draft
 from service.flows.handoffs import Claimed, Page, QueueView
+
+# A quarter of the shortest lease that makes sense: time to finish a sentence and press a key.
+LEASE_WARN_MS = 15_000
+# Who holds a handoff is doing something else, and must come back to it.
+HOLD_WARN_MS = 120_000
 
 
 class ReasonAnswer(Shape):
@@ -101,6 +108,7 @@ class HandoffAnswer(Shape):
     holder: str | None
     claimed_at_ms: int | None
     lease_expires_at_ms: int | None
+    lease_warn_at_ms: int | None
     reserved_for: str | None
     reserved_until_at_ms: int | None
     hold_reason: str | None
@@ -138,10 +146,22 @@ class QueuesAnswer(Shape):
 
 
 class LeaseAnswer(Shape):
-    """The right to work on the handoff until `expires_at_ms`; `token` goes with every move."""
+    """The right to work on the handoff until `expires_at_ms`; `token` goes with every move.
+
+    At `warn_at_ms` a console that has not renewed says so.
+    """
 
     token: str
     expires_at_ms: int
+    warn_at_ms: int
+
+
+class DraftAnswer(Shape):
+    """What an operator was writing when they last saved it, as their console had it."""
+
+    by: str
+    at_ms: int
+    fields: dict[str, Any]
 
 
 class ClaimedAnswer(Shape):
@@ -150,6 +170,7 @@ class ClaimedAnswer(Shape):
     handoff: HandoffAnswer
     packet: dict[str, Any] = Field(description="the ContextPacket: see docs/packet.md")
     lease: LeaseAnswer
+    drafts: list[DraftAnswer]
 
 
 class PacketAnswer(Shape):
@@ -157,6 +178,7 @@ class PacketAnswer(Shape):
 
     handoff: HandoffAnswer
     packet: dict[str, Any] = Field(description="the ContextPacket: see docs/packet.md")
+    drafts: list[DraftAnswer]
 
 
 def handoff_answer(handoff: Handoff) -> dict[str, object]:
@@ -177,6 +199,7 @@ def handoff_answer(handoff: Handoff) -> dict[str, object]:
         "holder": handoff.holder,
         "claimed_at_ms": handoff.claimed_at_ms,
         "lease_expires_at_ms": handoff.lease_expires_at_ms,
+        "lease_warn_at_ms": _warn_at_ms(handoff),
         "reserved_for": handoff.reserved_for,
         "reserved_until_at_ms": handoff.reserved_until_at_ms,
         "hold_reason": handoff.hold_reason,
@@ -188,6 +211,16 @@ def handoff_answer(handoff: Handoff) -> dict[str, object]:
         "resolution": None if handoff.resolution is None else _resolution(handoff.resolution),
         "ended_at_ms": handoff.ended_at_ms,
     }
+
+
+def warn_at_ms(lease_expires_at_ms: int, *, held: bool) -> int:
+    """Return when whoever has a handoff is warned that they will lose it."""
+    return lease_expires_at_ms - (HOLD_WARN_MS if held else LEASE_WARN_MS)
+
+
+def _warn_at_ms(handoff: Handoff) -> int | None:
+    ends_at_ms = handoff.lease_expires_at_ms
+    return None if ends_at_ms is None else warn_at_ms(ends_at_ms, held=handoff.state == "held")
 
 
 def _wanted(handoff: Handoff) -> dict[str, object]:
@@ -210,17 +243,22 @@ def queues_answer(queues: list[QueueView]) -> dict[str, object]:
     return {"queues": queues}
 
 
-def packet_answer(handoff: Handoff, packet: ContextPacket) -> dict[str, object]:
-    """Return a handoff and what it is about at this moment."""
-    return {"handoff": handoff_answer(handoff), "packet": to_json(packet)}
+def packet_answer(handoff: Handoff, packet: ContextPacket, drafts: Sequence[Draft]) -> dict[str, object]:
+    """Return a handoff, what it is about at this moment, and what operators were writing."""
+    return {"handoff": handoff_answer(handoff), "packet": to_json(packet), "drafts": drafts}
 
 
-def claimed_answer(claimed: Claimed) -> dict[str, object]:
+def claimed_answer(claimed: Claimed, drafts: Sequence[Draft]) -> dict[str, object]:
     """Return what the operator who claimed gets."""
     return {
         "handoff": handoff_answer(claimed.handoff),
         "packet": to_json(claimed.packet),
-        "lease": {"token": claimed.token, "expires_at_ms": claimed.lease_expires_at_ms},
+        "lease": {
+            "token": claimed.token,
+            "expires_at_ms": claimed.lease_expires_at_ms,
+            "warn_at_ms": warn_at_ms(claimed.lease_expires_at_ms, held=False),
+        },
+        "drafts": drafts,
     }
 
 

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Response
 
 from service.api.bodies import (
     ClaimBody,
+    DraftBody,
     HandBackBody,
     HoldBody,
     ReplyBody,
@@ -15,11 +16,11 @@ from service.api.bodies import (
     TokenBody,
     TransferBody,
 )
-from service.api.handoff_answers import ClaimedAnswer, HandoffAnswer, PacketAnswer, claimed_answer, packet_answer
+from service.api.handoff_answers import ClaimedAnswer, HandoffAnswer, PacketAnswer, packet_answer
 from service.api.routes import Call, HandoffId, QueueName, answered, called, problems_documented
 from service.clock import now_ms
-from service.flows import handoffs, operators
-from service.flows.handoffs import Claimed, HandingBack, NothingWaiting, Resolving
+from service.flows import drafts, handoffs, operators
+from service.flows.handoffs import HandingBack, Resolving
 
 router = APIRouter(tags=["operators"])
 
@@ -51,18 +52,8 @@ async def claim_next(queue: QueueName, call: Working, body: ClaimBody | None = N
     """The caller holds it until the lease ends; renew before that. 204 when nothing waits."""
     running, caller = call.running, call.caller
     rules = await running.overseen(caller.tenant)
-    claimed: Claimed | NothingWaiting = await call.counted(
-        "claim",
-        handoffs.claim_next(
-            running.store,
-            rules,
-            caller.tenant,
-            queue,
-            await call.claiming(),
-            now_ms(),
-        ),
-    )
-    return Response(status_code=204) if isinstance(claimed, NothingWaiting) else answered(claimed_answer(claimed))
+    claim = handoffs.claim_next(running.store, rules, caller.tenant, queue, await call.claiming(), now_ms())
+    return await call.claimed(claim)
 
 
 @router.post(
@@ -76,17 +67,8 @@ async def claim_next(queue: QueueName, call: Working, body: ClaimBody | None = N
 async def claim_one(handoff_id: HandoffId, call: Working, body: ClaimBody | None = None) -> Response:
     """Out of its turn, for instance because its customer is on the telephone."""
     running, caller = call.running, call.caller
-    claimed = await call.counted(
-        "claim",
-        handoffs.claim_one(
-            running.store,
-            caller.tenant,
-            handoff_id,
-            await call.claiming(),
-            now_ms(),
-        ),
-    )
-    return answered(claimed_answer(claimed))
+    claim = handoffs.claim_one(running.store, caller.tenant, handoff_id, await call.claiming(), now_ms())
+    return await call.claimed(claim)
 
 
 @router.get(
@@ -98,7 +80,8 @@ async def packet(handoff_id: HandoffId, call: Annotated[Call, called("list")]) -
     """While an operator works the customer writes on: the packet as it would be built now. It needs no lease."""
     store, tenant = call.running.store, call.caller.tenant
     handoff = await handoffs.current(store, tenant, handoff_id, now_ms())
-    return answered(packet_answer(handoff, await handoffs.packet_of(store, tenant, handoff, now_ms())))
+    built = await handoffs.packet_of(store, tenant, handoff, now_ms())
+    return answered(packet_answer(handoff, built, await drafts.of_handoff(store, handoff)))
 
 
 @router.post("/handoffs/{handoff_id}/renew", summary="Keep the lease", responses=MOVED)
@@ -117,6 +100,26 @@ async def hold(handoff_id: HandoffId, body: HoldBody, call: Working) -> Response
     store, tenant = call.running.store, call.caller.tenant
     lease = call.lease(handoff_id, body.token)
     return await call.moved("hold", handoffs.hold(store, tenant, lease, body.until_at_ms, body.reason, now_ms()))
+
+
+@router.post("/handoffs/{handoff_id}/resume", summary="Go on with what you held", responses=MOVED)
+async def resume(handoff_id: HandoffId, body: TokenBody, call: Working) -> Response:
+    """The lease counts again. A reply or an answer ends a hold as well; a renewal does not."""
+    store, tenant, lease_ms = call.running.store, call.caller.tenant, call.running.settings.lease_ms
+    lease = call.lease(handoff_id, body.token)
+    return await call.moved("resume", handoffs.resume(store, tenant, lease, lease_ms, now_ms()))
+
+
+@router.put(
+    "/handoffs/{handoff_id}/draft",
+    summary="Keep what you are writing",
+    status_code=204,
+    responses={204: {"description": "kept"}, **problems_documented("handoff_unknown", "limit_reached", "body_invalid")},
+)
+async def draft(handoff_id: HandoffId, body: DraftBody, call: Working) -> Response:
+    """It needs no lease: whoever lost theirs loses no work, and who has the handoff next sees it."""
+    await drafts.save(call.running.store, call.caller.tenant, handoff_id, call.caller.name, body.fields, now_ms())
+    return Response(status_code=204)
 
 
 @router.post("/handoffs/{handoff_id}/release", summary="Put it back where it waited", responses=MOVED)
@@ -142,7 +145,9 @@ async def reply(handoff_id: HandoffId, body: ReplyBody, call: Working) -> Respon
     """The waiting agent gets it in `replies` and passes it on; the lease is renewed."""
     store, tenant, lease_ms = call.running.store, call.caller.tenant, call.running.settings.lease_ms
     lease = call.lease(handoff_id, body.token)
-    return await call.moved("reply", handoffs.reply(store, tenant, lease, body.text, lease_ms, now_ms()))
+    return await call.sent(
+        body, handoff_id, "reply", handoffs.reply(store, tenant, lease, body.text, lease_ms, now_ms())
+    )
 
 
 @router.post("/handoffs/{handoff_id}/resolve", summary="End it with an answer and an outcome", responses=RESOLVED)
@@ -151,8 +156,11 @@ async def resolve(handoff_id: HandoffId, body: ResolveBody, call: Working) -> Re
     edited = None if body.edited is None else body.edited.model_dump(exclude_none=True)
     resolving = Resolving(body.action, body.outcome, body.text, edited, body.root_cause, tuple(body.flags))
     store, tenant = call.running.store, call.caller.tenant
-    return await call.moved(
-        "resolve", handoffs.resolve(store, tenant, call.lease(handoff_id, body.token), resolving, now_ms())
+    return await call.sent(
+        body,
+        handoff_id,
+        "resolve",
+        handoffs.resolve(store, tenant, call.lease(handoff_id, body.token), resolving, now_ms()),
     )
 
 
@@ -161,6 +169,9 @@ async def hand_back(handoff_id: HandoffId, body: HandBackBody, call: Working) ->
     """With what was found out in `facts`; nothing said before counts again."""
     back = HandingBack(body.facts, body.may_retry, body.text, body.outcome)
     store, tenant = call.running.store, call.caller.tenant
-    return await call.moved(
-        "hand_back", handoffs.hand_back(store, tenant, call.lease(handoff_id, body.token), back, now_ms())
+    return await call.sent(
+        body,
+        handoff_id,
+        "hand_back",
+        handoffs.hand_back(store, tenant, call.lease(handoff_id, body.token), back, now_ms()),
     )

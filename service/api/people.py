@@ -12,11 +12,10 @@ from rules.compile_operators import NAME, compile_operators
 from rules.operators import Operator
 from service.api.bodies import Body, ClaimBody
 from service.api.decision_answers import Shape
-from service.api.handoff_answers import ClaimedAnswer, claimed_answer
+from service.api.handoff_answers import ClaimedAnswer
 from service.api.routes import NAME_CHARS_MAX, Call, answered, called, problems_documented
 from service.clock import now_ms
 from service.flows import handoffs, operators
-from service.flows.handoffs import Claimed, NothingWaiting
 from service.flows.operators import OperatorView
 from service.flows.ruleset_refusals import RulesInvalid
 
@@ -158,11 +157,9 @@ async def claim(call: Working, body: ClaimBody | None = None) -> Response:
     """The most urgent that you can do: your skills, languages and queues, or what is kept for you. 204 for nothing."""
     running, caller = call.running, call.caller
     rules = await running.overseen(caller.tenant)
-    claimed: Claimed | NothingWaiting = await call.counted(
-        "claim",
-        handoffs.claim_next(running.store, rules, caller.tenant, None, await call.claiming(), now_ms()),
+    return await call.claimed(
+        handoffs.claim_next(running.store, rules, caller.tenant, None, await call.claiming(), now_ms())
     )
-    return Response(status_code=204) if isinstance(claimed, NothingWaiting) else answered(claimed_answer(claimed))
 
 
 async def _declare(call: Call, texts: dict[str, str], *, replacing: bool) -> Response:

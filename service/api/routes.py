@@ -12,14 +12,15 @@ from fastapi import Depends, Path, Request, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from rules.handoff import Handoff
-from service.api.handoff_answers import handoff_answer
+from service.api.bodies import TokenBody
+from service.api.handoff_answers import claimed_answer, handoff_answer
 from service.api.identity import Caller, permit
 from service.api.problems import MEDIA_TYPE, PROBLEMS, Refused
 from service.api.running import Running
 from service.clock import now_ms
-from service.errors import Refusal
-from service.flows import operators
-from service.flows.handoffs import Claiming, Lease
+from service.errors import DraftUnseen, LeaseLost, MoveIllegal, Refusal
+from service.flows import drafts, operators
+from service.flows.handoffs import Claimed, Claiming, Lease, NothingWaiting
 
 NAME_CHARS_MAX = 128
 IDEMPOTENCY_KEY = re.compile(r"[!-~]{1,128}\Z")
@@ -50,9 +51,29 @@ class Call:
         declared = await operators.declared(store, self.caller.tenant, name)
         return Claiming(name, self.running.settings.lease_ms, self.request_id, declared)
 
+    async def claimed(self, claim: Awaitable[Claimed | NothingWaiting]) -> Response:
+        """Claim, count how it went, and answer with all that is needed to take it on; 204 where nothing waits."""
+        claimed: Claimed | NothingWaiting = await self.counted("claim", claim)
+        if isinstance(claimed, NothingWaiting):
+            return Response(status_code=204)
+        return answered(claimed_answer(claimed, await drafts.of_handoff(self.running.store, claimed.handoff)))
+
     async def moved(self, verb: str, move: Awaitable[Handoff]) -> Response:
         """Make a move, count how it went, and answer with the handoff as it stands then."""
         return answered(handoff_answer(await self.counted(verb, move)))
+
+    async def sent(self, body: TokenBody, handoff_id: str, verb: str, move: Awaitable[Handoff]) -> Response:
+        """Make a move with what an operator wrote. Refused because they lost the handoff, it is kept as their draft."""
+        store, tenant, name = self.running.store, self.caller.tenant, self.caller.name
+        try:
+            handoff = await self.counted(verb, move)
+        except (LeaseLost, MoveIllegal, DraftUnseen) as refused:
+            written = body.model_dump(exclude={"token"}, exclude_none=True)
+            await drafts.save(store, tenant, handoff_id, name, {"verb": verb, **written}, now_ms())
+            refused.more = {"draft_saved": True}
+            raise
+        await drafts.sent(store, handoff, name)
+        return answered(handoff_answer(handoff))
 
     async def counted(self, verb: str, move: Awaitable[Any]) -> Any:
         """Make a move and count how it went."""

@@ -36,6 +36,7 @@ from service.flows.moves import release as release
 from service.flows.moves import renew as renew
 from service.flows.moves import reply as reply
 from service.flows.moves import resolve as resolve
+from service.flows.moves import resume as resume
 from service.flows.moves import transfer as transfer
 from service.flows.waiting import wait as wait
 from service.store import handoffs

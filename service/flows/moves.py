@@ -90,6 +90,15 @@ async def renew(store: Store, tenant: str, lease: Lease, lease_ms: int, now_ms: 
     return _moved("renew", lease, word, rest, now_ms)
 
 
+async def resume(store: Store, tenant: str, lease: Lease, lease_ms: int, now_ms: int) -> Handoff:
+    """End a hold: the lease counts again, and its heartbeat with it."""
+
+    def values(place: Place, _: Handoff) -> Mapping[str, Argument]:
+        return {"leases": place.leases, "lease_expires_at_ms": now_ms + lease_ms}
+
+    return await _move(store, tenant, "resume", lease, values, now_ms)
+
+
 async def hold(store: Store, tenant: str, lease: Lease, until_at_ms: int, reason: str | None, now_ms: int) -> Handoff:
     """Keep the handoff without heartbeat until a moment, at most HOLD_MS_MAX away; raises LimitReached."""
     if not now_ms < until_at_ms <= now_ms + HOLD_MS_MAX:

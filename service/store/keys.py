@@ -70,6 +70,10 @@ class Place:
         """STRING the packet built ahead, with the version it was built from. Lost or stale, it is built again."""
         return f"{self.tag}packet:{handoff_id}"
 
+    def drafts(self, handoff_id: str) -> str:
+        """HASH operator -> what they were writing. Apart from the handoff, as it outlives a lease and wakes nobody."""
+        return f"{self.tag}drafts:{handoff_id}"
+
     def waiting(self, queue: str) -> str:
         """ZSET handoff_id -> score_ms of all that wait in a queue: positions and counts are read from it."""
         return f"{self.tag}waiting:{queue}"

@@ -18,6 +18,7 @@ HANDOFF: dict[str, object] = {"handoff_id": "hof_1", "state": "leased", "queue":
 MOVES: list[tuple[str, tuple[object, ...], Mapping[str, object], str, Mapping[str, object]]] = [
     ("renew", (), {}, "renew", {}),
     ("hold", (), {"reason": "asks the bank", "until_at_ms": 9}, "hold", {"reason": "asks the bank", "until_at_ms": 9}),
+    ("resume", (), {}, "resume", {}),
     ("release", (), {}, "release", {}),
     ("transfer", (), {"queue": "tier2"}, "transfer", {"queue": "tier2"}),
     ("transfer", (), {"operator": "mia"}, "transfer", {"operator": "mia"}),

@@ -46,11 +46,11 @@ async def test_a_claim_gives_the_handoff_its_packet_and_a_lease(api: Api) -> Non
     answer = await api.post("/queues/tier1/claim")
     assert answer.status_code == 200
     claimed = answer.json()
-    assert sorted(claimed) == ["handoff", "lease", "packet"]
+    assert sorted(claimed) == ["drafts", "handoff", "lease", "packet"]
     handoff = claimed["handoff"]
     assert (handoff["id"], handoff["state"], handoff["kind"]) == (decision["handoff"]["id"], "leased", "escalate")
     assert handoff["holder"] == f"operator-of-{api.tenant}"
-    assert sorted(claimed["lease"]) == ["expires_at_ms", "token"]
+    assert sorted(claimed["lease"]) == ["expires_at_ms", "token", "warn_at_ms"]
     assert now_ms() < claimed["lease"]["expires_at_ms"] <= now_ms() + 60_000
     assert claimed["packet"]["handoff_id"] == handoff["id"]
     assert "talk to a human" in str(claimed["packet"])
@@ -64,7 +64,7 @@ async def test_the_packet_is_read_again_with_what_the_customer_wrote_since_the_c
     for role in ("operator", "manager"):
         answer = await api.get(f"/handoffs/{handoff['id']}/packet", role)
         assert answer.status_code == 200
-        assert sorted(answer.json()) == ["handoff", "packet"]
+        assert sorted(answer.json()) == ["drafts", "handoff", "packet"]
         assert said in answer.json()["packet"]["transcript"][-1]["message"]
     refused = await api.get(f"/handoffs/{handoff['id']}/packet", "agent")
     assert (refused.status_code, refused.json()["code"]) == (403, "role_missing")
@@ -119,7 +119,7 @@ async def test_a_stale_token_is_told_who_has_the_handoff_now(api: Api) -> None:
     problem = answer.json()
     assert (answer.status_code, problem["code"], problem["title"]) == (409, "lease_lost", "the lease is lost")
     assert f"admin-of-{api.tenant}, who holds it now" in problem["hint"]
-    assert sorted(problem) == ["code", "detail", "hint", "status", "title", "type"]
+    assert sorted(problem) == ["code", "detail", "draft_saved", "hint", "status", "title", "type"]
 
 
 async def test_a_transfer_moves_it_and_needs_somewhere_to_go(api: Api) -> None:
@@ -364,3 +364,54 @@ async def test_moves_are_counted_by_how_they_went(api: Api) -> None:
         ("renew", "done"): 1,
         ("renew", "lease_lost"): 1,
     }
+
+
+async def test_what_an_operator_writes_is_kept_and_found_by_whoever_comes_next(api: Api) -> None:
+    handoff_id = (await api.escalated())["handoff"]["id"]
+    claimed = (await api.post(f"/handoffs/{handoff_id}/claim")).json()
+    assert claimed["drafts"] == []
+    for text in ("Dear", "Dear customer"):
+        kept = await api.client.put(
+            f"/handoffs/{handoff_id}/draft", json={"fields": {"text": text}}, headers=api.bearer("operator")
+        )
+        assert kept.status_code == 204
+    seen = (await api.get(f"/handoffs/{handoff_id}/packet", "operator")).json()["drafts"]
+    assert [(draft["fields"], draft["by"]) for draft in seen] == [
+        ({"text": "Dear customer"}, claimed["handoff"]["holder"])
+    ]
+    # Sent, it is a draft no more.
+    token = claimed["lease"]["token"]
+    sent = await api.post(f"/handoffs/{handoff_id}/reply", {"token": token, "text": "Dear customer, yes."})
+    assert sent.status_code == 200
+    assert (await api.get(f"/handoffs/{handoff_id}/packet", "operator")).json()["drafts"] == []
+
+
+async def test_an_answer_that_comes_too_late_is_refused_and_kept(api: Api) -> None:
+    handoff_id = (await api.escalated())["handoff"]["id"]
+    stale = (await api.post(f"/handoffs/{handoff_id}/claim")).json()["lease"]["token"]
+    await api.post(f"/handoffs/{handoff_id}/release", {"token": stale})
+    claimed = (await api.post(f"/handoffs/{handoff_id}/claim", role="admin")).json()
+    answer = {"action": "answer", "outcome": "needed", "text": "Your money is on its way."}
+    late = await api.post(f"/handoffs/{handoff_id}/resolve", {"token": stale, **answer})
+    assert (late.status_code, late.json()["code"], late.json()["draft_saved"]) == (409, "lease_lost", True)
+    assert claimed["lease"]["warn_at_ms"] == claimed["lease"]["expires_at_ms"] - 15_000
+    (draft,) = (await api.get(f"/handoffs/{handoff_id}/packet", "operator")).json()["drafts"]
+    assert draft["fields"] == {"verb": "resolve", **answer, "flags": []}
+    # Also after somebody else has ended it.
+    ended = {"token": claimed["lease"]["token"], "action": "take_over", "outcome": "needed"}
+    assert (await api.post(f"/handoffs/{handoff_id}/resolve", ended, role="admin")).status_code == 200
+    late = await api.post(f"/handoffs/{handoff_id}/reply", {"token": stale, "text": "Still there?"})
+    assert late.json()["draft_saved"] is True
+
+
+async def test_a_heartbeat_ends_no_hold_and_a_word_does(api: Api) -> None:
+    handoff_id = (await api.escalated())["handoff"]["id"]
+    token = (await api.post(f"/handoffs/{handoff_id}/claim")).json()["lease"]["token"]
+    until = {"token": token, "until_at_ms": now_ms() + 3_600_000, "reason": "asks the bank"}
+    held = (await api.post(f"/handoffs/{handoff_id}/hold", until)).json()
+    assert held["lease_warn_at_ms"] == until["until_at_ms"] - 120_000
+    renewed = await api.post(f"/handoffs/{handoff_id}/renew", {"token": token})
+    assert (renewed.status_code, renewed.json()["code"]) == (409, "move_illegal")
+    assert (await api.get(f"/handoffs/{handoff_id}")).json()["state"] == "held"
+    resumed = (await api.post(f"/handoffs/{handoff_id}/resume", {"token": token})).json()
+    assert (resumed["state"], resumed["hold_reason"]) == ("leased", None)

@@ -197,7 +197,7 @@ async def test_a_held_one_needs_no_heartbeat_until_its_moment(store: Store, rule
     kept = await handoffs.hold(store, tenant, lease, until, "waiting for the bank", NOW)
     assert (kept.state, kept.lease_expires_at_ms, kept.hold_reason) == ("held", until, "waiting for the bank")
     assert await next_of(store, ruleset, tenant, until - 1) is None
-    back = await handoffs.renew(store, tenant, lease, LEASE_MS, until - 1)
+    back = await handoffs.resume(store, tenant, lease, LEASE_MS, until - 1)
     assert (back.state, back.hold_reason) == ("leased", None)
     for wrong in (NOW, NOW + 86_400_001):
         with pytest.raises(LimitReached):

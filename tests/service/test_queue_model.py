@@ -343,7 +343,7 @@ class QueueMachine(RuleBasedStateMachine):
         return those[-1 - min(data.draw(st.integers(0, len(those) + 2)), len(those) - 1)]
 
     @precondition(lambda self: any(one.tokens for one in self.all.values()))
-    @rule(data=st.data(), verb=st.sampled_from(["renew", "hold", "reply"]), lost=st.booleans())
+    @rule(data=st.data(), verb=st.sampled_from(["renew", "resume", "hold", "reply"]), lost=st.booleans())
     def an_operator_keeps_it(self, data: st.DataObject, verb: str, lost: bool) -> None:
         self.with_a_token(data, verb, None, None, lost)
 
@@ -376,6 +376,8 @@ class QueueMachine(RuleBasedStateMachine):
             expected = MoveIllegal if token == one.ended_token else LeaseLost
         elif one.token != token or one.lease_at_ms <= self.now_ms:
             expected = LeaseLost
+        elif (verb == "renew" and one.state == "held") or (verb == "resume" and one.state == "leased"):
+            expected = MoveIllegal
         if expected is not None:
             with pytest.raises(expected):
                 self.do(self.verb(verb, lease, queue, operator))
@@ -390,6 +392,8 @@ class QueueMachine(RuleBasedStateMachine):
         store, tenant, now_ms = self.store, self.tenant, self.now_ms
         if verb == "renew":
             return handoffs.renew(store, tenant, lease, LEASE_MS, now_ms)
+        if verb == "resume":
+            return handoffs.resume(store, tenant, lease, LEASE_MS, now_ms)
         if verb == "hold":
             return handoffs.hold(store, tenant, lease, now_ms + 30 * MINUTE, "bank", now_ms)
         if verb == "release":
@@ -403,7 +407,7 @@ class QueueMachine(RuleBasedStateMachine):
         return handoffs.hand_back(store, tenant, lease, HandingBack(may_retry=True), now_ms)
 
     def moved(self, one: Modelled, verb: str, queue: str | None, operator: str | None) -> None:
-        if verb in ("renew", "reply"):
+        if verb in ("renew", "resume", "reply"):
             one.state, one.lease_at_ms = "leased", self.now_ms + LEASE_MS
             one.replies += [f"words {self.now_ms}"] if verb == "reply" else []
         elif verb == "hold":

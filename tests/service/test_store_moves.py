@@ -50,6 +50,7 @@ Do = Callable[[Store, Ruleset, str, Lease], Awaitable[object]]
 DO: dict[str, Do] = {
     "claim": lambda s, r, t, h: handoffs.claim_one(s, t, h.handoff_id, Claiming("ben", 1_000), NOW),
     "renew": lambda s, r, t, h: handoffs.renew(s, t, h, 1_000, NOW),
+    "resume": lambda s, r, t, h: handoffs.resume(s, t, h, 1_000, NOW),
     "hold": lambda s, r, t, h: handoffs.hold(s, t, h, NOW + 500, None, NOW),
     "release": lambda s, r, t, h: handoffs.release(s, t, h, NOW),
     "transfer": lambda s, r, t, h: handoffs.transfer(s, r, t, h, "approvals", None, NOW),

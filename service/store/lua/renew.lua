@@ -1,4 +1,4 @@
--- Extend a lease; one that was held counts again.
+-- Extend a lease. One that is held needs no heartbeat, and a console that sends one must not end the hold.
 -- KEYS[1] handoff  HASH
 -- KEYS[2] leases  ZSET
 -- ARGV[1] token
@@ -12,5 +12,6 @@
 -- The version stays: nothing has changed for the agent that waits, and a heartbeat must not wake it.
 local refused = refusal(KEYS[1], ARGV[1], ARGV[2])
 if refused then return refused end
+if redis.call('HGET', KEYS[1], 'state') == 'held' then return {'illegal', 'held'} end
 keep(KEYS[1], KEYS[2], 'leased', ARGV[3], '')
 return {'done', redis.call('HGETALL', KEYS[1])}
