@@ -103,7 +103,7 @@ def test_an_agent_that_waits_is_woken_by_the_answer(service: Service) -> None:
         token = claimed.lease.token
         held = person.hold(handoff_id, token, until_at_ms=int(time.time() * 1000) + 60_000, reason="asks the shop")
         assert held.state == "held"
-        renewed = person.renew(handoff_id, token)
+        renewed = person.resume(handoff_id, token)
         assert (renewed.state, renewed.holder) == ("leased", claimed.handoff.holder)
         assert [reply.text for reply in person.reply(handoff_id, token, "Hello, this is Mia.").replies] == [
             "Hello, this is Mia."
