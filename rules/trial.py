@@ -69,8 +69,10 @@ def tried_json(tried: Tried) -> dict[str, object]:
         "kind": "turn" if isinstance(step, TurnStep) else step.move or "wait",
         "at_ms": seen.now_ms,
     }
-    if isinstance(step, TurnStep) and seen.judged is not None and seen.decision is not None:
+    if seen.judged is not None and seen.decision is not None:
         found |= _decision_json(seen.decision, seen.judged) | {"nearest": near_json(tried.near)}
+    else:
+        found |= dict.fromkeys(("verdict", "must_stop", "say", "queue", "priority", "rules", "nearest"))
     return found | {
         "refused": seen.refused,
         "timed_out": None if seen.fell_due is None else _fell_due_json(seen.fell_due),

@@ -19,6 +19,7 @@ from starlette.types import Message, Receive, Scope, Send
 from service.api import (
     agents,
     decisions,
+    drafts,
     handoffs,
     health,
     keys,
@@ -51,6 +52,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     outcomes.router,
     rulesets.router,
     agents.router,
+    drafts.router,
     versions.router,
     keys.router,
     webhooks.router,

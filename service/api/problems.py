@@ -54,6 +54,7 @@ PROBLEMS: dict[str, ProblemSpec] = {
     "query_invalid": ProblemSpec(422, "the query does not fit", "mend the parameters named in `detail`"),
     "route_unknown": ProblemSpec(404, "no such address", "see /docs for the addresses there are"),
     "method_not_allowed": ProblemSpec(405, "not with this method", "use a method that the `Allow` header names"),
+    "work_too_much": ProblemSpec(422, "the files ask for too much work", "send fewer, or use `handrail` at a terminal"),
     # Who asks
     "key_missing": ProblemSpec(
         401, "an API key is needed", "send `Authorization: Bearer` and a key; `handrail keys` makes one"

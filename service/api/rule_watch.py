@@ -50,6 +50,7 @@ async def take_up(running: Running, directory: Path, found: Texts | RulesUnreada
         running.log.error("rules not read", **failure(error))
         _refuse(running, RulesFault(_since(running), f"the rule files could not be read: {type(error).__name__}"))
     else:
+        running.texts = found
         _activate(running, ruleset, warnings, perf_counter() - began_s)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import structlog
@@ -11,6 +12,7 @@ from structlog.typing import FilteringBoundLogger
 from rules.evaluate import Ruleset
 from service.api.identity import Callers
 from service.api.rules_fault import RulesFault
+from service.api.workbench import Workbench
 from service.flows.access import Store
 from service.flows.in_force import Following
 from service.flows.spool import Spool
@@ -24,7 +26,8 @@ class Running:
 
     `ruleset` are the service's own rules: those of its directory, or the library. Without a directory the versions of
     each tenant are `following`, and the own rules decide for those that have none;
-    `versions_refused` has the tenants whose version this process cannot use.
+    `versions_refused` has the tenants whose version this process cannot use. `texts` are the rule files that `ruleset`
+    was made from, once one was edited.
     """
 
     settings: Settings
@@ -34,6 +37,8 @@ class Running:
     following: Following | None = None
     rules_from: str = "library"
     rules_fault: RulesFault | None = None
+    texts: Mapping[str, str] = field(default_factory=dict)
+    workbench: Workbench = field(default_factory=Workbench)
     versions_refused: dict[str, RulesFault] = field(default_factory=dict)
     metrics: Metrics = field(default_factory=Metrics)
     callers: Callers = field(default_factory=Callers)

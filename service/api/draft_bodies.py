@@ -1,0 +1,198 @@
+"""Rule files that are still being written, as managers send them and as they are answered. Nothing is decided here."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, StringConstraints, model_validator
+from pydantic.dataclasses import dataclass
+
+from rules.case_files import TURN_GAP_MS
+from rules.case_values import MoveStep, Step, TurnStep
+from rules.model import PRIORITIES, VERDICTS
+from rules.trial import NOWHERE
+from rules.turn import AgentRef, Customer, Parent, ToolCall, TopicScore, Turn
+from service.api.bodies import Body, Moment
+from service.api.decision_answers import Shape
+from service.api.turn_body import CLOSED, Id, TurnBody, check_values
+from service.api.version_answers import FileName, ProblemAnswer
+from service.rule_files import FILES_MAX, TESTS_ENDINGS
+
+# A conversation that a person still follows on a page.
+STEPS_MAX = 100
+# A year: longer than any deadline or window that a rule file may name.
+AFTER_MS_MAX = 31_536_000_000
+CONVERSATION = "try-1"
+
+FileText = Annotated[str, StringConstraints(strict=True)]
+Files = Annotated[dict[FileName, FileText], Field(max_length=FILES_MAX)]
+AfterMs = Annotated[int, Field(strict=True, ge=0, le=AFTER_MS_MAX)]
+
+
+class CheckBody(Body):
+    """Rule files by name, with `operators.yaml` where there is one; without `files` those in force."""
+
+    files: Files | None = None
+
+
+class RunCasesBody(Body):
+    """Rule files and tests by name. Without `files` those in force; `tests` stand in for the tests among them."""
+
+    files: Files | None = None
+    tests: Files | None = None
+    coverage: bool = False
+
+    @model_validator(mode="after")
+    def _are_tests(self) -> RunCasesBody:
+        if any(not name.endswith(TESTS_ENDINGS) for name in self.tests or {}):
+            raise ValueError("`tests` holds files whose names end in `.tests.yaml`")
+        return self
+
+
+@dataclass(frozen=True, slots=True, config=CLOSED)
+class TriedTurnBody(TurnBody):
+    """A turn as POST /should-escalate takes it; which conversation it is in says the body around it."""
+
+    conversation_id: Id = CONVERSATION
+
+
+class TryStepBody(Body):
+    """One step: a `turn`, a `move` of its handoff, or time alone. It comes 30 s after the one before unless told."""
+
+    turn: TriedTurnBody | None = None
+    move: Literal["claim", "release", "hand_back", "resolve", "timeout"] | None = None
+    after_ms: AfterMs | None = None
+
+    @model_validator(mode="after")
+    def _is_one(self) -> TryStepBody:
+        if (self.turn is not None) + (self.move is not None) > 1:
+            raise ValueError("a step is a `turn` or a `move`, not both")
+        if self.turn is None and self.move is None and not self.after_ms:
+            raise ValueError("a step is a `turn`, a `move` or an `after_ms` above 0")
+        turn = self.turn
+        if turn is not None and turn.message is None and turn.reply is None and not turn.tool_calls:
+            raise ValueError("one of `message`, `reply` and `tool_calls` is required in a turn")
+        return self
+
+
+class TryBody(Body):
+    """A conversation and the rule files to try it with; without `files` those in force."""
+
+    files: Files | None = None
+    at_ms: Moment | None = None
+    conversation_id: Id = CONVERSATION
+    steps: Annotated[list[TryStepBody], Field(min_length=1, max_length=STEPS_MAX)]
+
+
+class CheckedAnswer(Shape):
+    """What is wrong with rule files. `hash` and `rules` are null where they cannot be used."""
+
+    ok: bool
+    errors: int
+    warnings: int
+    hash: str | None
+    rules: int | None
+    problems: list[ProblemAnswer]
+    problems_total: int
+    rendered: str
+
+
+class UnmetAnswer(Shape):
+    """One expectation that was not met, and why."""
+
+    turn: int
+    line: int
+    column: int
+    what: str
+    expected: str
+    got: str
+    difference: str
+    why: list[str]
+
+
+class RanCaseAnswer(Shape):
+    """What came of one test."""
+
+    file: str
+    line: int
+    name: str
+    passed: bool
+    turns: int
+    failures: list[UnmetAnswer]
+
+
+class RanCasesAnswer(Shape):
+    """What came of the tests; `coverage` and `totals` only where they were asked for."""
+
+    ok: bool
+    hash: str
+    passed: int
+    failed: int
+    cases: list[RanCaseAnswer]
+    coverage: list[dict[str, Any]] | None
+    totals: dict[str, Any] | None
+
+
+class TriedStepAnswer(Shape):
+    """One step and what came of it; what only a turn has is null of a move."""
+
+    step: int
+    kind: str
+    at_ms: int
+    verdict: Literal[VERDICTS] | None  # type: ignore[valid-type]  # the table is the type
+    must_stop: bool | None
+    say: str | None
+    queue: str | None
+    priority: Literal[PRIORITIES] | None  # type: ignore[valid-type]  # the table is the type
+    rules: list[dict[str, Any]] | None
+    nearest: list[dict[str, Any]] | None
+    refused: str | None
+    timed_out: dict[str, Any] | None
+    handoff: dict[str, Any] | None
+
+
+class TriedAnswer(Shape):
+    """The conversation step by step, and the hash of the rules that it was tried with."""
+
+    hash: str
+    steps: list[TriedStepAnswer]
+
+
+def steps_of(body: TryBody) -> tuple[Step, ...]:
+    """Return the steps as the rules play them. Raises Refused for arguments of a call that are too much."""
+    return tuple(_step(step, number) for number, step in enumerate(body.steps, start=1))
+
+
+def _step(step: TryStepBody, number: int) -> Step:
+    if step.turn is not None:
+        for call in step.turn.tool_calls or ():
+            check_values("tool_calls.args", call.args)
+        after_ms = (0 if number == 1 else TURN_GAP_MS) if step.after_ms is None else step.after_ms
+        return TurnStep(NOWHERE, after_ms, _plain(step.turn))
+    gap_ms = 0 if step.move == "timeout" else TURN_GAP_MS
+    return MoveStep(NOWHERE, gap_ms if step.after_ms is None else step.after_ms, step.move)
+
+
+def _plain(body: TurnBody) -> Turn:
+    """Return the turn as a value of the rules alone: another process reads it that knows no bodies."""
+    agent, customer, parent = body.agent or AgentRef(), body.customer or Customer(), body.parent
+    return Turn(
+        conversation_id=body.conversation_id,
+        turn_id="",
+        agent=AgentRef(agent.id, agent.version, agent.prompt_version),
+        channel=body.channel,
+        locale=body.locale,
+        customer=Customer(customer.id, customer.tier, dict(customer.attributes)),
+        message=body.message,
+        reply=body.reply,
+        confidence=body.confidence,
+        topics=tuple(TopicScore(topic.name, topic.score) for topic in body.topics or ()),
+        sentiment=body.sentiment,
+        tool_calls=tuple(
+            ToolCall(call.name, call.args, call.write, call.amount, call.status, call.error, call.output)
+            for call in body.tool_calls or ()
+        ),
+        sources=body.sources,
+        signals=dict(body.signals or {}),
+        parent=None if parent is None else Parent(parent.agent, parent.conversation_id),
+    )
