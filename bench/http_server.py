@@ -19,8 +19,10 @@ from rules.compile import files_or_raise
 from rules.evaluate import Ruleset, build
 from service import logs, settings
 from service.api.decision_answers import DecisionAnswer
+from service.api.escalation import PATH
 from service.api.openapi import DECISION_EXAMPLE
 from service.api.turn_body import TurnBody
+from service.api.turn_protocol import turn_protocol
 from service.clock import now_ms
 from service.flows import keys
 from service.main import create_app
@@ -104,6 +106,7 @@ async def serve(url: str, data_dir: Path, ready: Any) -> None:
             uvicorn.Config(
                 both,
                 port=0,
+                http=turn_protocol(PATH, handrail.answer_turn),
                 lifespan="off",
                 ws="none",
                 access_log=False,

@@ -22,8 +22,10 @@ from rules.evaluate import Ruleset
 from service import logs, rule_files, settings, supervise
 from service.api import first_keys, following, operators_watch, rule_watch, upkeep
 from service.api.application import Handrail
+from service.api.escalation import PATH
 from service.api.openapi import LOOPBACK
 from service.api.running import Running
+from service.api.turn_protocol import turn_protocol
 from service.cli.output import note, refuse
 from service.clock import now_ms
 from service.compiling import settle
@@ -245,6 +247,7 @@ class _Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 application,
+                http=turn_protocol(PATH, application.answer_turn),
                 lifespan="off",  # entered around the server, so that what it raises is told as a fact
                 ws="none",
                 log_config=None,

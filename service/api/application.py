@@ -32,14 +32,25 @@ from service.api import (
     versions,
     webhooks,
 )
-from service.api.arrival import BODY_BYTES_MAX, RULES_BYTES_MAX, Gone, Ids, check_type, read_body, request_id, trace_id
-from service.api.escalation import PATH, should_escalate
+from service.api.arrival import (
+    BODY_BYTES_MAX,
+    RULES_BYTES_MAX,
+    Gone,
+    Ids,
+    Read,
+    check_type,
+    read_body,
+    request_id,
+    trace_id,
+)
+from service.api.escalation import PATH, answer_turn, should_escalate
 from service.api.escalation import router as escalation
 from service.api.faults import refusal
 from service.api.json_text import parse
 from service.api.problems import Refused, answer
 from service.api.refusals import note, problem_of, refuse
 from service.api.running import Running
+from service.api.sending import Write, over_asgi
 from service.errors import Refusal
 from service.logs import failure
 
@@ -95,6 +106,10 @@ class Handrail(FastAPI):
         else:
             await self._ordinary(scope, receive, send)
 
+    async def answer_turn(self, headers: dict[bytes, bytes], read: Read, write: Write) -> None:
+        """Answer a turn that came without ASGI, by service.api.turn_protocol."""
+        await answer_turn(self.state.running, headers, read, write)
+
     def openapi(self) -> dict[str, Any]:
         """Return the description of every route, the plain one too."""
         if self.openapi_schema is None:
@@ -127,7 +142,7 @@ class Handrail(FastAPI):
         except Exception as error:
             # FastAPI raises again what it has answered as `internal`, so that the server may log it; we log it here.
             if not status:
-                await refuse(running, error, ids, _route(scope), started_s, send)
+                await refuse(running, error, ids, _route(scope), started_s, over_asgi(send))
                 return
             running.log.error("failed", request_id=ids[0], **failure(error))
         _tell(running, scope, ids, status, started_s)

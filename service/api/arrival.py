@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import re
 import secrets
-from collections.abc import Awaitable, Generator, Mapping
+from collections.abc import Awaitable, Callable, Generator, Mapping
 from typing import Any, TypeAlias
 
 from starlette.types import Message, Receive
@@ -24,6 +24,8 @@ REQUEST_ID = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}\Z")
 TRACEPARENT = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?\Z")
 JSON_TYPE = re.compile(rb"application/(?:[a-z0-9.+-]+\+)?json\s*(?:;|\Z)", re.IGNORECASE)
 
+# Reads the body of a request once it is asked for; raises Refused and Gone.
+Read: TypeAlias = Callable[[], Awaitable[bytes]]
 # request id, and trace id when the caller sent one
 Ids: TypeAlias = tuple[str, str | None]
 
@@ -66,10 +68,17 @@ def trace_id(headers: Mapping[bytes, bytes]) -> str | None:
     return found.group(1).decode("ascii") if found and found.group(1).strip(b"0") else None
 
 
+def whole(headers: Mapping[bytes, bytes], body: bytes) -> bytes:
+    """Return a body that is there already, or raise Refused."""
+    _check_encoding(headers)
+    if len(body) > BODY_BYTES_MAX:
+        raise _too_large(BODY_BYTES_MAX)
+    return body
+
+
 async def read_body(headers: Mapping[bytes, bytes], receive: Receive, bytes_max: int = BODY_BYTES_MAX) -> bytes:
     """Return the whole body. Raises Refused past the limits of size and time, and Gone."""
-    if b"content-encoding" in headers and headers[b"content-encoding"].lower() not in (b"", b"identity"):
-        raise Refused("body_encoded", "the body is compressed")
+    _check_encoding(headers)
     announced = headers.get(b"content-length", b"0")
     if announced.isdigit() and int(announced[:16]) > bytes_max:
         raise _too_large(bytes_max)
@@ -96,6 +105,11 @@ def check_type(headers: Mapping[bytes, bytes]) -> None:
     given = headers.get(b"content-type")
     if given != b"application/json" and (given is None or not JSON_TYPE.match(given)):
         raise Refused("body_type", "the `Content-Type` is not `application/json`")
+
+
+def _check_encoding(headers: Mapping[bytes, bytes]) -> None:
+    if b"content-encoding" in headers and headers[b"content-encoding"].lower() not in (b"", b"identity"):
+        raise Refused("body_encoded", "the body is compressed")
 
 
 async def _in_time(body: Awaitable[bytes]) -> bytes:

@@ -13,13 +13,14 @@ import orjson
 from fastapi import APIRouter, Depends, Request, Response
 from starlette.types import Receive, Scope, Send
 
-from service.api.arrival import Gone, Ids, check_type, read_body, request_id, trace_id
+from service.api.arrival import Gone, Ids, Read, check_type, read_body, request_id, trace_id
 from service.api.decision_answers import DecisionAnswer, decision_answer
 from service.api.identity import Caller, permit
 from service.api.openapi import DECISION_EXAMPLE, TURN_BODY_DOCUMENTED
 from service.api.refusals import refuse
 from service.api.routes import BEARER, problems_documented, running_of
 from service.api.running import Running
+from service.api.sending import Write, over_asgi
 from service.api.turn_body import read_turn
 from service.clock import now_ms
 from service.flows.decide import Decided, decide
@@ -32,14 +33,19 @@ _REPEATED = (b"handrail-repeated", b"true")
 
 
 async def should_escalate(running: Running, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer one turn that came over ASGI."""
+    headers: dict[bytes, bytes] = dict(scope["headers"])
+    await answer_turn(running, headers, lambda: read_body(headers, receive), over_asgi(send))
+
+
+async def answer_turn(running: Running, headers: dict[bytes, bytes], read: Read, write: Write) -> None:
     """Answer one turn: 200 with a Decision whatever the verdict, a problem when there is no deciding."""
     started_s = perf_counter()
-    headers: dict[bytes, bytes] = dict(scope["headers"])
     ids = request_id(headers), trace_id(headers)
     try:
         caller = permit(await running.callers.find(running.store, headers.get(b"authorization"), now_ms()), "decide")
         check_type(headers)
-        turn = read_turn(await read_body(headers, receive))
+        turn = read_turn(await read())
         rules = running.rules_for(caller.tenant, turn.conversation_id)
         if rules is None:
             rules = await running.meet(caller.tenant, turn.conversation_id)
@@ -48,14 +54,13 @@ async def should_escalate(running: Running, scope: Scope, receive: Receive, send
     except Gone:
         return
     except Exception as error:
-        await refuse(running, error, ids, PATH, started_s, send)
+        await refuse(running, error, ids, PATH, started_s, write)
         return
     # No `cache-control` here: nobody keeps the answer to a POST that does not ask for it.
     answer = [_JSON, (b"content-length", b"%d" % len(body)), (b"x-request-id", ids[0].encode())]
     if decided.repeated:
         answer.append(_REPEATED)
-    await send({"type": "http.response.start", "status": 200, "headers": answer})
-    await send({"type": "http.response.body", "body": body})
+    await write(200, answer, body)
     _tell(running, decided, caller, ids, perf_counter() - started_s)
     if running.following is not None:
         running.following.answered(caller.tenant, turn, decided)

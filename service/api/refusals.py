@@ -5,11 +5,11 @@ from __future__ import annotations
 from time import perf_counter
 
 from starlette.exceptions import HTTPException
-from starlette.types import Send
 
 from service.api.arrival import Ids
 from service.api.problems import PROBLEMS, Refused, answer, of_refusal
 from service.api.running import Running
+from service.api.sending import Write
 from service.errors import Refusal, StoreAway
 from service.logs import failure
 
@@ -29,14 +29,13 @@ def problem_of(error: Exception) -> Refused:
     return Refused("internal", "the request could not be finished")
 
 
-async def refuse(running: Running, error: Exception, ids: Ids, route: str, started_s: float, send: Send) -> None:
+async def refuse(running: Running, error: Exception, ids: Ids, route: str, started_s: float, write: Write) -> None:
     """Answer with the problem, and leave a count and a log line behind."""
     refused = problem_of(error)
     sent = answer(refused)
     note(running, error, refused)
     headers = [*sent.headers, (b"cache-control", b"no-store"), (b"x-request-id", ids[0].encode())]
-    await send({"type": "http.response.start", "status": sent.status, "headers": headers})
-    await send({"type": "http.response.body", "body": sent.body})
+    await write(sent.status, headers, sent.body)
     running.metrics.answers[route, sent.status] += 1
     ours = sent.status >= 500
     (running.log.error if ours else running.log.info)(
