@@ -61,6 +61,7 @@ unit: $(VENV)/.test
 bench: $(VENV)/.bench ## measure again what bench/results says
 	@$(BIN)/python -m bench.kernel
 	@$(BIN)/python -m bench.text
+	@$(BIN)/python -m bench.check
 	@$(BIN)/python -m bench.http
 
 constraints: $(VENV)/.bench ## write down the versions that are installed now

@@ -10,17 +10,19 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from typing import NamedTuple, TypeAlias
 
-from rules.clauses import Calls, Clause, Every, Node, OneOf, Some, clauses_of, one_of, without_not
+from rules.clauses import Calls, Clause, Every, Node, OneOf, Some, clauses_of, one_of
 from rules.comparisons import Key
 from rules.domains import Domains
-from rules.model import Aggregate, Compare, Condition
-from rules.regions import Region, covers, joined, met, region_of, whole
+from rules.model import Aggregate, Compare
+from rules.regions import Interval, Region, covers, joined, met, region_of, spans, whole
 from rules.signals import CALL_SIGNALS, SignalSpec
 
 Left: TypeAlias = str | Key
 # Whether what is given makes a condition hold on every turn.
 Follows: TypeAlias = "Callable[[Given], bool]"
 
+# What a clause speaks of: the values of a signal, one word among them, counts of a signal, tool calls.
+Need: TypeAlias = str | Key
 # Under these two a clause is filed for what it says of tool calls, whatever it says of them.
 SOME_CALL: Key = ("some call",)
 EVERY_CALL: Key = ("every call",)
@@ -35,9 +37,13 @@ class Counted(NamedTuple):
 
 @dataclass(slots=True)
 class Given:
-    """What one clause says of the values of a turn: a region each, tool calls, and what was counted."""
+    """What one clause says of the values of a turn: a region each, tool calls, and what was counted.
+
+    `intervals` holds the regions that are one interval of numbers and nothing else, which most are.
+    """
 
     regions: dict[Left, Region] = field(default_factory=dict)
+    intervals: dict[Left, Interval] = field(default_factory=dict)
     calls: list[Calls] = field(default_factory=list)
     counted: list[Counted] = field(default_factory=list)
 
@@ -52,14 +58,22 @@ class Reasoning:
         self._literals: dict[tuple[bool, Key], Region] = {}
         self._calls: dict[tuple[Key, ...], bool] = {}
 
-    def ways(self, condition: Condition) -> list[Given]:
+    def ways(self, node: Node) -> list[Given]:
         """Return the ways in which a condition can hold; none when it never holds."""
-        given = (self.given(clause.values()) for clause in clauses_of(without_not(condition))[0])
+        given = (self.given(clause.values()) for clause in clauses_of(node)[0])
         return [each for each in given if each is not None]
 
-    def always(self, condition: Condition) -> bool:
+    def always(self, node: Node) -> bool:
         """Return whether the condition holds on every turn."""
-        return self.follows(without_not(condition))(Given())
+        if isinstance(node, OneOf):
+            return covers(self._region(node, self._domains, False), self._domains.of(node.left))
+        if isinstance(node, Calls):
+            return self._call_follows(node, [])
+        return (
+            all(map(self.always, node.parts))
+            if isinstance(node, Every)
+            else any(map(self.always, self._together(node)))
+        )
 
     def conflict(self, clause: Clause) -> tuple[Compare | Calls, Compare | Calls] | None:
         """Return two parts of a clause that never hold together, None when no two of them are to blame alone."""
@@ -83,8 +97,13 @@ class Reasoning:
         """Add what a literal says; return whether anything is left."""
         left = literal.left
         key = domains.key(left)
-        region = met(given.regions.get(key, domains.of(left)), self._region(literal, domains, in_call))
+        region, before = self._region(literal, domains, in_call), given.regions.get(key)
+        # The region of a literal lies in the domain already.
+        region = region if before is None else met(before, region)
         given.regions[key] = region
+        given.intervals.pop(key, None)
+        if (interval := region.interval) is not None:
+            given.intervals[key] = interval
         if region.is_empty:
             return False
         if not isinstance(left, Aggregate) or not isinstance(left.of, Compare) or not region.numbers:
@@ -121,10 +140,8 @@ class Reasoning:
         if isinstance(node, Calls):
             return lambda given: self._call_follows(node, given.calls)
         if isinstance(node, Every):
-            parts = [self.follows(part, in_call=in_call) for part in node.parts]
-            return lambda given: all(part(given) for part in parts)
-        some = [self.follows(part, in_call=in_call) for part in self._together(node)]
-        return lambda given: any(part(given) for part in some)
+            return _all_follow([self.follows(part, in_call=in_call) for part in node.parts])
+        return _any_follows([self.follows(part, in_call=in_call) for part in self._together(node)])
 
     def _together(self, node: Some) -> Iterator[Node]:
         """Yield the parts of an `any`, those that speak of the same signal as one."""
@@ -146,12 +163,16 @@ class Reasoning:
         if covers(region, domains.of(left)):
             return lambda given: True
         at_least = self._at_least(literal, region) if isinstance(left, Aggregate) else None
+        wide = region.interval
 
         def follows(given: Given) -> bool:
-            inner = given.regions.get(key)
-            if inner is not None and covers(region, inner):
-                return True
-            return at_least is not None and any(at_least(counted) for counted in given.counted)
+            narrow = given.intervals.get(key)
+            if narrow is not None and wide is not None:
+                found = spans(wide, narrow)
+            else:
+                inner = given.regions.get(key)
+                found = inner is not None and covers(region, inner)
+            return found or (at_least is not None and any(map(at_least, given.counted)))
 
         return follows
 
@@ -192,35 +213,58 @@ class Reasoning:
             self._calls[key] = found or (wanted.every and follows(Given()))
         return self._calls[key]
 
-    def needs(self, node: Node) -> frozenset[Key | str] | None:
-        """Return what a clause must speak of, one of these at least, for the condition to follow; None for nothing."""
+    def needs(self, node: Node) -> list[frozenset[Need]]:
+        """Return what a clause must speak of for the condition to follow: of each set one at least; [] for nothing."""
         if isinstance(node, Calls):
-            always = self._call_follows(node, [])
-            return None if always else frozenset({EVERY_CALL if node.every else SOME_CALL})
+            return [] if self._call_follows(node, []) else [frozenset({EVERY_CALL if node.every else SOME_CALL})]
         if isinstance(node, OneOf):
-            if covers(self._region(node, self._domains, False), self._domains.of(node.left)):
-                return None
-            return frozenset({topic_of(node.left, self._domains)})
+            region = self._region(node, self._domains, False)
+            return [] if covers(region, self._domains.of(node.left)) else [self._wanted(node.left, region)]
         if isinstance(node, Every):
-            needed = [need for part in node.parts if (need := self.needs(part)) is not None]
-            return min(needed, key=len, default=None)
+            return [need for part in node.parts for need in self.needs(part)]
         some = [self.needs(part) for part in self._together(node)]
-        return None if None in some else frozenset().union(*(need for need in some if need is not None))
+        # Of each part of an `any` one set is enough, for a clause must meet one of the parts.
+        return [frozenset().union(*(needs[0] for needs in some))] if all(some) else []
 
-    def speaks_of(self, given: Given) -> Iterator[Key | str]:
+    def _wanted(self, left: str | Aggregate, region: Region) -> frozenset[Need]:
+        """Return what a clause must speak of for its values to lie in the region: words, where only these will do."""
+        key = self._domains.key(left)
+        if isinstance(left, Aggregate) and isinstance(left.of, Compare):
+            return frozenset({("counted", left.of.left)})
+        if region.is_of_sets and all(way.has for way in region.sets):
+            return frozenset(("word", key, min(way.has)) for way in region.sets)
+        if region.is_of_listed_texts:
+            return frozenset(("word", key, name) for name in region.texts.names)
+        return frozenset({key})
+
+    def speaks_of(self, given: Given) -> Iterator[Need]:
         """Yield what a clause speaks of, in the words of `needs`."""
-        yield from given.regions
+        for key, region in given.regions.items():
+            yield key
+            if region.sets:
+                yield from (("word", key, word) for word in region.sets[0].has)
+            elif region.is_of_listed_texts:
+                yield ("word", key, min(region.texts.names))
         for counted in given.counted:
-            yield topic_of(counted.aggregate, self._domains)
+            assert isinstance(counted.aggregate.of, Compare)  # noqa: S101 - only counts and streaks are collected
+            yield ("counted", counted.aggregate.of.left)
         if given.calls:
             yield from (SOME_CALL, EVERY_CALL)
 
 
-def topic_of(left: str | Aggregate, domains: Domains) -> Key | str:
-    """Return under what literals meet that may follow from each other: counts of one signal are one such group."""
-    if isinstance(left, Aggregate) and isinstance(left.of, Compare):
-        return ("counted", left.of.left)
-    return domains.key(left)
+def _all_follow(parts: list[Follows]) -> Follows:
+    # A loop: this is asked of each pair of rules, and `all` over a generator takes twice as long.
+    def follows(given: Given) -> bool:
+        for part in parts:  # noqa: SIM110  # see above
+            if not part(given):
+                return False
+        return True
+
+    return follows
+
+
+def _any_follows(parts: list[Follows]) -> Follows:
+    return lambda given: any(part(given) for part in parts)
 
 
 def _flat(node: Some) -> Iterator[Node]:

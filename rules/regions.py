@@ -88,6 +88,24 @@ class Region:
         """Return whether no value at all belongs to it."""
         return not (self.unknown or self.numbers or self.bools or self.sets) and self.texts == NO_TEXTS
 
+    @property
+    def interval(self) -> Interval | None:
+        """Return the one interval of numbers that the region is, None when it is anything else."""
+        if len(self.numbers) != 1 or self.unknown or self.bools or self.sets or self.texts != NO_TEXTS:
+            return None
+        return self.numbers[0]
+
+    @property
+    def is_of_sets(self) -> bool:
+        """Return whether it holds sets and nothing else."""
+        return bool(self.sets) and not (self.unknown or self.numbers or self.bools) and self.texts == NO_TEXTS
+
+    @property
+    def is_of_listed_texts(self) -> bool:
+        """Return whether it holds some texts and nothing else."""
+        only_texts = not (self.unknown or self.numbers or self.bools or self.sets)
+        return only_texts and self.texts.listed and bool(self.texts.names)
+
 
 EVERYTHING = Region(True, ALL_NUMBERS, ALL_TEXTS, frozenset({True, False}), ALL_SETS)
 KNOWN = Region(False, ALL_NUMBERS, ALL_TEXTS, frozenset({True, False}), ALL_SETS)
@@ -261,16 +279,18 @@ def whole(region: Region) -> Region:
 
 def covers(outer: Region, inner: Region) -> bool:
     """Return whether every value of `inner` belongs to `outer`; perhaps False where sets would need more thought."""
+    if inner.unknown and not outer.unknown:
+        return False
     return (
-        (outer.unknown or not inner.unknown)
-        and inner.bools <= outer.bools
-        and all(any(_spans(wide, narrow) for wide in outer.numbers) for narrow in inner.numbers)
+        inner.bools <= outer.bools
+        and all(any(spans(wide, narrow) for wide in outer.numbers) for narrow in inner.numbers)
         and _covers_texts(outer.texts, inner.texts)
         and all(any(wide.covers(narrow) for wide in outer.sets) for narrow in inner.sets)
     )
 
 
-def _spans(wide: Interval, narrow: Interval) -> bool:
+def spans(wide: Interval, narrow: Interval) -> bool:
+    """Return whether one interval lies within another."""
     low_inside = wide.low < narrow.low or (wide.low == narrow.low and (narrow.low_open or not wide.low_open))
     high_inside = wide.high > narrow.high or (wide.high == narrow.high and (narrow.high_open or not wide.high_open))
     return low_inside and high_inside

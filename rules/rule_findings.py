@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from rules.clauses import Calls, clauses_of, without_not
-from rules.comparisons import Key
+from rules.clauses import Calls, Node, clauses_of, without_not
 from rules.compile_names import Names
-from rules.entailment import Follows, Given, Reasoning
+from rules.entailment import Follows, Given, Need, Reasoning
 from rules.grammar import parse
 from rules.model import CallMatch, Compare, Condition, Not, Rule, Span
 from rules.source import Source
 
-# Rules before one that are asked whether they always fire with it. The nearest in precedence come first; a rule set
-# where more than these speak of one and the same signal is answered in time and perhaps not in full.
-EARLIER_ASKED_MAX = 500
+# Pairs of rules of which it is asked whether one always fires with the other: 0.3 s at most. In a larger set each rule
+# is held against the first of those before it only, so it is answered in time and perhaps not in full.
+PAIRS_ASKED_MAX = 250_000
+EARLIER_ASKED_MIN = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,7 @@ class _Place:
     """A rule in order of precedence, and the ways in which it can hold."""
 
     rule: Rule
+    node: Node
     ways: Sequence[Given]
 
 
@@ -30,25 +31,32 @@ class _Place:
 class _Earlier:
     """Rules that may make a later one superfluous, by what a clause must speak of for them to fire."""
 
-    rules: list[tuple[Rule, Follows]] = field(default_factory=list)
-    by_need: dict[Key | str | None, list[int]] = field(default_factory=dict)
+    asked_max: int
+    rules: list[Rule] = field(default_factory=list)
+    follows: dict[int, Follows] = field(default_factory=dict)
+    by_need: dict[Need | None, list[int]] = field(default_factory=dict)
 
-    def add(self, rule: Rule, reasoning: Reasoning) -> None:
-        """Take a rule that stands before all that are asked about later."""
-        node = without_not(rule.when)
+    def add(self, place: _Place, reasoning: Reasoning) -> None:
+        """Take a rule that stands before all that are asked about later; it is filed where the fewest are."""
         number = len(self.rules)
-        self.rules.append((rule, reasoning.follows(node)))
-        for need in reasoning.needs(node) or (None,):
+        self.rules.append(place.rule)
+        needs = min(reasoning.needs(place.node), key=self._filed, default=frozenset({None}))
+        for need in needs:
             self.by_need.setdefault(need, []).append(number)
+
+    def _filed(self, needs: frozenset[Need]) -> int:
+        return sum(len(self.by_need.get(need, ())) for need in needs)
 
     def first_that_covers(self, place: _Place, reasoning: Reasoning) -> Rule | None:
         """Return the first rule that fires on every turn on which this one does, None when there is none."""
         asked = {
             number for need in (None, *reasoning.speaks_of(place.ways[0])) for number in self.by_need.get(need, ())
         }
-        for number in sorted(asked)[:EARLIER_ASKED_MAX]:
-            rule, follows = self.rules[number]
-            if _may_cover(rule, place.rule) and all(map(follows, place.ways)):
+        for number in sorted(asked)[: self.asked_max]:
+            rule = self.rules[number]
+            if number not in self.follows:
+                self.follows[number] = reasoning.follows(without_not(rule.when))
+            if _may_cover(rule, place.rule) and all(map(self.follows[number], place.ways)):
                 return rule
         return None
 
@@ -57,19 +65,20 @@ def tell_of_rules(rules: Sequence[Rule], names: Names, sources: Mapping[str, Sou
     """Note what is wrong with whole rules; they stand in order of precedence."""
     reasoning = Reasoning(names.signals)
     where_known = Reasoning(names.signals, known_only=True)
-    earlier = _Earlier()
+    earlier = _Earlier(max(EARLIER_ASKED_MIN, PAIRS_ASKED_MAX // max(1, len(rules))))
     for rule in rules:
         source = sources[rule.span.file]
-        place = _Place(rule, reasoning.ways(rule.when))
+        node = without_not(rule.when)
+        place = _Place(rule, node, reasoning.ways(node))
         if not place.ways:
             if rule.id not in names.told_of:
                 _tell_never(source, rule, reasoning)
             continue
-        if reasoning.always(rule.when):
+        if reasoning.always(node):
             # It covers every rule behind it, which is told once: here.
             source.refuse_at("W220", rule.span, f"the rule `{rule.id}` fires on every turn")
             continue
-        if rule.id not in names.told_of and not _asks_for_presence(rule.when) and where_known.always(rule.when):
+        if rule.id not in names.told_of and not _asks_for_presence(rule.when) and where_known.always(node):
             _tell_always_where_known(source, rule)
         # A rule in shadow, or one that does nothing, is there to be counted, and decides nothing on purpose.
         only_counts = rule.mode.percent == 0 or (rule.then.verdict == "continue" and not rule.then.say)
@@ -77,7 +86,7 @@ def tell_of_rules(rules: Sequence[Rule], names: Names, sources: Mapping[str, Sou
         if covering is not None:
             _tell_covered(source, rule, covering)
         elif rule.mode.percent == 100:
-            earlier.add(rule, reasoning)
+            earlier.add(place, reasoning)
 
 
 def _may_cover(earlier: Rule, later: Rule) -> bool:

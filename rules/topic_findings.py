@@ -9,10 +9,10 @@ from ahocorasick_rs import AhoCorasick
 
 from rules.compile_conditions import comparisons
 from rules.compile_names import Names
-from rules.model import Rule, Topic
+from rules.model import Rule
 from rules.nodes import TextNode
 from rules.normalise import normalise, stands_alone
-from rules.signals import TOPIC_SETS
+from rules.signals import MEANINGS, TOPIC_SETS
 from rules.source import Source
 
 
@@ -84,8 +84,5 @@ def _asked_for(rule: Rule, names: Names) -> Iterator[str]:
                 yield from map(str, words)
             elif compare.operator == ("within" if negated else "not within"):
                 yield from names.topics.keys() - set(words)
-        yield from (topic.name for topic in names.topics.values() if _means(topic, compare.left))
-
-
-def _means(topic: Topic, left: object) -> bool:
-    return topic.means is not None and topic.means == left
+        if compare.left in MEANINGS:
+            yield from (topic.name for topic in names.topics.values() if topic.means == compare.left)
