@@ -149,15 +149,28 @@ async def take(desk: Desk, step: Step) -> str:
     return ""
 
 
-VERBS = ("push", "push", "activate", "activate", "approve", "shadow", "rollout", "withdrawn", "rollback")
-steps = st.lists(
-    st.builds(Step, st.sampled_from(VERBS), st.sampled_from(PEOPLE), st.integers(0, 3), st.sampled_from((1, 50, 100))),
-    min_size=4,
-    max_size=25,
+VERBS = ("push", "activate", "activate", "activate", "approve", "approve", "shadow", "rollout", "withdrawn", "rollback")
+# In half of the runs every text is there from the beginning and one that asks for two persons decides, so that most
+# steps can be taken and the second person matters.
+BEGUN = [
+    *(Step("push", PEOPLE[number % 2], number, 1) for number in range(4)),
+    Step("approve", "mia", 1, 1),
+    Step("activate", "ben", 1, 1),
+]
+steps = st.builds(
+    lambda begun, more: [*begun, *more],
+    st.sampled_from([[], BEGUN]),
+    st.lists(
+        st.builds(
+            Step, st.sampled_from(VERBS), st.sampled_from(PEOPLE), st.integers(0, 3), st.sampled_from((1, 50, 100))
+        ),
+        min_size=4,
+        max_size=30,
+    ),
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps)
 def test_every_step_ends_as_the_model_says(server_url: str, taken: list[Step]) -> None:
     asyncio.run(agree(server_url, next(_TENANTS), OWN, taken))
