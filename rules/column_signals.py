@@ -15,25 +15,66 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from rules.column_leaves import Leaf, Truth, absent, bool_leaf, coded_leaf, every, number_leaf, one_of, opposite, some
+from rules.column_leaves import (
+    Leaf,
+    Sets,
+    Truth,
+    absent,
+    bool_leaf,
+    coded_leaf,
+    every,
+    number_leaf,
+    opposite,
+    set_leaf,
+    some,
+)
 from rules.comparisons import COMPARISONS, tester
 from rules.late_signals import WEEKDAYS
 from rules.model import Compare, RuleFiles, Topic
-from rules.signals import SIGNALS, SignalType
+from rules.signals import SIGNALS, TOPIC_SETS, SignalType
 from rules.text import Inside, Matcher
 from rules.turn import Scalar, Value
 from rules.turn_log import About, Part
-from rules.turn_rows import OF_RULE_FILES, REPLY_TOPICS_FOUND, TOPICS_FOUND, TOPICS_SENT, definition_of
+from rules.turn_rows import FOUND, OF_RULE_FILES, TOPICS_SENT, definition_of
 
 _DAY_MS, _MINUTE_MS = 86_400_000, 60_000
 # 1970-01-01 as datetime.date.toordinal() counts it; it was a Thursday.
 _EPOCH_ORDINAL, _EPOCH_WEEKDAY = 719_163, 3
 
-_FOUND: Mapping[Inside, str] = {"message": TOPICS_FOUND, "reply": REPLY_TOPICS_FOUND}
-_LENGTH: Mapping[Inside, str] = {"message": "message_length", "reply": "reply_length"}
+# The texts that a log keeps, so that other topics can be looked for in them.
+_TEXTS: frozenset[Inside] = frozenset({"message", "reply"})
 
 
-def columns_of(name: str, files: RuleFiles, about: About) -> frozenset[str]:
+@dataclass(frozen=True, slots=True)
+class TopicNames:
+    """How the topics of rule files and those of a log belong together, worked out once for both.
+
+    `of_log` gives for each text and each name of the log the names here; `stale` are the topics that the log did not
+    look for in that text, or by other phrases.
+    """
+
+    of_log: Mapping[Inside, Mapping[str, tuple[str, ...]]]
+    stale: Mapping[Inside, tuple[Topic, ...]]
+
+
+def topic_names(files: RuleFiles, about: About) -> TopicNames:
+    """Return which topics of the log are which of these files: those with the same phrases and patterns."""
+    of_log: dict[Inside, dict[str, tuple[str, ...]]] = {inside: {} for inside in FOUND}
+    stale: dict[Inside, list[Topic]] = {inside: [] for inside in FOUND}
+    for topic in files.topics.values():
+        digest = definition_of(topic).hash
+        for inside in FOUND:
+            if inside not in topic.inside:
+                continue
+            found = [name for name, each in about.topics.items() if each.hash == digest and inside in each.inside]
+            for name in found:
+                of_log[inside][name] = (*of_log[inside].get(name, ()), topic.name)
+            if not found:
+                stale[inside].append(topic)
+    return TopicNames(of_log, {inside: tuple(topics) for inside, topics in stale.items()})
+
+
+def columns_of(name: str, files: RuleFiles, names: TopicNames) -> frozenset[str]:
     """Return the columns of the log that tell a signal, as these rule files read it."""
     declared = files.signals.get(name)
     if declared is not None:
@@ -42,29 +83,9 @@ def columns_of(name: str, files: RuleFiles, about: About) -> frozenset[str]:
         return frozenset({name})
     if name.startswith("clock."):
         return frozenset({"at_ms"})
-    inside: Inside = "reply" if name == "reply_topics" else "message"
-    columns = {_FOUND[inside], _LENGTH[inside], *([TOPICS_SENT] if inside == "message" else [])}
-    return frozenset(columns | ({inside} if stale_topics(files, about, inside) else set()))
-
-
-def stale_topics(files: RuleFiles, about: About, inside: Inside) -> tuple[Topic, ...]:
-    """Return the topics that the log did not look for in these texts, or by other phrases."""
-    topics = [topic for topic in files.topics.values() if inside in topic.inside]
-    return tuple(topic for topic in topics if not _names_in_log(topic, about, inside))
-
-
-def names_in_log(files: RuleFiles, about: About, inside: Inside) -> Mapping[str, list[str]]:
-    """Return under which names of these files the log's topics stand, by the log's own name for each."""
-    names: dict[str, list[str]] = {}
-    for topic in files.topics.values():
-        for name in _names_in_log(topic, about, inside) if inside in topic.inside else ():
-            names.setdefault(name, []).append(topic.name)
-    return names
-
-
-def _names_in_log(topic: Topic, about: About, inside: Inside) -> frozenset[str]:
-    wanted = definition_of(topic).hash
-    return frozenset(name for name, known in about.topics.items() if known.hash == wanted and inside in known.inside)
+    inside = TOPIC_SETS.get(name, "message")
+    columns = {FOUND[inside], *([TOPICS_SENT] if inside == "message" else [])}
+    return frozenset(columns | ({inside} & _TEXTS if names.stale[inside] else set()))
 
 
 @dataclass(slots=True)
@@ -79,19 +100,31 @@ class Reread:
 class ColumnSignals:
     """Reads the signals of one part for one ruleset; what takes a pass over the column is done once.
 
-    `turns` is the part's frame and grows by the columns that are worked out. `told` hears after each thousand texts.
+    `told` hears after each thousand texts that are looked through again.
     """
 
     def __init__(self, part: Part, files: RuleFiles, told: Callable[[int], None] | None = None) -> None:
         self.files = files
-        self.about = part.about
-        self.turns = part.turns
+        self.names = topic_names(files, part.about)
+        self._logged = part.turns
+        self._turns = part.turns
+        self._coming: dict[str, pl.Expr] = {}
         self.reread = Reread()
         self._first_rows = part.stretches["first_row"]
         self._told = told
         self._leaves: dict[str, Leaf] = {}
         self._values: dict[str, list[tuple[object, Value]]] = {}
         self._stale: dict[Inside, Mapping[str, str]] = {}
+        self._topic_sets: dict[Inside, list[Sets]] = {}
+
+    @property
+    def turns(self) -> pl.DataFrame:
+        """Return the part's turns with every column that was worked out beside them."""
+        if self._coming:
+            # All at once, so that all cores work on them.
+            self._turns = self._turns.with_columns(**self._coming)
+            self._coming.clear()
+        return self._turns
 
     def leaf(self, name: str) -> Leaf:
         """Return what compares this signal."""
@@ -104,19 +137,19 @@ class ColumnSignals:
         declared = self.files.signals.get(name)
         column = name if declared is None else f"sent.{name}:number"
         spec_type = SIGNALS[name].type if declared is None and name in SIGNALS else declared and declared.type
-        return self.turns[column] if spec_type == "number" and column in self.turns.columns else None
+        return self._logged[column] if spec_type == "number" and column in self._logged.columns else None
 
-    def add(self, name: str, column: pl.Series) -> pl.Expr:
-        """Put a column beside the others and return what reads it."""
-        self.turns = self.turns.with_columns(column.alias(name))
+    def add(self, name: str, column: pl.Series | pl.Expr) -> pl.Expr:
+        """Put a column beside the others and return what reads it; an expression is worked out when they are needed."""
+        self._coming[name] = pl.lit(column) if isinstance(column, pl.Series) else column
         return pl.col(name)
 
     def _leaf(self, name: str) -> Leaf:
         declared = self.files.signals.get(name)
         if declared is not None:
             return self.kept(f"sent.{name}:{declared.type}", declared.type)
-        if name in ("topics", "reply_topics"):
-            return self._topics_leaf("reply" if name == "reply_topics" else "message")
+        if name in TOPIC_SETS:
+            return self._topics_leaf(TOPIC_SETS[name])
         if name == "asks_for_person":
             return self._asks_leaf()
         if name == "confirmed":
@@ -128,49 +161,43 @@ class ColumnSignals:
 
     def kept(self, column: str, kind: SignalType) -> Leaf:
         """Return what compares a column of the log as it stands."""
-        return frame_leaf(self.turns, column, kind, self._values)
+        return frame_leaf(self._logged, column, kind, self._values, self.add)
 
-    def _values_of(self, column: str) -> list[tuple[object, Value]]:
-        if column not in self._values:
-            self._values[column] = decoded(self.turns, column, "set")
-        return self._values[column]
+    def _sets(self, inside: Inside) -> list[Sets]:
+        """Return the topics of a text as columns: found by the log, under the names here, and sent by the caller."""
+        if inside not in self._topic_sets:
+            columns = [column for column in (FOUND[inside], *([TOPICS_SENT] if inside == "message" else []))]
+            self._topic_sets[inside] = [
+                self._set(column, inside) for column in columns if column in self._logged.columns
+            ]
+        return self._topic_sets[inside]
 
-    def _sent(self, test: Callable[[frozenset[str]], bool]) -> Truth:
-        """Return where the topics that the caller sent pass a test; where it sent none, they do not."""
-        if TOPICS_SENT not in self.turns.columns:
-            return False
-        return one_of(pl.col(TOPICS_SENT), self._values_of(TOPICS_SENT), lambda value: test(_members(value)))
-
-    def _found_by_log(self, inside: Inside, test: Callable[[frozenset[str]], bool]) -> Truth:
-        """Return where the topics that the log found, by the names that these files have for them, pass a test."""
-        column = _FOUND[inside]
-        if column not in self.turns.columns:
-            return False
-        names = names_in_log(self.files, self.about, inside)
-        values = [
-            (code, frozenset(own for name in _members(value) for own in names.get(name, ())))
-            for code, value in self._values_of(column)
-        ]
-        return one_of(pl.col(column), values, lambda value: test(_members(value)))
+    def _set(self, column: str, inside: Inside) -> Sets:
+        values = [(code, _members(value)) for code, value in decoded(self._logged, column, "set")]
+        if column != TOPICS_SENT:
+            own = self.names.of_log[inside]
+            values = [
+                (code, frozenset(name for of_log in members for name in own.get(of_log, ())))
+                for code, members in values
+            ]
+        return Sets(self._logged[column], values, self.add)
 
     def _has(self, name: str, inside: Inside) -> Truth:
         """Return where a text is about the topic; the expression is null where its text would have to be read again."""
-        parts = [self._found_by_log(inside, lambda members: name in members)]
-        if inside == "message":
-            parts.append(self._sent(lambda members: name in members))
+        parts = [sets.has(name) for sets in self._sets(inside)]
         if name in self._stale_columns(inside):
             parts.append(pl.col(self._stale_columns(inside)[name]))
         return some(parts)
 
     def _known(self, inside: Inside) -> Truth:
         known: list[Truth] = [self._text_known(inside)]
-        if inside == "message" and TOPICS_SENT in self.turns.columns:
+        if inside == "message" and TOPICS_SENT in self._logged.columns:
             known.append(pl.col(TOPICS_SENT).is_not_null())
         return some(known)
 
     def _text_known(self, inside: Inside) -> Truth:
-        column = _LENGTH[inside]
-        return pl.col(column).is_not_null() if column in self.turns.columns else False
+        column = FOUND[inside]
+        return pl.col(column).is_not_null() if column in self._logged.columns else False
 
     def _topics_leaf(self, inside: Inside) -> Leaf:
         def met(compare: Compare) -> Truth:
@@ -180,7 +207,8 @@ class ColumnSignals:
                 return known if comparison.wanted else opposite(known)
             if comparison.group == "member" and isinstance(operand, str):
                 has = self._has(operand, inside)
-                return _sure(has if comparison.wanted else every([known, opposite(has)]))
+                truth = has if comparison.wanted else every([known, opposite(has)])
+                return _sure(truth) if self._stale_columns(inside) else truth
             if comparison.group == "subset" and isinstance(operand, tuple):
                 beyond = self._beyond(frozenset(operand), inside)
                 return _sure(every([known, opposite(beyond) if comparison.wanted else beyond]))
@@ -190,15 +218,14 @@ class ColumnSignals:
 
     def _beyond(self, allowed: frozenset[Scalar], inside: Inside) -> Truth:
         """Return where a topic stands that is not among those allowed; null where that is unknown."""
-        outside = lambda members: not members <= allowed  # noqa: E731  # one word for two places
         stale = self._stale_columns(inside)
-        parts = [self._found_by_log(inside, outside), *(pl.col(stale[name]) for name in stale if name not in allowed)]
-        return some([*parts, self._sent(outside)] if inside == "message" else parts)
+        parts = [sets.passing(lambda members: not _members(members) <= allowed) for sets in self._sets(inside)]
+        return some([*parts, *(pl.col(stale[name]) for name in stale if name not in allowed)])
 
     def _stale_columns(self, inside: Inside) -> Mapping[str, str]:
         """Return the columns of the topics that had to be looked for again, by topic: one pass over the texts."""
         if inside not in self._stale:
-            topics = stale_topics(self.files, self.about, inside)
+            topics = self.names.stale[inside]
             found = self._looked_for({topic.name: topic for topic in topics}, inside) if topics else {}
             self._stale[inside] = {name: f"#{inside} {name}" for name in found}
             for name, column in found.items():
@@ -208,8 +235,10 @@ class ColumnSignals:
     def _looked_for(self, topics: Mapping[str, Topic], inside: Inside) -> dict[str, pl.Series]:
         # Under one name of text, whichever texts the rule files read: the column says which these are.
         matcher = Matcher({name: replace(topic, inside=frozenset({inside})) for name, topic in topics.items()})
-        known = self.turns[_LENGTH[inside]].is_not_null()
-        texts = self.turns[inside] if inside in self.turns.columns else pl.Series([None] * len(known), dtype=pl.String)
+        known = self._logged[FOUND[inside]].is_not_null()
+        texts = (
+            self._logged[inside] if inside in self._logged.columns else pl.Series([None] * len(known), dtype=pl.String)
+        )
         missing = known & texts.is_null()
         found: dict[str, list[int]] = {name: [] for name in topics}
         for row, text in enumerate(texts):
@@ -251,7 +280,7 @@ class ColumnSignals:
         code = self.turns.select(said.alias("said"))["said"]
         rows = pl.int_range(len(code), dtype=pl.Int64, eager=True)
         where = pl.select(pl.when(code.is_not_null()).then(rows).forward_fill().fill_null(-1)).to_series()
-        first = self._first_rows.cast(pl.Int64).gather(self.turns["stretch"])
+        first = self._first_rows.cast(pl.Int64).gather(self._logged["stretch"])
         filled = code.forward_fill()
         value = pl.select(pl.when((where >= first) & (filled != 2)).then(filled == 1)).to_series()
         return bool_leaf(self.add("#confirmed", value))
@@ -259,7 +288,7 @@ class ColumnSignals:
     def _clock_leaf(self, name: str) -> Leaf:
         local = pl.col("at_ms")
         if self.files.timezone != "UTC":
-            local = self.add("#local_ms", _local_ms(self.turns["at_ms"], self.files.timezone))
+            local = self.add("#local_ms", _local_ms(self._logged["at_ms"], self.files.timezone))
         day, minute = local // _DAY_MS, local % _DAY_MS // _MINUTE_MS
         if name == "clock.weekday":
             values: list[tuple[object, Value]] = list(enumerate(WEEKDAYS))
@@ -269,7 +298,11 @@ class ColumnSignals:
 
 
 def frame_leaf(
-    frame: pl.DataFrame, column: str, kind: SignalType, known: dict[str, list[tuple[object, Value]]]
+    frame: pl.DataFrame,
+    column: str,
+    kind: SignalType,
+    known: dict[str, list[tuple[object, Value]]],
+    add: Callable[[str, pl.Expr], pl.Expr] | None = None,
 ) -> Leaf:
     """Return what compares a column of a frame; `known` keeps the different values of each, for whoever asks again."""
     if column not in frame.columns:
@@ -281,6 +314,8 @@ def frame_leaf(
         return bool_leaf(expr, nullable=nullable)
     if column not in known:
         known[column] = decoded(frame, column, kind)
+    if kind == "set":
+        return set_leaf(Sets(frame[column], [(code, _members(value)) for code, value in known[column]], add))
     return coded_leaf(expr, known[column], nullable=nullable)
 
 

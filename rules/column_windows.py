@@ -93,8 +93,8 @@ def lowest(windows: Windows, window: Window, numbers: pl.Series) -> pl.Series:
     level = numbers.fill_null(math.inf)
     found = pl.repeat(math.inf, len(numbers), eager=True)
     last_row = _larger(end - 1, windows.first)
-    size = 1
-    while size <= ROWS_MAX:
+    size, longest = 1, _most(length)
+    while size <= longest:
         covers = (length >= size) & (length < 2 * size)
         if covers.any():
             other = _larger(start + size - 1, windows.first).clip(0, max(0, len(numbers) - 1))
@@ -122,10 +122,9 @@ def average(windows: Windows, window: Window, numbers: pl.Series) -> pl.Series:
     values = numbers.fill_null(0.0)
     nothing = pl.repeat(0.0, len(numbers), eager=True)
     high, low, lowest_part = nothing, nothing, nothing
-    length = max((windows.rows - start).to_list(), default=-1) + 1
-    for back in range(1 if window.earlier else 0, length):
-        inside = windows.rows - back >= start
-        each = pl.select(pl.when(inside).then(values.shift(back, fill_value=0.0)).otherwise(0.0)).to_series()
+    for back in range(1 if window.earlier else 0, _most(windows.rows - start) + 1):
+        inside = (windows.rows - back >= start).cast(pl.Float64)
+        each = values.shift(back, fill_value=0.0) * inside
         high, error = _two_sum(high, each)
         low, error = _two_sum(low, error)
         lowest_part = lowest_part + error
@@ -156,6 +155,11 @@ def _two_sum(left: pl.Series, right: pl.Series) -> tuple[pl.Series, pl.Series]:
     total = left + right
     of_right = total - left
     return total, (left - (total - of_right)) + (right - of_right)
+
+
+def _most(series: pl.Series) -> int:
+    most = series.max()
+    return most if isinstance(most, int) else 0
 
 
 def _larger(left: pl.Series, right: pl.Series) -> pl.Series:

@@ -7,6 +7,7 @@ once. Modes are no matter here: a rule fires or does not, whoever it is live for
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import polars as pl
@@ -14,12 +15,12 @@ import polars as pl
 from rules import column_windows
 from rules.clauses import Calls, Every, Node, OneOf, Some, without_not
 from rules.column_leaves import Truth, absent, every, number_leaf, opposite, some
-from rules.column_signals import ColumnSignals, Reread, columns_of, frame_leaf
+from rules.column_signals import ColumnSignals, Reread, columns_of, frame_leaf, topic_names
 from rules.column_windows import Windows, windows_of
 from rules.comparisons import Key, aggregate_key, key_of
 from rules.model import Aggregate, Compare, Rule, RuleFiles, Span, Window
 from rules.replay import SignalsSeen
-from rules.signals import ARGS_PREFIX, CALL_SIGNALS, SignalType
+from rules.signals import ARGS_PREFIX, CALL_SIGNALS, MEANINGS, TOPIC_SETS, SignalType
 from rules.transcripts import UNNAMED_TOOL
 from rules.turn import Value
 from rules.turn_log import About, Part
@@ -55,12 +56,13 @@ def asked_by(sides: Sequence[RuleFiles], about: About, known: Iterable[str]) -> 
     turns = {"stretch", "at_ms"}
     call_names: set[str] = set()
     for files in sides:
+        names = topic_names(files, about)
         for rule in files.rules:
             for compare, in_call in compares_of(without_not(rule.when)):
                 if in_call:
                     call_names.add(str(compare.left))
                 else:
-                    turns |= columns_of(signal_of(compare), files, about)
+                    turns |= columns_of(signal_of(compare), files, names)
     calls = {column for column in known if column.partition(":")[0] in call_names}
     return Asked(frozenset(turns), frozenset({"row", *calls}))
 
@@ -94,47 +96,58 @@ def judge(part: Part, sides: Sequence[RuleFiles], told: Callable[[int], None] | 
 
 
 def _judged(part: Part, files: RuleFiles, shared: dict[Key, pl.Series], told: Callable[[int], None] | None) -> Fired:
-    meant = [_meaning(rule, files) for rule in files.rules]
+    meanings = _Meanings(files)
+    meant = [meanings.of(rule) for rule in files.rules]
     new = {key: rule for key, rule in zip(meant, files.rules, strict=True) if key not in shared}
     columns = _Columns(part, files, told)
     wanted = list(new.items())
     for start in range(0, len(wanted), BLOCK_RULES):
         block = wanted[start : start + BLOCK_RULES]
-        truths = [columns.truth(without_not(rule.when)) for _, rule in block]
-        exprs = {f"{number}": truth for number, truth in enumerate(truths) if not isinstance(truth, bool)}
-        found = columns.signals.turns.select(**exprs)
-        for number, ((key, _), truth) in enumerate(zip(block, truths, strict=True)):
-            if isinstance(truth, bool):
-                shared[key] = pl.repeat(truth, part.turns.height, dtype=pl.Boolean, eager=True)
-            else:
-                shared[key] = found[f"{number}"]
+        nodes = [without_not(rule.when) for _, rule in block]
+        columns.measure(nodes)
+        truths = [columns.truth(node) for node in nodes]
+        shared |= columns.evaluated(dict(zip((key for key, _ in block), truths, strict=True)))
     return Fired(tuple(shared[key] for key in meant), columns.signals.reread, columns.seen())
 
 
-def _meaning(rule: Rule, files: RuleFiles) -> Key:
-    """Return a key under which conditions meet that hold on the same turns, in whichever rule files they stand."""
-    node = without_not(rule.when)
-    rests: set[Key] = set()
-    for compare, in_call in compares_of(node):
-        if not in_call:
-            rests |= _rests_on(signal_of(compare), compare, files)
-    return (node.key, frozenset(rests))
+class _Meanings:
+    """Keys under which conditions meet that hold on the same turns, in whichever rule files they stand."""
 
+    def __init__(self, files: RuleFiles) -> None:
+        self._files = files
+        self._topics = {name: (definition_of(topic), topic.means) for name, topic in files.topics.items()}
 
-def _rests_on(name: str, compare: Compare, files: RuleFiles) -> set[Key]:
-    """Return what else than the condition itself decides a signal's value: declarations, topics, the time zone."""
-    if name in files.signals:
-        return {("declared", name, files.signals[name].type)}
-    if name.startswith("clock."):
-        return {("zone", files.timezone)}
-    if name not in ("topics", "reply_topics", "asks_for_person", "confirmed"):
-        return set()
-    rests: set[Key] = set()
-    for topic in files.topics.values():
-        if name in ("topics", "reply_topics") or topic.means == name:
-            definition = definition_of(topic)
-            rests.add(("topic", topic.name, definition.hash, definition.inside, name))
-    return rests
+    def of(self, rule: Rule) -> Key:
+        """Return the key of a rule's condition."""
+        node = without_not(rule.when)
+        rests: set[Key] = set()
+        for compare, in_call in compares_of(node):
+            if not in_call:
+                rests |= self._rests_on(signal_of(compare), compare)
+        return (node.key, frozenset(rests))
+
+    def _rests_on(self, name: str, compare: Compare) -> set[Key]:
+        """Return what else than the condition decides a signal's value: declarations, topics, the time zone."""
+        if name in self._files.signals:
+            return {("declared", name, self._files.signals[name].type)}
+        if name.startswith("clock."):
+            return {("zone", self._files.timezone)}
+        if name in MEANINGS:
+            return {self._topic(each) for each, (_, means) in self._topics.items() if means == name}
+        if name not in TOPIC_SETS:
+            return set()
+        return {self._topic(each) for each in self._named(compare)}
+
+    def _named(self, compare: Compare) -> Iterable[str]:
+        """Return the topics that a comparison of `topics` rests on: the one that it names, or any."""
+        inner = compare.left.of if isinstance(compare.left, Aggregate) else compare
+        if isinstance(inner, Compare) and inner.operator in ("has", "lacks"):
+            return [inner.operand] if isinstance(inner.operand, str) and inner.operand in self._topics else []
+        return self._topics
+
+    def _topic(self, name: str) -> Key:
+        definition, means = self._topics[name]
+        return ("topic", name, definition.hash, definition.inside, means)
 
 
 class _Columns:
@@ -144,8 +157,10 @@ class _Columns:
         self.signals = ColumnSignals(part, files, told)
         self._calls = part.calls
         self._call_values: dict[str, list[tuple[object, Value]]] = {}
-        self._windows: Windows = windows_of(part.turns["stretch"], part.stretches["first_row"], part.turns["at_ms"])
+        self._part = part
+        self._windows: Windows | None = None
         self._numbers: dict[Key, pl.Series | None] = {}
+        self._names: dict[Key, str] = {}
         self._met: dict[Key, pl.Series] = {}
         self._any_call: dict[Key, Truth] = {}
 
@@ -172,40 +187,66 @@ class _Columns:
     def _joined(self, node: Every | Some, truth: Callable[[Node], Truth]) -> Truth:
         return (every if isinstance(node, Every) else some)([truth(part) for part in node.parts])
 
+    def measure(self, nodes: Iterable[Node]) -> None:
+        """Work out the aggregates of these conditions, several at a time."""
+        wanted: dict[Key, Aggregate] = {}
+        inner: dict[Key, Truth] = {}
+        for compare, _ in (found for node in nodes for found in compares_of(node)):
+            aggregate = compare.left
+            if isinstance(aggregate, Aggregate) and (key := aggregate_key(aggregate)) not in self._numbers:
+                wanted[key] = aggregate
+                if isinstance(aggregate.of, Compare) and key_of(aggregate.of) not in self._met:
+                    inner[key_of(aggregate.of)] = self._compared(aggregate.of)
+        self._met |= self.evaluated(inner)
+        if wanted and self._windows is None:
+            part = self._part
+            self._windows = windows_of(part.turns["stretch"], part.stretches["first_row"], part.turns["at_ms"])
+        for window in dict.fromkeys(aggregate.window for aggregate in wanted.values()):
+            # Worked out before they are shared.
+            self._windows_of_part.start(window)
+        with ThreadPoolExecutor(pl.thread_pool_size()) as pool:
+            for key, numbers in zip(wanted, pool.map(self._measured, wanted.values()), strict=True):
+                self._numbers[key] = numbers
+                if numbers is not None:
+                    self.signals.add(f"#aggregate {len(self._numbers)}", numbers)
+                    self._names[key] = f"#aggregate {len(self._numbers)}"
+
+    @property
+    def _windows_of_part(self) -> Windows:
+        if self._windows is None:
+            raise ValueError("no aggregate is measured before `measure` has seen it")
+        return self._windows
+
+    def evaluated(self, truths: Mapping[Key, Truth]) -> dict[Key, pl.Series]:
+        """Return these truths as columns, worked out together."""
+        turns = self.signals.turns
+        exprs = {f"{number}": truth for number, truth in enumerate(truths.values()) if not isinstance(truth, bool)}
+        found = turns.select(**exprs) if exprs else turns
+        return {
+            key: pl.repeat(truth, turns.height, dtype=pl.Boolean, eager=True)
+            if isinstance(truth, bool)
+            else found[f"{number}"]
+            for number, (key, truth) in enumerate(truths.items())
+        }
+
     def _compared(self, compare: Compare) -> Truth:
         if not isinstance(compare.left, Aggregate):
             return self.signals.leaf(compare.left)(compare)
         key = aggregate_key(compare.left)
-        if key not in self._numbers:
-            self._numbers[key] = self._measured(compare.left)
         numbers = self._numbers[key]
         if numbers is None:
             return absent(compare)
-        name = f"#aggregate {list(self._numbers).index(key)}"
-        if name not in self.signals.turns.columns:
-            self.signals.add(name, numbers)
-        return number_leaf(pl.col(name), nullable=numbers.null_count() > 0)(compare)
+        return number_leaf(pl.col(self._names[key]), nullable=numbers.null_count() > 0)(compare)
 
     def _measured(self, aggregate: Aggregate) -> pl.Series | None:
         """Return an aggregate's number on every turn, None where it is never known."""
-        windows, window = self._windows, aggregate.window
+        windows, window = self._windows_of_part, aggregate.window
         if isinstance(aggregate.of, Compare):
-            met = self._met_on(aggregate.of)
+            met = self._met[key_of(aggregate.of)]
             function = column_windows.count if aggregate.function == "count" else column_windows.streak
             return function(windows, window, met)
         numbers = self.signals.number(aggregate.of)
         return None if numbers is None else _SUMMARIES[aggregate.function](windows, window, numbers)
-
-    def _met_on(self, compare: Compare) -> pl.Series:
-        key = key_of(compare)
-        if key not in self._met:
-            truth = self._compared(compare)
-            turns = self.signals.turns
-            if isinstance(truth, bool):
-                self._met[key] = pl.repeat(truth, turns.height, dtype=pl.Boolean, eager=True)
-            else:
-                self._met[key] = turns.select(truth.alias("met"))["met"]
-        return self._met[key]
 
     def _on_a_call(self, node: Calls, *, fails: bool) -> Truth:
         """Return where some call of the turn meets the condition, or fails to."""

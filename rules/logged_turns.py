@@ -7,42 +7,40 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import polars as pl
 
 from rules import signals
-from rules.column_signals import names_in_log, stale_topics
+from rules.column_signals import topic_names
 from rules.columns import Fired
 from rules.decision import Evidence
 from rules.evaluate import Evaluation, Ruleset, find_topics, judge
 from rules.facts import Facts
-from rules.history import remember
+from rules.history import TURNS_READ_MAX
 from rules.model import RuleFiles
 from rules.signals import CUSTOMER_PREFIX, SIGNALS, SignalType
 from rules.text import Inside, Matcher
 from rules.turn import Conversation, Customer, ToolCall, TopicScore, Turn, Value
 from rules.turn_log import About
-from rules.turn_rows import KEPT, REPLY_TOPICS_FOUND, TOPICS_FOUND, TOPICS_SENT
+from rules.turn_rows import FOUND, KEPT, TOPICS_SENT
 
 # The rows of a stretch, all columns of each, in order.
 StretchRows: TypeAlias = Sequence[Mapping[str, Any]]
-
-_FOUND: Mapping[Inside, str] = {"message": TOPICS_FOUND, "reply": REPLY_TOPICS_FOUND}
 
 
 class LoggedTurns:
     """Judges logged stretches turn by turn for one ruleset."""
 
     def __init__(self, ruleset: Ruleset, about: About) -> None:
-        files = ruleset.files
         self.ruleset = ruleset
-        self._names: dict[Inside, Mapping[str, Sequence[str]]] = {}
-        self._stale: dict[Inside, Matcher | None] = {}
-        for inside in _FOUND:
-            stale = stale_topics(files, about, inside)
-            self._names[inside] = names_in_log(files, about, inside)
-            self._stale[inside] = Matcher({topic.name: topic for topic in stale}) if stale else None
+        names = topic_names(ruleset.files, about)
+        self._names = names.of_log
+        self._stale: dict[Inside, Matcher | None] = {
+            inside: Matcher({topic.name: topic for topic in stale}) if stale else None
+            for inside, stale in names.stale.items()
+        }
 
     def judged(self, conversation_id: str, rows: StretchRows) -> list[Evaluation]:
         """Return what the rules say of every turn of a stretch, each with the history that the log has for it."""
@@ -51,7 +49,9 @@ class LoggedTurns:
         for row in rows:
             evaluation = self._judge(conversation, row)
             found.append(evaluation)
-            conversation = remember(conversation, evaluation.record)
+            # The rows stand in the order of the conversation already.
+            past = (*conversation.past, evaluation.record)[-TURNS_READ_MAX:]
+            conversation = replace(conversation, past=past)
         return found
 
     def _judge(self, conversation: Conversation, row: Mapping[str, Any]) -> Evaluation:
@@ -71,14 +71,15 @@ class LoggedTurns:
         """
         seen = find_topics(self.ruleset.matcher, turn)
         evidence: list[Evidence] = []
-        for inside, column in _FOUND.items():
+        for inside, column in FOUND.items():
             logged = {
                 name
                 for of_log in json.loads(row.get(column) or "[]")
                 for name in self._names[inside].get(of_log, ())
                 if inside in self.ruleset.files.topics[name].inside
             }
-            stale, text = self._stale[inside], turn.message if inside == "message" else turn.reply
+            # What tools gave back is not kept, so nothing can be looked for in it.
+            stale, text = self._stale[inside], {"message": turn.message, "reply": turn.reply}.get(inside)
             again = {hit.topic for hit in stale.find(text, inside)} if stale is not None and text else set()
             shown = [hit for hit in seen if hit.inside == inside and hit.topic in logged | again]
             evidence += shown

@@ -14,9 +14,8 @@ import polars as pl
 
 from rules.signals import CALL_SIGNALS, SIGNALS, SignalType
 from rules.turn_rows import (
+    FOUND,
     KEPT,
-    REPLY_TOPICS_FOUND,
-    TOPICS_FOUND,
     TOPICS_SENT,
     Cell,
     Definition,
@@ -57,7 +56,8 @@ _KINDS: Mapping[SignalType, pl.DataType] = {
 TURN_COLUMNS: tuple[str, ...] = (
     *("stretch", "turn_id", "at_ms"),
     *KEPT,
-    *(TOPICS_FOUND, REPLY_TOPICS_FOUND, TOPICS_SENT, "message", "reply", "calls", "exact"),
+    *FOUND.values(),
+    *(TOPICS_SENT, "message", "reply", "calls", "exact"),
 )
 CALL_COLUMNS: tuple[str, ...] = ("row", *CALL_SIGNALS)
 STRETCH_COLUMNS: tuple[str, ...] = (

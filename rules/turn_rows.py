@@ -16,12 +16,12 @@ from typing import TypeAlias
 
 from rules import signals
 from rules.comparisons import kind_of
-from rules.decision import Evidence
+from rules.decision import Evidence, Inside
 from rules.evaluate import find_topics
 from rules.history import cut, remember
 from rules.mask import mask
 from rules.model import RuleFiles, Topic
-from rules.signals import CALL_SIGNALS, CUSTOMER_PREFIX, SIGNALS, TOPIC_SCORE_MIN, read_as
+from rules.signals import CALL_SIGNALS, CUSTOMER_PREFIX, MEANINGS, SIGNALS, TOPIC_SCORE_MIN, TOPIC_SETS, read_as
 from rules.text import Matcher
 from rules.transcripts import Recorded, RecordedTurn
 from rules.turn import Conversation, ToolCall, Turn, Value
@@ -36,11 +36,13 @@ _AT_MS_MIN, _AT_MS_MAX = 94_694_400_000, 253_402_300_799_999
 
 # The signals that depend on the rule files, which no log can hold.
 OF_RULE_FILES: frozenset[str] = frozenset(
-    {"topics", "reply_topics", "asks_for_person", "confirmed", *(name for name in SIGNALS if name.startswith("clock."))}
+    {*TOPIC_SETS, *MEANINGS, *(name for name in SIGNALS if name.startswith("clock."))}
 )
 KEPT: tuple[str, ...] = tuple(name for name in SIGNALS if name not in OF_RULE_FILES)
 KINDS: tuple[signals.SignalType, ...] = ("number", "text", "bool", "set")
-TOPICS_FOUND, REPLY_TOPICS_FOUND, TOPICS_SENT = "topics_found", "reply_topics_found", "topics_sent"
+# The columns of the topics that were found, by the text they were found in: null where there was no such text.
+FOUND: Mapping[Inside, str] = {inside: f"{name}_found" for name, inside in TOPIC_SETS.items()}
+TOPICS_SENT = "topics_sent"
 
 Cell: TypeAlias = float | int | str | bool | None
 _NO_RULES = RuleFiles("", {}, {}, {}, {}, ())
@@ -221,13 +223,17 @@ class Rows:
         return bool(exact)
 
     def _topics(self, turn: Turn, evidence: Sequence[Evidence]) -> dict[str, Cell]:
-        found: dict[str, list[str]] = {"message": [], "reply": []}
+        found: dict[Inside, set[str]] = {inside: set() for inside in FOUND}
         for hit in evidence:
-            found[hit.inside].append(hit.topic)
+            found[hit.inside].add(hit.topic)
+        known: dict[Inside, bool] = {
+            "message": turn.message is not None,
+            "reply": turn.reply is not None,
+            "tool_output": any(call.output is not None for call in turn.tool_calls),
+        }
         sent = [topic.name for topic in turn.topics if topic.score is None or topic.score >= TOPIC_SCORE_MIN]
         return {
-            TOPICS_FOUND: None if turn.message is None else json.dumps(sorted(set(found["message"]))),
-            REPLY_TOPICS_FOUND: None if turn.reply is None else json.dumps(sorted(set(found["reply"]))),
+            **{FOUND[inside]: json.dumps(sorted(found[inside])) if known[inside] else None for inside in FOUND},
             TOPICS_SENT: self._set_text(frozenset(sent)) if turn.topics else None,
         }
 
@@ -289,7 +295,9 @@ class Rows:
     def _calls_text(self, calls: tuple[ToolCall, ...]) -> str | None:
         if not calls:
             return None
-        return json.dumps([_masked(asdict(call)) if self.masked else asdict(call) for call in calls], default=list)
+        # What a tool gave back is read for topics, and kept nowhere: only that there was something.
+        told = [asdict(replace(call, output=None if call.output is None else "")) for call in calls]
+        return json.dumps([_masked(call) if self.masked else call for call in told], default=list)
 
 
 def _masked(value: object) -> object:

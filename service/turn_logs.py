@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -29,6 +30,8 @@ GROUP_ROWS = 65_536
 PARTS_MAX = 40_000
 # Not yet in place: whoever reads passes these by.
 UNFINISHED = ".unfinished-"
+
+_NO_CALLS = pl.DataFrame({"row": pl.Series([], dtype=pl.UInt32)})
 
 
 class LogPart(Protocol):
@@ -88,7 +91,9 @@ class FiledPart:
         """Return the columns that are asked for. Raises LogUnreadable."""
         try:
             turns = pl.read_parquet(self.path / TURNS, columns=sorted(asked.turns & self.turn_columns))
-            calls = pl.read_parquet(self.path / CALLS, columns=sorted(asked.calls & set(self.call_columns)))
+            wanted = sorted(asked.calls & set(self.call_columns))
+            # No rule asks for a call: then even the rows of the calls are not worth reading.
+            calls = pl.read_parquet(self.path / CALLS, columns=wanted) if wanted != ["row"] else _NO_CALLS
             stretches = pl.read_parquet(self.path / STRETCHES)
         except (PolarsError, OSError) as broken:
             raise _unreadable(self.path, broken) from None
@@ -102,6 +107,19 @@ class FiledPart:
             return pl.scan_parquet(self.path / TURNS).slice(first_row, count).collect().to_dicts()
         except (PolarsError, OSError) as broken:
             raise _unreadable(self.path, broken) from None
+
+
+def read_ahead(parts: Iterable[LogPart], asked: Callable[[LogPart], Asked]) -> Iterator[tuple[LogPart, Part]]:
+    """Yield each part with what is asked of it; the next is read while this one is worked on."""
+    with ThreadPoolExecutor(1, thread_name_prefix="turn-log") as reader:
+        coming: tuple[LogPart, Future[Part]] | None = None
+        for place in parts:
+            following = (place, reader.submit(place.read, asked(place)))
+            if coming is not None:
+                yield coming[0], coming[1].result()
+            coming = following
+        if coming is not None:
+            yield coming[0], coming[1].result()
 
 
 def is_log(path: Path) -> bool:

@@ -20,7 +20,7 @@ from rules.logged_turns import LoggedTurns, settled
 from rules.mask import mask
 from rules.replay import SignalsSeen
 from rules.turn_log import Part
-from service.turn_logs import LogPart
+from service.turn_logs import LogPart, read_ahead
 
 # Of a message in an example: some lines around the words that a rule rests on.
 EXCERPT_CHARS = 200
@@ -66,9 +66,10 @@ def compare(
     compared = Compared(delta_of(before.files.rules, after.files.rules, label))
     delta = compared.delta
     kept: dict[tuple[int, int], tuple[LogPart, list[dict[str, Any]]]] = {}
-    for number, place in enumerate(parts):
-        part = place.read(asked_by([before.files, after.files], place.about, place.call_columns))
-        fired = judge(part, [before.files, after.files])
+    files = [before.files, after.files]
+    read = read_ahead(parts, lambda place: asked_by(files, place.about, place.call_columns))
+    for number, (place, part) in enumerate(read):
+        fired = judge(part, files)
         odd = _odd(part, place)
         sides = [
             settled(each, LoggedTurns(ruleset, part.about), odd) if odd else each

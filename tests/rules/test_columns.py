@@ -4,10 +4,11 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from rules import columns, evaluate, reference
+from rules.asked import asked_signals
 from rules.evaluate import Evaluation, Ruleset, build
 from rules.history import cut, remember
 from rules.logged_turns import LoggedTurns, settled
@@ -15,7 +16,7 @@ from rules.model import RuleFiles
 from rules.turn import Conversation, Turn
 from rules.turn_log import Part, part_of
 from rules.turn_rows import Rows, Stretch
-from tests.rules.recorded_stretches import recorded
+from tests.rules.recorded_stretches import every_signal_files, recorded
 from tests.rules.strategies import rule_files
 
 Judge = Callable[[Ruleset, Turn, Conversation, int], Evaluation]
@@ -82,8 +83,30 @@ def test_columns_fire_what_the_turn_by_turn_engines_fire(
     assert in_columns(part_with([files], *conversations), files) == plainly
 
 
+@settings(max_examples=250, deadline=None)
+@given(every_signal_files(), st.tuples(recorded("conv-0"), recorded("conv-1")))
+def test_columns_agree_whatever_signal_is_asked_for(
+    files: RuleFiles, conversations: tuple[tuple[Stretch, ...], ...]
+) -> None:
+    plainly = walked_all(reference.evaluate, files, conversations)
+    assert walked_all(evaluate.evaluate, files, conversations) == plainly
+    assert in_columns(part_with([files], *conversations), files) == plainly
+
+
+@settings(max_examples=120, deadline=None)
+@given(every_signal_files(), recorded("conv-0"))
+def test_topics_that_a_log_does_not_know_are_found_again_in_its_texts(
+    files: RuleFiles, stretches: tuple[Stretch, ...]
+) -> None:
+    assume("output_topics" not in asked_signals(files.rules))
+    # A text with half a character is kept nowhere, and what tools gave back neither.
+    assume(not any("\ud800" in f"{each.turn.message}{each.turn.reply}" for one in stretches for each in one.turns))
+    nothing = replace(files, topics={})
+    assert in_columns(part_with([nothing], stretches), files) == walked_all(reference.evaluate, files, [stretches])
+
+
 @settings(max_examples=60, deadline=None)
-@given(rule_files, recorded("conv-0"))
+@given(every_signal_files(), recorded("conv-0"))
 def test_every_logged_turn_judged_by_itself_fires_the_same(files: RuleFiles, stretches: tuple[Stretch, ...]) -> None:
     part = part_with([files], stretches)
     turns = LoggedTurns(build(files), part.about)
