@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[Row, ...]] = {
         Row("serve", "service.main:serve", "Run the service: rules, store, HTTP, and a worker beside it."),
         Row("work", "service.main:work", "Run a worker by itself: deadlines, leases, webhooks."),
         Row("keys", "service.cli.keys:keys", "Make, list and revoke API keys."),
+        Row("audit", "service.cli.audit:audit", "Read the audit log, and see whether anybody has changed it."),
         Row(
             "demo",
             "service.cli.demo:demo",

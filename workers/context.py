@@ -11,6 +11,7 @@ import structlog
 
 from service.errors import StoreAway
 from service.flows.access import Store
+from service.flows.audit import AuditLog
 from service.jobs import JobSpec
 from service.settings import Settings
 from workers.lane import JobFailed
@@ -32,6 +33,7 @@ class Context:
     sender: Sender
     runner: asyncio.Runner
     reader: str
+    audit: AuditLog
 
 
 _entered: list[Context] = []

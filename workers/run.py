@@ -16,6 +16,7 @@ from service import logs, settings, supervise
 from service.errors import Refusal, StoreAway
 from service.flows import webhooks
 from service.flows.access import Embedded, ServerUnavailable, Store, open_store, start_or_attach
+from service.flows.audit import AuditLog
 from service.flows.webhook_targets import targets_of
 from service.jobs import LANES, Lane
 from service.settings import Settings
@@ -78,7 +79,17 @@ def run_lane(found: Settings, name: Lane) -> int:
         try:
             store = runner.run(open_store(found.redis_url, partitions=found.partitions, durable=found.durable))
             sender = Sender(targets_of(found.webhook_targets, found.host))
-            context.enter(Context(found, store, Nudges(rq), sender, runner, f"{name}-{os.getpid()}"))
+            context.enter(
+                Context(
+                    found,
+                    store,
+                    Nudges(rq),
+                    sender,
+                    runner,
+                    f"{name}-{os.getpid()}",
+                    AuditLog(found.data_dir / "audit"),
+                )
+            )
             lane.worker(name, rq).work()
             runner.run(sender.close())
             runner.run(store.close())

@@ -56,7 +56,7 @@ async def list_all(call: Administering) -> Response:
 )
 async def create(body: KeyBody, call: Administering) -> Response:
     """For this tenant; the secret is only in this answer."""
-    made = await keys.create(call.running.store, call.caller.tenant, body.name, body.role, now_ms())
+    made = await keys.create(call.running.store, call.caller.tenant, body.name, body.role, now_ms(), call.caller.name)
     return answered({**asdict(made.key), "token": made.token}, 201)
 
 
@@ -65,6 +65,6 @@ async def create(body: KeyBody, call: Administering) -> Response:
 )
 async def revoke(key_id: KeyId, call: Administering) -> Response:
     """At once in this process, within 10 seconds in every other. Revoking twice is revoking once."""
-    ended = await keys.revoke(call.running.store, call.caller.tenant, key_id, now_ms())
+    ended = await keys.revoke(call.running.store, call.caller.tenant, key_id, now_ms(), call.caller.name)
     call.running.callers.forget(key_id)
     return answered(ended)

@@ -12,6 +12,7 @@ from service.flows import webhook_events
 from service.flows.access import Store
 from service.flows.tries import Again, Answer, Done, Request, Send, next_step, rest_ms
 from service.store import keys, outbox, webhooks
+from service.store.outbox import Event
 from service.store.webhooks import Delivery, Endpoint
 
 OUTBOX_READ_MAX = 200  # entries fanned out in one step; each becomes at most ENDPOINTS_MAX deliveries
@@ -40,6 +41,7 @@ class FannedOut:
     """One step of the outbox: entries read, deliveries they became, and the handoffs whose packet they changed."""
 
     entries: tuple[str, ...]
+    events: tuple[Event, ...]
     deliveries: int
     handoffs: tuple[str, ...]
 
@@ -87,7 +89,10 @@ async def fan_out(store: Store, tenant: str, partition: int, reader: str, now_ms
     added = await webhooks.add(store, tenant, partition, owed, now_ms) if owed else 0
     changed = {event.handoff_id for event in events if event.type in PACKET_EVENTS}
     return FannedOut(
-        tuple(event.entry_id for event in events), added, tuple(sorted(each for each in changed if each is not None))
+        tuple(event.entry_id for event in events),
+        tuple(events),
+        added,
+        tuple(sorted(each for each in changed if each is not None)),
     )
 
 

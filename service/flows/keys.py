@@ -9,7 +9,7 @@ from hashlib import sha256
 from typing import Literal, TypeAlias, cast
 
 from service.errors import KeyUnknown, LimitReached
-from service.store import api_keys
+from service.store import api_keys, outbox
 from service.store.store import Store
 
 Role: TypeAlias = Literal["agent", "operator", "manager", "admin"]
@@ -19,6 +19,10 @@ NAME_PATTERN = r"^[A-Za-z0-9][\w .@-]*$"
 SECRET_BYTES = 32
 TOKEN_CHARS_MAX = 128  # ours have 60; a longer one is not worth a hash
 USED_STEP_MS = 60_000  # "last used" is told to the minute, so that a busy key is not written at every look
+
+
+# Who made or ended a key at the machine itself, with the command: no key says their name.
+LOCALLY = "command"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +46,7 @@ class Created:
     token: str
 
 
-async def create(store: Store, tenant: str, name: str, role: Role, now_ms: int) -> Created:
+async def create(store: Store, tenant: str, name: str, role: Role, now_ms: int, actor: str = LOCALLY) -> Created:
     """Make a key; raises LimitReached."""
     token = f"hr_{role}_{secrets.token_urlsafe(SECRET_BYTES)}"
     digest = _digest(token)
@@ -55,6 +59,8 @@ async def create(store: Store, tenant: str, name: str, role: Role, now_ms: int) 
         "role": role,
         "created_at_ms": str(now_ms),
     }
+    await store.know(tenant)
+    await outbox.tell(store, tenant, "key.created", actor, now_ms, f"{key.key_id} {role} {name}")
     if not await api_keys.create(store, tenant, key.key_id, now_ms, fields):
         raise LimitReached("API keys of one tenant", api_keys.KEYS_MAX)
     return Created(key, token)
@@ -65,8 +71,11 @@ async def list_all(store: Store, tenant: str) -> tuple[ApiKey, ...]:
     return tuple(_key(fields) for fields in await api_keys.of_tenant(store, tenant))
 
 
-async def revoke(store: Store, tenant: str, key_id: str, now_ms: int) -> ApiKey:
+async def revoke(store: Store, tenant: str, key_id: str, now_ms: int, actor: str = LOCALLY) -> ApiKey:
     """End a key for ever; raises KeyUnknown. Revoking twice is revoking once."""
+    if (await api_keys.get(store, key_id)).get("tenant") != tenant:
+        raise KeyUnknown
+    await outbox.tell(store, tenant, "key.revoked", actor, now_ms, key_id)
     fields = await api_keys.revoke(store, tenant, key_id, now_ms)
     if not fields:
         raise KeyUnknown

@@ -36,6 +36,8 @@ EVENTS: Mapping[str, str] = MappingProxyType(
         "handoff.resolve_missed": "the time to resolve it is over",
         "handoff.rerouted": "nobody came in time; it moved to the queue that `on_timeout` names",
         "handoff.expired": "nobody came in time; `on_timeout` holds",
+        "key.created": "an API key was made",
+        "key.revoked": "an API key was ended",
         "operators.declared": "operators were declared",
         "operators.removed": "an operator was forgotten",
         "outcome.recorded": "something became known later: reopened, CSAT, complaint",

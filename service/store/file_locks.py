@@ -23,6 +23,16 @@ def try_exclusive(descriptor: int) -> bool:
     return _try(descriptor, fcntl.LOCK_EX)
 
 
+def exclusive_by(descriptor: int, wait_ms: int) -> bool:
+    """Return whether this descriptor holds the lock alone, tried for so long."""
+    deadline_s = time.monotonic() + wait_ms / 1000
+    while not try_exclusive(descriptor):
+        if time.monotonic() >= deadline_s:
+            return False
+        time.sleep(LOCK_POLL_MS / 1000)
+    return True
+
+
 def shared_by(descriptor: int, deadline_s: float) -> bool:
     """Return whether this descriptor holds the lock with others, tried until the monotonic `deadline_s`."""
     while not _try(descriptor, fcntl.LOCK_SH):

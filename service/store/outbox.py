@@ -13,6 +13,7 @@ from service.store.store import Store
 # An entry that a worker took and did not acknowledge is given to the next one after this. A worker only turns entries
 # into deliveries, which takes milliseconds and may be done twice, so a killed one need not be waited for long.
 RECLAIM_MS = 3_000
+OUTBOX_MAX = 100_000  # as in the part `tell` of the scripts: some days without a worker
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,18 @@ async def ack(store: Store, place: Place, entry_ids: list[str]) -> None:
     if entry_ids:
         await store.link.call("XDEL", place.outbox, *entry_ids, durable=True)
         await store.link.call("XACK", place.outbox, keys.CONSUMERS, *entry_ids, durable=True)
+
+
+async def tell(store: Store, tenant: str, kind: str, actor: str, at_ms: int, detail: str) -> None:
+    """Put a change into the outbox that no script of the tenant makes, as what it changes has its keys elsewhere.
+
+    Called before the change is made, so that nothing is done and not told.
+    """
+    place = store.places(tenant)[0]
+    fields = ("type", kind, "tenant", tenant, "handoff_id", "", "conversation_id", "", "actor", actor)
+    await store.link.call(
+        "XADD", place.outbox, "MAXLEN", "~", OUTBOX_MAX, "*", *fields, "at_ms", at_ms, "detail", detail, durable=True
+    )
 
 
 async def length(store: Store, place: Place) -> int:

@@ -45,7 +45,7 @@ def test_every_code_of_a_failed_start_has_a_next_step() -> None:
 
 
 def test_the_events_are_those_of_the_table() -> None:
-    rows = dict(re.findall(r"^\| `((?:handoff|outcome|operators|ruleset|webhook)\.[a-z_]+)` \| (.+) \|$", WEBHOOKS, re.MULTILINE))
+    rows = dict(re.findall(r"^\| `((?:handoff|key|outcome|operators|ruleset|webhook)\.[a-z_]+)` \| (.+) \|$", WEBHOOKS, re.MULTILINE))
     assert rows == dict(EVENTS)
 
 

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from service import settings, supervise
 from service.clock import now_ms
 from service.flows import handoffs, machine_work
 from service.flows.access import Store, open_store
+from service.flows.audit import AuditLog
 from service.flows.handoffs import Claimed, Claiming
 from service.flows.machine_work import WorkDue
 from service.jobs import JOBS, Lane
@@ -42,12 +44,22 @@ def runner() -> Iterator[asyncio.Runner]:
 
 
 @pytest.fixture
-def lane(server: Embedded, runner: asyncio.Runner) -> Iterator[Store]:
+def lane(server: Embedded, runner: asyncio.Runner, tmp_path: Path) -> Iterator[Store]:
     """A lane's context in this very process, and its store."""
     with redis.Redis.from_url(server.url, db=2) as connection:
         connection.flushdb()
         store = runner.run(open_store(server.url))
-        context.enter(Context(settings.load(), store, Nudges(connection), Sender("loopback"), runner, "tests"))
+        context.enter(
+            Context(
+                settings.load(),
+                store,
+                Nudges(connection),
+                Sender("loopback"),
+                runner,
+                "tests",
+                AuditLog(tmp_path / "audit"),
+            )
+        )
         yield store
         runner.run(store.close())
 

@@ -19,6 +19,7 @@ from rq.serializers import JSONSerializer
 
 from service import settings
 from service.flows.access import open_store
+from service.flows.audit import AuditLog
 from service.jobs import FUNCTIONS, JOBS, LANES
 from service.store.embedded import Embedded
 from workers import context, lane, nudges, rq_server
@@ -142,7 +143,7 @@ def test_a_job_carries_nothing_but_names(connection: redis.Redis) -> None:
 
 
 def test_the_words_of_a_failure_stay_out_of_redis(
-    server: Embedded, connection: redis.Redis, monkeypatch: pytest.MonkeyPatch
+    server: Embedded, connection: redis.Redis, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     async def fails(*_: object) -> int:
         raise ValueError("the customer said: my card is 4111 1111 1111 1111")
@@ -152,7 +153,9 @@ def test_the_words_of_a_failure_stay_out_of_redis(
     sender = Nudges(connection)
     with asyncio.Runner() as runner:
         store = runner.run(open_store(server.url))
-        context.enter(Context(settings.load(), store, sender, Sender("public"), runner, "tests"))
+        context.enter(
+            Context(settings.load(), store, sender, Sender("public"), runner, "tests", AuditLog(tmp_path / "audit"))
+        )
         sender.send(SPEC, "tenant", 0)
         run_all(connection)
         runner.run(store.close())
