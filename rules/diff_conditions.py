@@ -89,13 +89,13 @@ def condition_moved(old: Condition, new: Condition, reasoning: Reasoning, ground
     nodes = without_not(old), without_not(new)
     itself: Direction = "same"
     if nodes[0].key != nodes[1].key:
-        gains, loses = _implies(old, nodes[1], reasoning), _implies(new, nodes[0], reasoning)
+        gains, loses = _implies(nodes[0], nodes[1], reasoning), _implies(nodes[1], nodes[0], reasoning)
         itself = "same" if gains and loses else "more" if gains else "less" if loses else "changed"
     # What it rests on moves the old condition when it goes last, and the new one when it goes first.
     return together((itself, *(_leaning(node, ground) for node in nodes)))
 
 
-def _implies(one: Condition, other: Node, reasoning: Reasoning) -> bool:
+def _implies(one: Node, other: Node, reasoning: Reasoning) -> bool:
     follows = reasoning.follows(other)
     return all(map(follows, reasoning.ways(one)))
 
