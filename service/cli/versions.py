@@ -54,7 +54,7 @@ def push(
     try:
         pushed = service_at(url, key, data_dir).post("/rulesets", {"files": texts, "message": message})
     except ServiceRefused as refused:
-        note(str(refused.body.get("rendered", "")))
+        tell_of(refused)
         raise
     failing = pushed["tests"]["failing"]
     if as_json:
@@ -86,7 +86,7 @@ def history(
         return
     if steps:
         rows = [(moment(each["at_ms"]), each["actor"], _done(each), each["about"]) for each in told["steps"]]
-        say_table("", ("when", "who", "what", ""), rows)
+        say_table("", ("when", "who", "what", "how"), rows)
         return
     if told["versions"]:
         say_table(
@@ -223,9 +223,11 @@ def rollback(
     if as_json:
         say_json(back)
         return
-    ended = "its rollout has ended; " if back["was"] == "rollout" else ""
-    goes_on = "goes on deciding" if back["was"] == "rollout" else "decides again"
-    say(f"version {back['taken_back']} is taken back: {ended}{_named(back['active'])} {goes_on}")
+    now = _named(back["active"])
+    if back["was"] == "rollout":
+        say(f"version {back['taken_back']} is taken back: its rollout has ended, and {now} decide all")
+    else:
+        say(f"version {back['taken_back']} is taken back: {now} decide again")
 
 
 def _step(service: Service, path: str, body: dict[str, Any]) -> Any:
@@ -234,8 +236,14 @@ def _step(service: Service, path: str, body: dict[str, Any]) -> Any:
     try:
         return service.post(path, {**body, "expect_revision": revision})
     except ServiceRefused as refused:
-        note(str(refused.body.get("rendered", "")))
+        tell_of(refused)
         raise
+
+
+def tell_of(refused: ServiceRefused) -> None:
+    """Show what stands beside a refusal's sentence: problems of rule files, or tests that fail."""
+    if refused.body.get("rendered"):
+        note(f"{refused.body['rendered']}\n")
 
 
 def _to_take_back(service: Service) -> int:
@@ -281,9 +289,14 @@ def _row(version: dict[str, Any]) -> tuple[object, ...]:
 
 def state_of(version: dict[str, Any]) -> str:
     """Return what a version is now, in a word or two."""
+    state = str(version["mode"] or version["state"]).replace("_", " ")
     if version["mode"] == "rollout":
-        return f"rollout {version['percent']}%"
-    return str(version["mode"] or version["state"]).replace("_", " ")
+        state += f" {version['percent']}%"
+    if version["approvals"]:
+        state += f", approved by {', '.join(each['name'] for each in version['approvals'])}"
+    elif version["approvals_needed"] > 1 and version["state"] in ("pushed", "staged"):
+        state += ", needs a second person"
+    return state
 
 
 def moment(at_ms: int) -> str:
@@ -296,7 +309,7 @@ def _done(step: dict[str, Any]) -> str:
 
 
 def _named(version: int) -> str:
-    return f"version {version}" if version else "the service's own rules (no version)"
+    return f"the rules of version {version}" if version else "the service's own rules"
 
 
 def _count(number: int, what: str) -> str:
