@@ -77,7 +77,10 @@ class Minutes:
 
     def __str__(self) -> str:
         if self.value is None or self.interval is None:
-            return "unknown (no handling times were recorded)"
+            if not self.handlings:
+                return "unknown (no handling times were recorded)"
+            were = "handling time was" if self.handlings == 1 else "handling times were"
+            return f"unknown ({self.handlings} {were} recorded, {HANDLINGS_MIN} are needed)"
         low, high = self.interval
         return f"{self.value:+,.1f} (95 % {low:+,.1f} to {high:+,.1f}, from {self.handlings:,} handling times)"
 

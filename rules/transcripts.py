@@ -15,6 +15,7 @@ from rules.turn import AgentRef, CallStatus, Customer, Scalar, ToolCall, TopicSc
 ROWS_MAX = 2_000  # rows of one conversation; the longest recorded call seen had under 200
 TEXT_CHARS_MAX = 8_000  # of one message or draft: well above what people type, under what the service takes
 TOOL_ERROR_CHARS_MAX = 300  # enough for a sentence; a stack trace says nothing more to a rule
+HANDLING_MS_MAX = 2_592_000_000  # 30 days: a handoff that was worked on for longer was forgotten, not worked on
 TURN_ORDINALS_FROM = 1
 UNNAMED_TOOL = "unnamed_tool"  # stands for a call whose name was not recorded; it counts as unknown
 
@@ -36,9 +37,12 @@ TRUTH_KEYS = frozenset(
         "escalate_turn_index",
         "executed",
         "failed",
+        "handling_ms",
+        "handling_queue",
         "in_reference",
         "label_turn",
         "needs_human",
+        "outcome",
         "reference_actions",
         "reward",
         "target",
@@ -63,13 +67,17 @@ class Truth:
 
     `labels` holds the booleans of TRUTHS that the row carries; a missing one is unknown. `bad_write_index` is the row
     of the first write that should not have happened. `group` ties conversations that must not be split between
-    folds. `tracks_writes` is false where the row's kind does not tell good writes from bad ones.
+    folds. `tracks_writes` is false where the row's kind does not tell good writes from bad ones. `handling_ms` is how
+    long a person worked on the handoff that it had, in `handling_queue`, and `outcome` what that person said of it.
     """
 
     labels: Mapping[str, bool] = field(default_factory=dict)
     bad_write_index: int | None = None
     tracks_writes: bool = False
     group: str | None = None
+    handling_ms: int | None = None
+    handling_queue: str | None = None
+    outcome: str | None = None
 
     def needed(self, label: str | None = None) -> bool | None:
         """Return whether a person was needed, by this label or by the first of TRUTHS; None when nobody said."""
@@ -177,6 +185,9 @@ def _truth(row: Mapping[str, object]) -> Truth:
         bad_write_index=_index(row.get("bad_write_index")),
         tracks_writes="bad_write_index" in row,
         group=_text(row.get("group")),
+        handling_ms=_within(_index(row.get("handling_ms")), HANDLING_MS_MAX),
+        handling_queue=_text(row.get("handling_queue")),
+        outcome=_text(row.get("outcome")),
     )
 
 
@@ -300,6 +311,10 @@ def _language(value: object) -> str | None:
 
 def _index(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+def _within(value: int | None, most: int) -> int | None:
+    return None if value is None or value > most else value
 
 
 def _number(value: object) -> float | None:

@@ -76,8 +76,12 @@ class Stretch:
 
 
 def stretches_of(recorded: Recorded) -> tuple[Stretch, ...]:
-    """Return a recorded conversation as one stretch: its file tells of no handoff that ended within it."""
-    return (Stretch(recorded.turns, None, recorded.truth.labels, recorded.clock == "synthetic"),)
+    """Return a recorded conversation as one stretch, which ended where a person took it, if one did."""
+    truth = recorded.truth
+    ended = None
+    if recorded.turns and (truth.handling_ms is not None or truth.outcome is not None):
+        ended = Ended(recorded.turns[-1].at_ms, truth.handling_queue, truth.handling_ms, truth.outcome)
+    return (Stretch(recorded.turns, ended, truth.labels, recorded.clock == "synthetic"),)
 
 
 class Table:

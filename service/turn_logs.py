@@ -162,6 +162,8 @@ def _opened(folder: Path) -> FiledPart:
 
 
 def _unreadable(folder: Path, broken: Exception) -> LogUnreadable:
+    if isinstance(broken, FileNotFoundError):
+        return LogUnreadable(f"{folder}: one of its three files is missing")
     if isinstance(broken, OSError):
         return LogUnreadable(f"{folder}: {(broken.strerror or 'cannot be read').lower()}")
     return LogUnreadable(f"{folder}: a file is broken or cut off, or no Parquet")

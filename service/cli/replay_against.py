@@ -73,7 +73,7 @@ def named(name: str, where: Where) -> Named:
 
 def _version(service: Service, number: int) -> Named:
     told = service.get(f"/rulesets/{number}")
-    texts = {name: text for name, text in told["files"].items() if not name.endswith(rule_files.TESTS_ENDINGS)}
+    texts = {name: text for name, text in told["texts"].items() if not name.endswith(rule_files.TESTS_ENDINGS)}
     return Named(build(files_or_raise(texts)), f"version {number}")
 
 
