@@ -261,7 +261,7 @@ def _say_pushed(pushed: dict[str, Any], directory: Path) -> None:
     if not tests["cases"]:
         say("  it has no tests: nothing shows that it does what you mean")
     elif tests["failing"]:
-        say(f"  {tests['failing']} of {_count(tests['cases'], 'test')} fail, so it can be neither staged nor activated")
+        say(f"  {tests['failing']} of {tests['cases']} tests failed, so it can be neither staged nor activated")
         say(f"  `handrail test {directory}` shows them")
         return
     else:

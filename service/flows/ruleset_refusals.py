@@ -52,7 +52,8 @@ class CasesFail(Refusal):
     def __init__(self, version: int, results: Iterable[CaseResult]) -> None:
         every = tuple(results)
         failed = [result for result in every if not result.passed]
-        super().__init__(f"{len(failed)} of the {len(every)} tests of version {version} fail")
+        fail = "fails" if len(failed) == 1 else "fail"
+        super().__init__(f"{len(failed)} of {len(every)} tests of version {version} {fail}")
         shown = [(result, failure) for result in failed for failure in result.failures][:FAILURES_TOLD_MAX]
         self.more = {
             "failures": [

@@ -290,7 +290,7 @@ async def test_failing_tests_keep_a_version_from_every_turn(api: Api) -> None:
         answer = await api.post(f"/rulesets/{path}", body, "manager")
         problem = answer.json()
         assert (answer.status_code, problem["code"]) == (409, "tests_failed")
-        assert problem["detail"] == "1 of the 1 tests of version 1 fail"
+        assert problem["detail"] == "1 of 1 tests of version 1 fails"
         assert [(each["case"], each["expected"], each["got"]) for each in problem["failures"]] == [
             ("nobody is ever sure enough", "review", "continue")
         ]
