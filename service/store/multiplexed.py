@@ -1,4 +1,4 @@
-"""One connection that every caller shares: calls leave together, answers come back in order. No key is known here.
+"""A few connections that all callers share: calls leave together, answers come in order. No key is known here.
 
 A call on a shared connection costs a fraction of one on a pooled connection, because what many requests send in the
 same tick of the loop leaves in one write and their answers arrive in one read. Redis answers a connection strictly in
@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import random
 from collections import deque
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias, cast
 
@@ -24,7 +25,9 @@ Reply: TypeAlias = Any  # bytes, int, None or a list of these: what RESP2 carrie
 
 CONNECT_MS_MAX = 1_000  # a server on the same network answers in a millisecond; a longer wait only delays the fallback
 CALL_MS_MAX = 3_000  # no script runs longer than milliseconds; past this the connection is taken for dead
-IN_FLIGHT_MAX = 4_096  # at 100,000 answers a second these are 40 ms of waiting; more would only wait longer
+IN_FLIGHT_MAX = (
+    4_096  # on a connection; at 100,000 answers a second these are 40 ms of waiting; more would only wait longer
+)
 BACKOFF_MS_MIN, BACKOFF_MS_MAX = 20, 2_000  # pauses between tries to connect; each is drawn from half to the whole
 # A server that restarts is back within this time, so a call waits for it; afterwards calls fail at once, and turns
 # are answered from the rules alone instead of piling up.
@@ -111,6 +114,7 @@ class Wire(asyncio.Protocol):
         self._held: list[tuple[asyncio.Future[Reply], Reply]] = []
         self._flush_planned = False
         self._barrier_out = False
+        self._retired = False
         self._watch: asyncio.TimerHandle | None = None
         self.lost: StoreAway | None = None
 
@@ -177,6 +181,14 @@ class Wire(asyncio.Protocol):
         except (hiredis.ProtocolError, IndexError):
             # An answer that nobody waits for, or bytes that are none: whose answer comes next is not known any more.
             self.abort(StoreAway("the server's answers cannot be read"))
+        if self._retired:
+            self.retire()
+
+    def retire(self) -> None:
+        """End the connection with the last answer that it owes; nothing may be sent on it any more."""
+        self._retired = True
+        if not self._waiting and not self._outgoing:
+            self.abort(StoreAway("retired"))
 
     def _answer(self, reply: Reply) -> None:
         waiting = self._waiting.popleft()
@@ -238,13 +250,19 @@ class Wire(asyncio.Protocol):
 
 
 class Multiplexed:
-    """A server behind one connection that is made again when it breaks."""
+    """A server behind connections that are used by turns, and made again, all of them, when one breaks.
 
-    def __init__(self, address: Address, barrier: Barrier | None = None) -> None:
+    A server that syncs its file before it answers reads 16 kB of a connection, some seven turns, and syncs before it
+    looks there again. With several it reads of each, and one sync is for all. Order holds on each by itself.
+    """
+
+    def __init__(self, address: Address, barrier: Barrier | None = None, connections: int = 1) -> None:
         self._address = address
         self._barrier = barrier
-        self._wire: Wire | None = None
-        self._connecting: asyncio.Task[Wire] | None = None
+        self._connections = connections
+        self._wires: tuple[Wire, ...] = ()
+        self._turns: Iterator[Wire] = iter(())
+        self._connecting: asyncio.Task[tuple[Wire, ...]] | None = None
         self._failures = 0
         self._next_try_at_s = 0.0
         self._patient_until_s = 0.0
@@ -252,16 +270,14 @@ class Multiplexed:
 
     def call(self, *words: Word, durable: bool = False) -> Awaitable[Reply]:
         """Send one command and return its answer to come; raise StoreAway, StoreBusy, NotDurable or ServerError."""
-        wire = self._wire
+        wire = next(self._turns, None)
         if wire is None or wire.lost is not None or wire.full:
             return self._call_later(words, durable)
         # The future itself: a coroutine around it would only be one more to wake.
         return wire.send(packed_words(words), durable)
 
     async def _call_later(self, words: tuple[Word, ...], durable: bool) -> Reply:
-        wire = self._wire
-        if wire is None or wire.lost is not None:
-            wire = await self._connected()
+        wire = await self._connected()
         return await wire.send(packed_words(words), durable)
 
     async def close(self) -> None:
@@ -271,15 +287,24 @@ class Multiplexed:
             self._connecting.cancel()
             with contextlib.suppress(asyncio.CancelledError, StoreAway, ServerUnfit):
                 await self._connecting
-        if self._wire is not None:
-            self._wire.abort(StoreAway("closed"))
+        for wire in self._wires:
+            wire.abort(StoreAway("closed"))
         # The loop closes the socket in its next turn; whoever closes the loop right after would leave it open.
         await asyncio.sleep(0)
 
+    def _live(self) -> Wire | None:
+        """Return the next connection; None when there is none, or one broke and the others are not to be trusted."""
+        return None if any(wire.lost is not None for wire in self._wires) else next(self._turns, None)
+
     async def _connected(self) -> Wire:
         loop = asyncio.get_running_loop()
-        if self._wire is not None:
-            self._wire = None
+        wire = self._live()
+        if wire is not None:
+            return wire
+        if self._wires:
+            for left in self._wires:
+                left.retire()
+            self._wires, self._turns = (), iter(())
             self._patient_until_s = loop.time() + PATIENCE_MS / 1000
         while True:
             if self._closed:
@@ -298,49 +323,51 @@ class Multiplexed:
 
     async def _one_try(self, loop: asyncio.AbstractEventLoop) -> Wire:
         """Join the try that is under way, or begin one: a thousand callers make one connection."""
-        if self._wire is not None and self._wire.lost is None:
-            return self._wire
+        wire = self._live()
+        if wire is not None:
+            return wire
         if self._connecting is None:
             self._connecting = loop.create_task(self._connect(loop))
             self._connecting.add_done_callback(self._tried)
         # A caller that gives up must not take the connection from those who still wait for it.
-        return await asyncio.shield(self._connecting)
+        return (await asyncio.shield(self._connecting))[0]
 
-    def _tried(self, task: asyncio.Task[Wire]) -> None:
+    def _tried(self, task: asyncio.Task[tuple[Wire, ...]]) -> None:
         self._connecting = None
         if task.cancelled():
             return
         if task.exception() is None:
-            self._wire = task.result()
+            self._wires = task.result()
+            self._turns = itertools.cycle(self._wires)
             self._failures = 0
             return
         self._failures += 1
         pause_ms = min(BACKOFF_MS_MIN * 2 ** min(self._failures, 10), BACKOFF_MS_MAX)
         self._next_try_at_s = task.get_loop().time() + pause_ms * random.uniform(0.5, 1.0) / 1000
 
-    async def _connect(self, loop: asyncio.AbstractEventLoop) -> Wire:
+    async def _connect(self, loop: asyncio.AbstractEventLoop) -> tuple[Wire, ...]:
         where = self._address
+        made: list[Wire] = []
 
         def wire() -> Wire:
-            return Wire(loop, self._barrier)
+            made.append(Wire(loop, self._barrier))
+            return made[-1]
 
-        made: Wire | None = None
         try:
             async with asyncio.timeout(CONNECT_MS_MAX / 1000):
-                if where.path is not None:
-                    _, made = await loop.create_unix_connection(wire, where.path)
-                else:
-                    _, made = await loop.create_connection(wire, where.host, where.port)
-                await self._greet(made)
+                for _ in range(self._connections):
+                    if where.path is not None:
+                        await loop.create_unix_connection(wire, where.path)
+                    else:
+                        await loop.create_connection(wire, where.host, where.port)
+                    await self._greet(made[-1])
         except (OSError, TimeoutError) as error:
-            if made is not None:
-                made.abort(StoreAway("no greeting"))
+            _give_up(made, "no greeting")
             raise StoreAway("the server does not take connections") from error
         except BaseException:
-            if made is not None:
-                made.abort(StoreAway("the greeting failed"))
+            _give_up(made, "the greeting failed")
             raise
-        return made
+        return tuple(made)
 
     async def _greet(self, wire: Wire) -> None:
         greetings: list[tuple[Word, ...]] = []
@@ -351,3 +378,8 @@ class Multiplexed:
             greetings.append(("SELECT", self._address.db))
         greetings += [("CLIENT", "SETNAME", "handrail"), ("PING",)]
         await asyncio.gather(*(wire.send(packed_words(words)) for words in greetings))
+
+
+def _give_up(wires: list[Wire], why: str) -> None:
+    for wire in wires:
+        wire.abort(StoreAway(why))

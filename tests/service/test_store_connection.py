@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import random
 import signal
@@ -211,3 +212,20 @@ async def test_an_answer_that_is_only_found_waits_for_the_disk_as_well(own_serve
     await link.close()
     writer.close()
     await writer.wait_closed()
+
+
+async def test_several_connections_take_turns_and_are_made_anew_together_when_one_breaks(own_server: Server) -> None:
+    link = Multiplexed(Address(path=str(own_server.socket)), connections=4)
+    try:
+        ids = [await link.call("CLIENT", "ID") for _ in range(9)]
+        assert len(set(ids)) == 4
+        # What is under way on one when another breaks is still answered.
+        waiting = asyncio.ensure_future(link.call("BLPOP", "nothing", 0.2))
+        assert await link.call("CLIENT", "KILL", "ID", ids[3]) == 1
+        made_anew: set[int] = set()
+        while len(made_anew) < 4:
+            with contextlib.suppress(StoreAway):  # the call that finds out
+                made_anew |= {await link.call("CLIENT", "ID")} - set(ids)
+        assert await waiting is None
+    finally:
+        await link.close()
