@@ -94,7 +94,7 @@ def extra_minutes(more: Mapping[str, int], fewer: Mapping[str, int], handlings: 
     everywhere = _joined(handlings.values())
     value, variance = 0.0, 0.0
     used: dict[str, int] = {}
-    from_all = []
+    from_all: list[str] = []
     for queue in sorted(more.keys() | fewer.keys()):
         plus, minus = more.get(queue, 0), fewer.get(queue, 0)
         if not plus and not minus:
@@ -105,14 +105,16 @@ def extra_minutes(more: Mapping[str, int], fewer: Mapping[str, int], handlings: 
             from_all.append(queue)
         if times.n < HANDLINGS_MIN:
             return Minutes(None, None, everywhere.n)
-        used[queue if times is not everywhere else ""] = times.n
+        used[queue] = times.n
         value += (plus - minus) * times.mean
         variance += (plus + minus) * (times.mean**2 + times.variance)
         variance += (plus - minus) ** 2 * times.variance / times.n
     if not used and everywhere.n < HANDLINGS_MIN:
         return Minutes(None, None, everywhere.n)
     spread = Z_95 * math.sqrt(variance)
-    return Minutes(value, (value - spread, value + spread), sum(used.values()), tuple(from_all))
+    # Where those of all queues stand in, every time counts, and none twice.
+    times_used = everywhere.n if from_all or not used else sum(used.values())
+    return Minutes(value, (value - spread, value + spread), times_used, tuple(from_all))
 
 
 def _joined(all_queues: Iterable[Handlings]) -> Handlings:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
-from rules.decision import FiredRule
+from rules.decision import Check, FiredRule
 from rules.delta import DELTA_KINDS, Delta, DeltaKind, Difference, KindTotal, Side, Step, flows, rule_ids
 from rules.evaluate import Ruleset
 from rules.model import Rule
@@ -135,7 +135,13 @@ def _step_json(step: Step | None) -> dict[str, object] | None:
 
 
 def _reasons_json(rules: Sequence[FiredRule]) -> list[dict[str, object]]:
-    return [{"rule_id": rule.rule_id, "checks": [check.sentence for check in rule.checks]} for rule in rules]
+    return [
+        {
+            "rule_id": rule.rule_id,
+            "checks": [{"sentence": check.sentence, "matched": _matched(check)} for check in rule.checks],
+        }
+        for rule in rules
+    ]
 
 
 def _turn(difference: Difference) -> int:
@@ -173,7 +179,7 @@ def say_delta(found: Compared, candidate: str, active: str, after: Ruleset, befo
     say()
     say(f"turns answered otherwise, up to the first stop: {Rate(delta.turns_differing, delta.turns)}")
     minutes, per = _minutes(delta)
-    say(f"operators' minutes more for {'a day' if per == 'day' else per}: {minutes}")
+    say(f"extra operator minutes {'a day' if per == 'day' else f'for {per}'}: {minutes}")
     if minutes.from_all:
         say(f"  too few handling times of {', '.join(minutes.from_all)}: those of all queues stand in")
     _say_tables(found)
@@ -276,7 +282,13 @@ def _say_side(name: str, step: Step | None, rules: Sequence[FiredRule]) -> None:
     say(f"    {name}: {_step_text(step)}")
     for rule in rules:
         for check in rule.checks:
-            say(f"      {rule.rule_id}: {check.sentence}")
+            words = ", ".join(f'"{matched}"' for matched in _matched(check))
+            say(f"      {rule.rule_id}: {check.sentence}" + (f" ({words})" if words else ""))
+
+
+def _matched(check: Check) -> list[str]:
+    """Return the phrases and patterns of the rule file that were found, each once."""
+    return list(dict.fromkeys(hit.matched for hit in check.evidence if hit.matched))
 
 
 def _step_text(step: Step | None) -> str:

@@ -37,7 +37,7 @@ def test_without_handling_times_the_minutes_are_unknown_and_not_nothing() -> Non
 def test_a_queue_with_too_few_times_takes_those_of_all_and_is_named() -> None:
     found = extra_minutes({"new": 2}, {}, {"tier1": handlings(8, 8, 8, 8), "new": handlings(8)})
     assert found.value == pytest.approx(16)
-    assert found.from_all == ("new",)
+    assert (found.from_all, found.handlings) == (("new",), 5)
 
 
 def test_nothing_more_and_nothing_fewer_is_nothing_where_times_are_known() -> None:

@@ -53,7 +53,7 @@ stopped on another turn     0.00 (0 of 5, 95 % 0.00 to 0.43)  unknown (0 of 0)  
 wanted: of those whose outcome is known, those that needed a person
 
 turns answered otherwise, up to the first stop: 0.40 (2 of 5, 95 % 0.12 to 0.77)
-operators' minutes more for 1,000 conversations: unknown (1 handling time was recorded, 5 are needed)
+extra operator minutes for 1,000 conversations: unknown (1 handling time was recorded, 5 are needed)
 
 verdicts
 active    candidate  conversations
@@ -74,7 +74,7 @@ newly stopped for a person: 1 of 1
     message: my card [card ending 1111] was charged, refund me
     active: goes on
     candidate: escalate on turn 1 by legal, queue desk
-      legal: topics has legal
+      legal: topics has legal ("refund")
 
 no longer stopped: 1 of 1
   c2, turn 1 (t1), nobody was needed
@@ -143,7 +143,7 @@ def test_the_same_as_json(tmp_path: Path, sets: tuple[str, str]) -> None:
         "before": None,
         "after": {"rule_id": "legal", "verdict": "escalate", "queue": "desk", "turn": 1},
         "before_reasons": [],
-        "after_reasons": [{"rule_id": "legal", "checks": ["topics has legal"]}],
+        "after_reasons": [{"rule_id": "legal", "checks": [{"sentence": "topics has legal", "matched": ["refund"]}]}],
     }
     statuses = {rule["rule_id"]: rule["after"]["status"] for rule in told["rules"]}
     assert statuses == {
