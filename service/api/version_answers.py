@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import AfterValidator, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, model_validator
 
 from rules.diff_words import as_json, lines
 from rules.differences import Difference, Effect
@@ -34,8 +34,32 @@ FileName: TypeAlias = Annotated[
 Revision = Annotated[int, Field(strict=True, ge=0, le=NUMBER_MAX)]
 
 
+# Shown in /docs, and pushed by a test.
+PUSH_EXAMPLE: dict[str, Any] = {
+    "files": {
+        "refunds.yaml": "handrail: 1\n"
+        "queues:\n"
+        "  approvals: {answer_within: 5m, on_timeout: {verdict: deny, say: {en: Not now.}}, say: {en: One moment.}}\n"
+        "rules:\n"
+        "  - id: big-refund\n"
+        "    why: a refund above 200 dollars waits for a person\n"
+        "    when: {tool_call: {all: [name = issue_refund, amount_usd > 200]}}\n"
+        "    then: {hold: approvals}\n",
+        "refunds.tests.yaml": "handrail_tests: 1\n"
+        "cases:\n"
+        "  - name: a large refund is held\n"
+        "    tool_calls: [{name: issue_refund, write: true, amount: 480}]\n"
+        "    expect: {hold: approvals}\n",
+    },
+    "message": "refunds above 200 dollars wait for a person",
+}
+STAGE_EXAMPLE: dict[str, Any] = {"mode": "rollout", "percent": 10, "expect_revision": 7}
+
+
 class PushBody(Body):
     """Rule files and the tests beside them, by name, and what changed in a sentence."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [PUSH_EXAMPLE]})
 
     files: Annotated[dict[FileName, Annotated[str, StringConstraints(strict=True)]], Field(max_length=FILES_MAX)]
     message: Annotated[str, StringConstraints(strict=True, max_length=MESSAGE_CHARS_MAX)] = ""
@@ -49,6 +73,8 @@ class ExpectBody(Body):
 
 class StageBody(ExpectBody):
     """How a version is tried: in `shadow`, or deciding for `percent` of the conversations; `withdrawn` ends it."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [STAGE_EXAMPLE]})
 
     mode: Literal["shadow", "rollout", "withdrawn"]
     percent: Annotated[int, Field(strict=True, ge=1, le=100)] | None = None

@@ -380,6 +380,16 @@ async def test_a_rollback_that_is_sent_twice_is_done_once(api: Api) -> None:
     assert first.json() == second.json() == {"taken_back": 2, "was": "active", "active": 1}
 
 
+async def test_the_examples_of_the_documentation_do_what_they_say(api: Api) -> None:
+    schemas = (await api.get("/openapi.json")).json()["components"]["schemas"]
+    (pushed,), (staged,) = schemas["PushBody"]["examples"], schemas["StageBody"]["examples"]
+    answer = await api.post("/rulesets", pushed, "manager")
+    assert (answer.status_code, answer.json()["tests"]) == (201, {"cases": 1, "failing": 0})
+    assert answer.json()["warnings"] == []
+    told = await take(api, "1/stage", **{**staged, "expect_revision": 0})
+    assert (told["mode"], told["percent"]) == ("rollout", staged["percent"])
+
+
 async def test_agents_and_operators_do_not_govern(api: Api) -> None:
     for role in ("agent", "operator"):
         assert (await api.post("/rulesets", {"files": {"r.yaml": RULES}}, role)).status_code == 403
