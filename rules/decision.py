@@ -7,6 +7,7 @@ from typing import Literal, TypeAlias
 
 from rules.model import STOPPING, OnTimeout, Verdict
 from rules.turn import Scalar, Value
+from rules.waits import Wait
 
 # The customer's message, the agent's draft, or what one of the turn's tool calls gave back.
 Inside: TypeAlias = Literal["message", "reply", "tool_output"]
@@ -69,6 +70,7 @@ class Decision:
     position: int | None = None
     expires_at_ms: int | None = None
     on_timeout: OnTimeout | None = None
+    wait: Wait | None = None
 
     @property
     def must_stop(self) -> bool:

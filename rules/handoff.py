@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias
 
 from rules.model import STOPPING, OnTimeout, Priority, Verdict
 from rules.route import Route, Wanted
+from rules.waits import Told
 
 State: TypeAlias = Literal["waiting", "leased", "held", "resolved", "handed_back", "expired"]
 
@@ -135,8 +136,9 @@ class Handoff:
     """One conversation's wait for, or time with, a person. At most one is open in a conversation.
 
     `score_ms` is the virtual deadline that orders the queue: lower goes first. `version` rises with every move, so a
-    token issued for an earlier one is known to be stale. `on_timeout` is what the waiting agent was promised. Only
-    `reserved_for` may claim it until `reserved_until_at_ms`; after that anyone may whom `route` lets.
+    token issued for an earlier one is known to be stale. `on_timeout` is what the waiting agent was promised, `told`
+    how long it was told to wait when it opened. Only `reserved_for` may claim it until `reserved_until_at_ms`; after
+    that anyone may whom `route` lets.
     """
 
     handoff_id: str
@@ -164,6 +166,7 @@ class Handoff:
     reroute: Reroute | None = None
     rerouted: bool = False
     assignment: Assignment | None = None
+    told: Told | None = None
     replies: tuple[Reply, ...] = ()
     resolution: Resolution | None = None
     ended_at_ms: int | None = None

@@ -109,6 +109,7 @@ def _upkeep(running: Running) -> list[asyncio.Task[None]]:
     works: list[Callable[[], Awaitable[None]]] = []
     if spool is not None:
         works.append(lambda: upkeep.drain_spool(running, spool))
+    works.append(lambda: upkeep.look_at_waits(running))
     if directory is not None:
         works.append(lambda: rule_watch.watch_rules(running, directory))
         works.append(lambda: operators_watch.watch_operators(running, directory))

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from rules.decision import Decision, FiredRule, Inside
 from rules.model import OnTimeout, Verdict
 from rules.say import words
+from rules.waits import Wait
 from service.flows.decide import Decided, Waiting
 
 
@@ -39,14 +40,16 @@ class OnTimeoutAnswer(Shape):
 
 
 class WaitAnswer(Shape):
-    """How long the wait will probably be: half of the handoffs are answered within `p50`, nine of ten within `p90`."""
+    """How long the wait will probably be: one of ten is answered before `p10`, half before `p50`, nine of ten before
+    `p90`, so that four of five answers come between the ends. `p90` is null where nobody can tell."""
 
+    p10: float
     p50: float
-    p90: float
+    p90: float | None
 
 
 class WaitingAnswer(Shape):
-    """The conversation's open handoff. `position` counts from 1; `wait_ms` is null as long as nobody measured it."""
+    """The conversation's open handoff. `position` counts from 1; `wait_ms` is null while it is unknown."""
 
     id: str
     queue: str
@@ -104,10 +107,15 @@ def _waiting(waiting: Waiting, locale: str | None) -> dict[str, object]:
         "id": waiting.handoff_id,
         "queue": waiting.queue,
         "position": waiting.position,
-        "wait_ms": waiting.wait_ms,
+        "wait_ms": wait_answer(waiting.wait),
         "expires_at_ms": waiting.expires_at_ms,
         "on_timeout": on_timeout_answer(waiting.on_timeout, locale),
     }
+
+
+def wait_answer(wait: Wait | None) -> dict[str, object] | None:
+    """Return how long it will probably take, None for unknown."""
+    return None if wait is None else {"p10": wait.p10_ms, "p50": wait.p50_ms, "p90": wait.p90_ms}
 
 
 def on_timeout_answer(promised: OnTimeout, locale: str | None) -> dict[str, object]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import Field
@@ -13,9 +13,10 @@ from rules.model import Priority, Verdict
 from rules.packet import ContextPacket
 from rules.packet_json import to_json
 from rules.route import step_at_ms
-from service.api.decision_answers import OnTimeoutAnswer, Shape, on_timeout_answer
+from service.api.decision_answers import OnTimeoutAnswer, Shape, WaitAnswer, on_timeout_answer, wait_answer
 from service.flows.drafts import Draft
 from service.flows.handoffs import Claimed, Page, QueueView
+from service.flows.waits import QueueWait, WaitTold
 
 # A quarter of the shortest lease that makes sense: time to finish a sentence and press a key.
 LEASE_WARN_MS = 15_000
@@ -89,6 +90,7 @@ class HandoffAnswer(Shape):
     """One conversation's wait for, or time with, a person. `version` rises with every move.
 
     `expires_at_ms` is when it must have been answered, `resolve_by_ms` when it must have ended, null for no promise.
+    `position` and `wait_ms` are told of a waiting handoff that is asked for by itself, else they are null.
     `reserved_for` may be the only one to claim it until `reserved_until_at_ms`. `assigned_why` says why its last
     operator got it, and why then.
     """
@@ -99,6 +101,8 @@ class HandoffAnswer(Shape):
     state: State
     queue: str
     priority: Priority
+    position: int | None
+    wait_ms: WaitAnswer | None
     locale: str | None
     opened_at_ms: int
     expires_at_ms: int
@@ -128,8 +132,18 @@ class HandoffPageAnswer(Shape):
     cursor: str | None
 
 
+class ToldAnswer(Shape):
+    """How what was told of waits has held: of `told` intervals lately, `held` had the answer between their ends."""
+
+    told: int
+    held: int
+
+
 class QueueAnswer(Shape):
-    """A queue. `declared` is false when the active rule files no longer name it."""
+    """A queue. `declared` is false when the active rule files no longer name it.
+
+    `wait_ms` is what somebody of normal priority would be told who came now, null for unknown.
+    """
 
     name: str
     title: str | None
@@ -137,6 +151,8 @@ class QueueAnswer(Shape):
     leased: int
     oldest_opened_at_ms: int | None
     declared: bool
+    wait_ms: WaitAnswer | None
+    wait_told: ToldAnswer
 
 
 class QueuesAnswer(Shape):
@@ -181,8 +197,8 @@ class PacketAnswer(Shape):
     drafts: list[DraftAnswer]
 
 
-def handoff_answer(handoff: Handoff) -> dict[str, object]:
-    """Return a handoff as agents and operators see it."""
+def handoff_answer(handoff: Handoff, waits: WaitTold | None = None) -> dict[str, object]:
+    """Return a handoff as agents and operators see it; `waits` is where it stands, if that was looked for."""
     return {
         "id": handoff.handoff_id,
         "conversation_id": handoff.conversation_id,
@@ -190,6 +206,8 @@ def handoff_answer(handoff: Handoff) -> dict[str, object]:
         "state": handoff.state,
         "queue": handoff.queue,
         "priority": handoff.priority,
+        "position": None if waits is None else waits.position,
+        "wait_ms": None if waits is None else wait_answer(waits.wait),
         "locale": handoff.locale,
         "opened_at_ms": handoff.opened_at_ms,
         "expires_at_ms": handoff.expires_at_ms,
@@ -238,9 +256,22 @@ def page_answer(page: Page) -> dict[str, object]:
     return {"handoffs": [handoff_answer(handoff) for handoff in page.handoffs], "cursor": page.cursor}
 
 
-def queues_answer(queues: list[QueueView]) -> dict[str, object]:
-    """Return the queues with their depths."""
-    return {"queues": queues}
+def queues_answer(queues: list[QueueView], waits: Mapping[str, QueueWait]) -> dict[str, object]:
+    """Return the queues with their depths and waits."""
+    return {"queues": [_queue(queue, waits[queue.name]) for queue in queues]}
+
+
+def _queue(queue: QueueView, wait: QueueWait) -> dict[str, object]:
+    return {
+        "name": queue.name,
+        "title": queue.title,
+        "waiting": queue.waiting,
+        "leased": queue.leased,
+        "oldest_opened_at_ms": queue.oldest_opened_at_ms,
+        "declared": queue.declared,
+        "wait_ms": wait_answer(wait.wait),
+        "wait_told": {"told": wait.kept.told, "held": wait.kept.held},
+    }
 
 
 def packet_answer(handoff: Handoff, packet: ContextPacket, drafts: Sequence[Draft]) -> dict[str, object]:

@@ -18,7 +18,7 @@ from service.api.handoff_answers import (
 )
 from service.api.routes import NAME_CHARS_MAX, Call, HandoffId, answered, called, problems_documented
 from service.clock import now_ms
-from service.flows import handoffs
+from service.flows import handoffs, waits
 
 # Below the 60 s after which proxies and clients commonly give up on a silent connection.
 WAIT_MS_MAX = 30_000
@@ -51,7 +51,7 @@ async def read(
     known = handoff.version if version is None else version
     if wait_ms and handoff.ended_at_ms is None and handoff.version == known:
         handoff = await _changed(call, handoff, wait_ms)
-    return answered(handoff_answer(handoff))
+    return answered(handoff_answer(handoff, await waits.of(call.running.store, handoff, now_ms())))
 
 
 async def _changed(call: Call, handoff: Handoff, wait_ms: int) -> Handoff:
@@ -101,4 +101,7 @@ async def page(
 async def queues(call: Annotated[Call, called("list")]) -> Response:
     """Every queue that the active rules declare, and every other that still holds a handoff."""
     running, tenant = call.running, call.caller.tenant
-    return answered(queues_answer(await handoffs.queues(running.store, await running.overseen(tenant), tenant)))
+    rules = await running.overseen(tenant)
+    found = await handoffs.queues(running.store, rules, tenant)
+    names = (queue.name for queue in found)
+    return answered(queues_answer(found, await waits.of_queues(running.store, rules, tenant, names, now_ms())))

@@ -88,7 +88,7 @@ DECISION_EXAMPLE: dict[str, Any] = {
         "id": "hof_0_5f0c9a7be1d24386",
         "queue": "tier1",
         "position": 3,
-        "wait_ms": None,
+        "wait_ms": {"p10": 20_000, "p50": 95_000, "p90": 260_000},
         "expires_at_ms": 1_795_000_900_000,
         "on_timeout": {"verdict": "callback", "say": "We will call you back.", "queue": None},
     },

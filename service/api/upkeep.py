@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from service.api.running import Running
+from service.clock import now_ms
 from service.errors import StoreAway
-from service.flows import degraded
+from service.flows import degraded, waits
 from service.flows.spool import Spool
 from service.logs import failure
 
@@ -25,6 +26,16 @@ async def drain_spool(running: Running, kept: Spool) -> None:
             continue
         if delivered:
             running.log.info("spool delivered", decisions=delivered)
+
+
+async def look_at_waits(running: Running) -> None:
+    """Know how long the queues take that were asked for lately, so that no turn has to look. Never returns."""
+    while True:
+        await asyncio.sleep(waits.LOOK_EVERY_MS / 1000)
+        try:
+            await waits.look_again(running.store, now_ms())
+        except StoreAway:
+            continue
 
 
 async def keep_on(running: Running, work: Callable[[], Awaitable[None]], pause_ms: int = 1_000) -> None:

@@ -14,7 +14,7 @@ from rules.packet import ContextPacket, build
 from rules.route import wanted_in
 from service.errors import AlreadyClaimed, CapacityReached, ConversationBusy, HandoffUnknown, MoveIllegal, QueueUnknown
 from service.flows import deadlines
-from service.store import conversations, decisions, handoffs, operators, queues
+from service.store import conversations, decisions, handoffs, operators, queues, waits
 from service.store.handoffs import Candidate, Claim, Full, Refused, Taken
 from service.store.keys import Place
 from service.store.queues import Heads
@@ -173,7 +173,10 @@ def _asked(
 async def _claimed(store: Store, tenant: str, taken: Taken, now_ms: int) -> Claimed:
     handoff = taken.handoff or await handoffs.get(store, tenant, taken.handoff_id)
     if taken.handoff is not None and handoff.holder is not None:
-        await operators.note_claim(store, tenant, handoff.holder, handoff.customer_id, now_ms)
+        await asyncio.gather(
+            operators.note_claim(store, tenant, handoff.holder, handoff.customer_id, now_ms),
+            waits.note(store, handoff, now_ms, answered=True),
+        )
     packet = await packet_of(store, tenant, handoff, now_ms)
     return Claimed(handoff, packet, taken.token, taken.lease_expires_at_ms)
 

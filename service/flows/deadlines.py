@@ -13,7 +13,7 @@ from rules.moves import ACTOR as ACTOR
 from rules.moves import missed
 from rules.operators import People
 from service.flows import operators
-from service.store import codec, handoffs, keys, timers
+from service.store import codec, handoffs, keys, timers, waits
 from service.store.keys import Place
 from service.store.store import Store
 
@@ -126,7 +126,8 @@ async def _expire(store: Store, place: Place, handoff_id: str, now_ms: int) -> b
             return await _advance(store, place, handoff, advanced, now_ms)
         moved_on = moves.rerouted(handoff, now_ms) if moves.is_due(handoff, now_ms) else None
         if moved_on is not None:
-            return await _reroute(store, place, handoff, moved_on, now_ms)
+            done = await _reroute(store, place, handoff, moved_on, now_ms)
+            return done and await _missed(store, handoff, now_ms)
     in_class = wanted(handoff).text if handoff else ""
     word, _ = await handoffs.move(
         store,
@@ -149,7 +150,14 @@ async def _expire(store: Store, place: Place, handoff_id: str, now_ms: int) -> b
         kept_ms=store.kept_ms,
         actor=ACTOR,
     )
-    return word == "done"
+    return word == "done" and await _missed(store, handoff, now_ms)
+
+
+async def _missed(store: Store, handoff: Handoff | None, now_ms: int) -> bool:
+    """Remember that nobody came in so long: an estimate without those would promise most where fewest are there."""
+    if handoff is not None:
+        await waits.note(store, handoff, min(now_ms, handoff.expires_at_ms), answered=False)
+    return True
 
 
 async def _reroute(store: Store, place: Place, handoff: Handoff, there: Handoff, now_ms: int) -> bool:

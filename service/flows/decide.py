@@ -10,8 +10,9 @@ from rules.evaluate import Ruleset
 from rules.model import OnTimeout
 from rules.thinking import Names, judge, think
 from rules.turn import Conversation, Turn
+from rules.waits import Wait
 from service.errors import ConversationBusy, DecisionUnknown, NotDurable, StoreAway, StoreBusy, TurnStale
-from service.flows import deadlines, operators
+from service.flows import deadlines, operators, waits
 from service.flows.degraded import answer_alone, told_in
 from service.flows.spool import Spool
 from service.store import conversations, decisions, handoffs, keys, queues
@@ -29,13 +30,13 @@ TRIES_MAX = 8
 class Waiting:
     """What the agent may promise: `position` counts from 1, None when it is unknown or nothing waits any more.
 
-    `wait_ms` is None until waits are measured: a guess would be a promise.
+    `wait` is how long it was believed to take when the decision was made, None for unknown: a guess would be a promise.
     """
 
     handoff_id: str
     queue: str
     position: int | None
-    wait_ms: None
+    wait: Wait | None
     expires_at_ms: int
     on_timeout: OnTimeout
 
@@ -59,8 +60,9 @@ async def decide(
     """Return the Decision of the turn, the stored one when it was decided before.
 
     Two round trips for an ordinary turn; one for a repeated turn, and where this process decided the turn before it;
-    one more where a handoff is open. While the store is away the rules alone answer into the `spool`. Raises TurnStale,
-    ConversationBusy, NotDurable, and StoreAway where there is no `spool` or it is full.
+    one more where a handoff is open, and where a queue has its first in a while. While the store is away the rules
+    alone answer into the `spool`. Raises TurnStale, ConversationBusy, NotDurable, and StoreAway where there is no
+    `spool` or it is full.
     """
     place = store.place_of(tenant, turn.conversation_id)
     decision_id = keys.decision_id(tenant, place.partition, turn.conversation_id, turn.turn_id)
@@ -100,7 +102,12 @@ def decided(decision: Decision, *, repeated: bool, before: Conversation | None =
     waiting = None
     if decision.handoff_id and decision.queue and decision.expires_at_ms is not None and decision.on_timeout:
         waiting = Waiting(
-            decision.handoff_id, decision.queue, decision.position, None, decision.expires_at_ms, decision.on_timeout
+            decision.handoff_id,
+            decision.queue,
+            decision.position,
+            decision.wait,
+            decision.expires_at_ms,
+            decision.on_timeout,
         )
     return Decided(decision, repeated, waiting, before)
 
@@ -128,6 +135,8 @@ async def _decide(store: Store, ruleset: Ruleset, place: Place, names: Names, tu
         if change.event == "handoff.opened" and change.handoff is not None:
             kept = ruleset.files.queues[change.handoff.queue]
             change = replace(change, handoff=await operators.kept_for_keeper(store, change.handoff, kept, now_ms))
+        if change.handoff is not None and change.handoff.state == "waiting":
+            change = await waits.told(store, change, now_ms)
         if change.event is not None and store.partitions > 1:
             change = await _with_those_ahead(store, place, change)
         written = await decisions.commit(store, place, loaded, change, turn.agent.id or "agent")

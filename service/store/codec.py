@@ -15,6 +15,7 @@ from rules.moves import advance_at_ms
 from rules.packet import TranscriptTurn
 from rules.route import Route
 from rules.turn import Scalar, ToolCall, Turn, TurnRecord, Value
+from rules.waits import Circumstances, Told, Wait
 
 Json = dict[str, Any]
 
@@ -161,6 +162,8 @@ def decision_in(raw: bytes) -> Decision:
     fields["rules"] = tuple(_fired_in(rule) for rule in fields["rules"])
     fields["on_timeout"] = _on_timeout_in(fields["on_timeout"])
     fields["position"] = number(position)
+    wait = fields.get("wait")
+    fields["wait"] = Wait(**wait) if wait else None
     return Decision(**fields)
 
 
@@ -192,6 +195,7 @@ def handoff_out(handoff: Handoff) -> list[str | bytes]:
         "reasons": dumps(handoff.reasons),
         "locale": handoff.locale or "",
         "customer_id": handoff.customer_id or "",
+        "told": "" if handoff.told is None else dumps(handoff.told),
     }
     return [word for pair in fields.items() for word in pair] + place_out(handoff)
 
@@ -264,6 +268,7 @@ def handoff_in(flat: list[bytes]) -> Handoff | None:
         route=_route_in(orjson.loads(fields["route"])),
         customer_id=text(get("customer_id")),
         assignment=_assignment_in(get("assignment")),
+        told=_told_in(get("told")),
         replies=_replies_in(get("replies")),
         resolution=_resolution_in(get("resolution")),
         ended_at_ms=number(get("ended_at_ms")),
@@ -281,6 +286,7 @@ def handoff_of(fields: Json) -> Handoff:
             "reroute": _reroute_in(dumps(reroute)) if reroute else None,
             "route": _route_in(fields["route"]),
             "assignment": _assignment_in(dumps(fields["assignment"])) if fields["assignment"] else None,
+            "told": told_in(fields["told"]) if fields.get("told") else None,
             "replies": tuple(Reply(**reply) for reply in fields["replies"]),
             "resolution": _resolution_in(dumps(fields["resolution"])) if fields["resolution"] else None,
         }
@@ -317,6 +323,16 @@ def _needs_in(needs: Sequence[Json]) -> tuple[Need, ...]:
 
 def _assignment_in(raw: bytes | None) -> Assignment | None:
     return None if raw is None else Assignment(**orjson.loads(raw))
+
+
+def _told_in(raw: bytes | None) -> Told | None:
+    return None if raw is None else told_in(orjson.loads(raw))
+
+
+def told_in(fields: Json) -> Told:
+    """Return what was told of a wait, as `dumps` made a JSON object of it."""
+    wait = fields["wait"]
+    return Told(fields["queue"], Circumstances(**fields["circumstances"]), Wait(**wait) if wait else None)
 
 
 def _replies_in(raw: bytes | None) -> tuple[Reply, ...]:

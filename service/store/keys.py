@@ -91,6 +91,10 @@ class Place:
         """STRING what a request was answered. A retry whose first answer got lost must not run twice."""
         return f"{self.tag}request:{request_id}"
 
+    def waits(self, queue: str) -> str:
+        """LIST of how long the latest handoffs of a queue waited, latest first: what estimates are made of."""
+        return f"{self.tag}waits:{queue}"
+
     @property
     def mark(self) -> str:
         """STRING, always empty: written so that a wait for the disk has something to wait for."""

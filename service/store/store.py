@@ -13,6 +13,7 @@ from service.store.moves import Moves
 from service.store.multiplexed import DURABLE_MS_MAX, Barrier, ServerError
 from service.store.recent import Recent
 from service.store.scripts import Scripts, library
+from service.store.wait_views import WaitViews
 
 Durable: TypeAlias = Literal["default", "strict"]
 
@@ -36,6 +37,7 @@ class Store:
         self.strict = strict
         self.moves = Moves(url)
         self.recent = Recent()
+        self.waits = WaitViews()
         self._tenants: set[str] = set()
 
     def place_of(self, tenant: str, conversation_id: str) -> keys.Place:

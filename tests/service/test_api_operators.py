@@ -33,7 +33,15 @@ async def test_queues_are_listed_with_their_depths(api: Api) -> None:
     assert sorted(queues) == ["approvals", "later", "tier1"]
     oldest = queues["tier1"].pop("oldest_opened_at_ms")
     assert 0 < oldest <= now_ms()
-    assert queues["tier1"] == {"name": "tier1", "title": "First line", "waiting": 1, "leased": 1, "declared": True}
+    assert queues["tier1"] == {
+        "name": "tier1",
+        "title": "First line",
+        "waiting": 1,
+        "leased": 1,
+        "declared": True,
+        "wait_ms": None,
+        "wait_told": {"told": 0, "held": 0},
+    }
 
 
 async def test_a_claim_of_an_empty_queue_is_204_without_a_body(api: Api) -> None:
