@@ -51,6 +51,9 @@ def push(
     if ruleset is None:
         # The same problems as the service finds, but with the path from here.
         raise RuleFileInvalid(problems)
+    for name, text in texts.items():
+        if any("\ud800" <= character <= "\udfff" for character in text):
+            refuse(f"{directory}: {name} holds bytes that are no text", "save the file as UTF-8 text")
     try:
         pushed = service_at(url, key, data_dir).post("/rulesets", {"files": texts, "message": message})
     except ServiceRefused as refused:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
+from rules.cases import CaseResult
 from rules.diff import diff
 from rules.differences import Difference
 from rules.errors import Problem
@@ -30,7 +31,7 @@ from service.flows.ruleset_refusals import (
     VersionStaged,
     VersionUnknown,
 )
-from service.flows.ruleset_texts import Compiled, CompiledVersions, compiled
+from service.flows.ruleset_texts import Built, CompiledVersions, built, tested
 from service.store import rulesets
 from service.store.rulesets import Actor as Actor
 from service.store.rulesets import Answer, Asked, Head, Marks, Mode, Stand, Step
@@ -106,7 +107,8 @@ async def push(desk: Desk, texts: Mapping[str, str], message: str, actor: Actor)
     if len(texts) > FILES_MAX:
         raise LimitReached("files of a version", FILES_MAX, "push the directory that has only the rules")
     digest = files_hash(texts)
-    made = await _compiled(desk, digest, texts)
+    made = await _built(desk, digest, texts)
+    results = await _results(desk, digest, made.ruleset, texts)
     files = made.ruleset.files
     head = Head(
         digest=digest,
@@ -118,8 +120,8 @@ async def push(desk: Desk, texts: Mapping[str, str], message: str, actor: Actor)
         approvals=files.approvals,
         rules=len(files.rules),
         files=len(texts),
-        cases=len(made.results),
-        failing=made.failing,
+        cases=len(results),
+        failing=sum(not result.passed for result in results),
     )
     answer = await rulesets.push(desk.store, desk.tenant, head, texts, actor)
     version = await get(desk, answer.numbers[0])
@@ -249,24 +251,34 @@ async def ruleset_of(desk: Desk, number: int) -> Ruleset:
 
 
 async def _ruleset(desk: Desk, number: int) -> Ruleset:
-    return (await _fit_texts(desk, await _head(desk, number), number)).ruleset
+    head = await _head(desk, number)
+    found = desk.compiled.built.find(head.digest)
+    return (found or await _built(desk, head.digest, await texts_of(desk, number))).ruleset
 
 
 async def _fit(desk: Desk, number: int, head: Head) -> None:
     """Raise CasesFail unless every test of the version passes with this software."""
-    made = await _fit_texts(desk, head, number)
-    if made.failing:
-        raise CasesFail(number, made.results)
+    results = desk.compiled.results.find(head.digest)
+    if results is None:
+        texts = await texts_of(desk, number)
+        results = await _results(desk, head.digest, (await _built(desk, head.digest, texts)).ruleset, texts)
+    if any(not result.passed for result in results):
+        raise CasesFail(number, results)
 
 
-async def _fit_texts(desk: Desk, head: Head, number: int) -> Compiled:
-    found = desk.compiled.find(head.digest)
-    return found or await _compiled(desk, head.digest, await texts_of(desk, number))
+async def _built(desk: Desk, digest: str, texts: Mapping[str, str]) -> Built:
+    found = desk.compiled.built.find(digest)
+    return found or desk.compiled.built.keep(digest, await beside(lambda: built(texts)))
 
 
-async def _compiled(desk: Desk, digest: str, texts: Mapping[str, str]) -> Compiled:
-    found = desk.compiled.find(digest)
-    return found or desk.compiled.keep(digest, await beside(lambda: compiled(texts)))
+async def _results(desk: Desk, digest: str, ruleset: Ruleset, texts: Mapping[str, str]) -> tuple[CaseResult, ...]:
+    found = desk.compiled.results.find(digest)
+    # Not with the compiler's lock held: rules that are to decide must not wait for somebody's tests.
+    return (
+        found
+        if found is not None
+        else desk.compiled.results.keep(digest, await asyncio.to_thread(tested, ruleset, texts))
+    )
 
 
 async def _head(desk: Desk, number: int) -> Head:

@@ -12,7 +12,7 @@ from rules.compile import files_or_raise
 from rules.diff_words import OVERALL, TITLES
 from rules.differences import EFFECTS
 from service.command import COMMANDS
-from service.flows import rulesets, shadow
+from service.flows import ruleset_texts, rulesets, shadow
 from service.store import rulesets as kept
 from service.store import shadows
 from service.store.store import KEPT_MS
@@ -30,6 +30,7 @@ def test_the_states_are_those_of_a_version() -> None:
     "limit",
     [
         f"| files of a version | {rulesets.FILES_MAX:,}, with {rulesets.TEXTS_BYTES_MAX:,} bytes together |",
+        f"| tests of a version | {ruleset_texts.CASES_MAX:,} |",
         f"| a message | {rulesets.MESSAGE_CHARS_MAX} characters |",
         f"| versions kept | {kept.VERSIONS_MAX:,}; ",
         f"| rollbacks in a row | {kept.TRAIL_MAX} |",

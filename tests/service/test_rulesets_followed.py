@@ -9,6 +9,7 @@ import pytest
 
 from rules.compile import files_or_raise
 from rules.evaluate import build
+from rules.files_hash import files_hash
 from service.errors import LimitReached, StoreAway
 from service.flows import rulesets as flow
 from service.flows.access import Store, hear_of_rulesets, open_store
@@ -53,6 +54,8 @@ async def test_while_the_store_is_away_the_last_rules_go_on_deciding(store: Stor
     following = Following(OWN)
     number = await active(store, "a", OTHER)
     assert (await following.meet(store, "a")).version == number
+    # Who pushed it has tested it: a process that only decides by it does not.
+    assert following.compiled.results.find(files_hash(OTHER)) is None
     own_server.kill()
     with pytest.raises(StoreAway):
         await following.look_around(store)
@@ -139,6 +142,9 @@ async def test_a_version_has_limits(store: Store) -> None:
         await flow.push(desk, {"rules.yaml": RULES + "#" * flow.TEXTS_BYTES_MAX}, "", MIA)
     with pytest.raises(LimitReached, match="files of a version: the limit is 1000"):
         await flow.push(desk, {f"{number}.yaml": "handrail: 1\n" for number in range(1_001)}, "", MIA)
+    cases = "".join(f"  - {{name: c{number}, message: hi, expect: {{verdict: continue}}}}\n" for number in range(2_001))
+    with pytest.raises(LimitReached, match="tests of a version: the limit is 2000"):
+        await flow.push(desk, {"rules.yaml": RULES, "r.tests.yaml": "handrail_tests: 1\ncases:\n" + cases}, "", MIA)
     note = "handrail: 1\n#" + "." * 500_000
     large = {"rules.yaml": RULES, **{f"{number}.yaml": note for number in range(8)}}
     assert (await flow.push(desk, large, "", MIA)).version.number == 1
