@@ -17,6 +17,8 @@ from rules.model import STOPPING, Rule
 
 # Stands for "no rule" in a column of rule numbers; a ruleset has fewer rules.
 NO_RULE = 2**32 - 1
+# Rules whose numbers stand side by side while the first is looked for: 32 columns of them are 32 MB.
+_BLOCK = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +43,7 @@ def verdicts_of(rules: Sequence[Rule], fired: Sequence[pl.Series], stretch: pl.S
     """Return the verdicts of a part: `fired` is where each rule's condition holds, `about` the part's stretches."""
     height = len(stretch)
     live = [_live(rule, column, stretch, about) for rule, column in zip(rules, fired, strict=True)]
-    top = pl.repeat(NO_RULE, height, dtype=pl.UInt32, eager=True)
-    # The first rule has the last word, so it is written last.
-    for number in reversed(range(len(rules))):
-        if rules[number].then.verdict != "continue":
-            rows = live[number].arg_true()
-            if len(rows):
-                top.scatter(rows, number)
+    top = _top(rules, live, height)
     stopping = sum(rule.then.verdict in STOPPING for rule in rules)
     asking = sum(rule.then.verdict != "continue" for rule in rules)
     stops = _first(top < stopping, stretch, about.height, height)
@@ -59,18 +55,43 @@ def verdicts_of(rules: Sequence[Rule], fired: Sequence[pl.Series], stretch: pl.S
     places = asked.arg_true()
     if len(places):
         step.scatter(places, top.gather(step_row.gather(places)))
-    fires = [column & counted for column in live]
     return Verdicts(
         top=top,
         stops=stops,
         step=step,
         step_row=step_row,
         turns_judged=int(counted.sum()),
-        turns=tuple(int(column.sum()) for column in fires),
-        shadow_turns=tuple(
-            int((column & counted).sum()) - int(fire.sum()) for column, fire in zip(fired, fires, strict=True)
-        ),
+        turns=(turns := _counts(live, counted)),
+        shadow_turns=tuple(every - own for every, own in zip(_counts(fired, counted), turns, strict=True)),
     )
+
+
+def _top(rules: Sequence[Rule], live: Sequence[pl.Series], height: int) -> pl.Series:
+    """Return the number of the first rule that fires on each row, of those that decide anything."""
+    top = pl.repeat(NO_RULE, height, dtype=pl.UInt32, eager=True)
+    deciding = [number for number, rule in enumerate(rules) if rule.then.verdict != "continue"]
+    if not deciding:
+        return top
+    frame = pl.DataFrame({f"{number}": live[number] for number in deciding})
+    # On most turns nothing fires, and only the others are looked at rule by rule.
+    firing = frame.with_row_index("row").filter(pl.any_horizontal(frame.columns))
+    if not firing.height:
+        return top
+    blocks = [deciding[start : start + _BLOCK] for start in range(0, len(deciding), _BLOCK)]
+    firsts = [firing.select(pl.coalesce([_numbered(number) for number in block])).to_series() for block in blocks]
+    return top.scatter(firing["row"], pl.select(pl.coalesce(firsts)).to_series())
+
+
+def _numbered(number: int) -> pl.Expr:
+    return pl.when(pl.col(f"{number}")).then(pl.lit(number, dtype=pl.UInt32))
+
+
+def _counts(columns: Sequence[pl.Series], counted: pl.Series) -> tuple[int, ...]:
+    """Return on how many of the counted rows each column holds, all columns at once."""
+    if not columns:
+        return ()
+    frame = pl.DataFrame([column.alias(f"{number}") for number, column in enumerate(columns)])
+    return frame.select((pl.all() & counted).sum()).row(0)
 
 
 def _live(rule: Rule, fired: pl.Series, stretch: pl.Series, about: pl.DataFrame) -> pl.Series:

@@ -18,7 +18,7 @@ from rules.column_leaves import Truth, absent, every, number_leaf, opposite, som
 from rules.column_signals import ColumnSignals, Reread, columns_of, frame_leaf, topic_names
 from rules.column_windows import Windows, windows_of
 from rules.comparisons import Key, aggregate_key, key_of
-from rules.model import Aggregate, Compare, Rule, RuleFiles, Span, Window
+from rules.model import Aggregate, Compare, RuleFiles, Span, Window
 from rules.replay import SignalsSeen
 from rules.signals import ARGS_PREFIX, CALL_SIGNALS, MEANINGS, TOPIC_SETS, SignalType
 from rules.transcripts import UNNAMED_TOOL
@@ -39,6 +39,28 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
+class Questions:
+    """Rule files as columns are asked by them: worked out once, for all parts of a log.
+
+    `keys` are the same for conditions that hold on the same turns, in whichever rule files they stand.
+    """
+
+    files: RuleFiles
+    nodes: tuple[Node, ...]
+    compares: tuple[tuple[tuple[Compare, bool], ...], ...]
+    keys: tuple[Key, ...]
+
+
+def questions_of(files: RuleFiles) -> Questions:
+    """Return what the rules ask."""
+    nodes = tuple(without_not(rule.when) for rule in files.rules)
+    compares = tuple(tuple(compares_of(node)) for node in nodes)
+    meanings = _Meanings(files)
+    keys = tuple(meanings.of(node, asked) for node, asked in zip(nodes, compares, strict=True))
+    return Questions(files, nodes, compares, keys)
+
+
+@dataclass(frozen=True, slots=True)
 class Fired:
     """Where each rule's condition holds, in the order of its files' rules.
 
@@ -51,18 +73,17 @@ class Fired:
     seen: SignalsSeen
 
 
-def asked_by(sides: Sequence[RuleFiles], about: About, known: Iterable[str]) -> Asked:
-    """Return the columns to read for these rule files, of those `known` for the calls."""
+def asked_by(sides: Sequence[Questions], about: About, known: Iterable[str]) -> Asked:
+    """Return the columns to read for these questions, of those `known` for the calls."""
     turns = {"stretch", "at_ms"}
     call_names: set[str] = set()
-    for files in sides:
-        names = topic_names(files, about)
-        for rule in files.rules:
-            for compare, in_call in compares_of(without_not(rule.when)):
-                if in_call:
-                    call_names.add(str(compare.left))
-                else:
-                    turns |= columns_of(signal_of(compare), files, names)
+    for side in sides:
+        names = topic_names(side.files, about)
+        for compare, in_call in (found for compares in side.compares for found in compares):
+            if in_call:
+                call_names.add(str(compare.left))
+            else:
+                turns |= columns_of(signal_of(compare), side.files, names)
     calls = {column for column in known if column.partition(":")[0] in call_names}
     return Asked(frozenset(turns), frozenset({"row", *calls}))
 
@@ -86,28 +107,25 @@ def compares_of(node: Node, *, in_call: bool = False) -> Iterable[tuple[Compare,
             yield from compares_of(part, in_call=in_call)
 
 
-def judge(part: Part, sides: Sequence[RuleFiles], told: Callable[[int], None] | None = None) -> tuple[Fired, ...]:
-    """Return for each of the rule files which of its rules fire on which turns of the part.
+def judge(part: Part, sides: Sequence[Questions], told: Callable[[int], None] | None = None) -> tuple[Fired, ...]:
+    """Return for each side which of its rules fire on which turns of the part.
 
     `told` hears how many texts were looked through again, where topics have other phrases than the log knows.
     """
     shared: dict[Key, pl.Series] = {}
-    return tuple(_judged(part, files, shared, told) for files in sides)
+    return tuple(_judged(part, side, shared, told) for side in sides)
 
 
-def _judged(part: Part, files: RuleFiles, shared: dict[Key, pl.Series], told: Callable[[int], None] | None) -> Fired:
-    meanings = _Meanings(files)
-    meant = [meanings.of(rule) for rule in files.rules]
-    new = {key: rule for key, rule in zip(meant, files.rules, strict=True) if key not in shared}
-    columns = _Columns(part, files, told)
+def _judged(part: Part, side: Questions, shared: dict[Key, pl.Series], told: Callable[[int], None] | None) -> Fired:
+    new = {key: node for key, node in zip(side.keys, side.nodes, strict=True) if key not in shared}
+    columns = _Columns(part, side.files, told)
     wanted = list(new.items())
     for start in range(0, len(wanted), BLOCK_RULES):
-        block = wanted[start : start + BLOCK_RULES]
-        nodes = [without_not(rule.when) for _, rule in block]
-        columns.measure(nodes)
-        truths = [columns.truth(node) for node in nodes]
-        shared |= columns.evaluated(dict(zip((key for key, _ in block), truths, strict=True)))
-    return Fired(tuple(shared[key] for key in meant), columns.signals.reread, columns.seen())
+        block = dict(wanted[start : start + BLOCK_RULES])
+        columns.measure(block.values())
+        shared |= columns.evaluated({key: columns.truth(node) for key, node in block.items()})
+    seen = columns.seen(found for compares in side.compares for found in compares)
+    return Fired(tuple(shared[key] for key in side.keys), columns.signals.reread, seen)
 
 
 class _Meanings:
@@ -117,11 +135,10 @@ class _Meanings:
         self._files = files
         self._topics = {name: (definition_of(topic), topic.means) for name, topic in files.topics.items()}
 
-    def of(self, rule: Rule) -> Key:
+    def of(self, node: Node, compares: Iterable[tuple[Compare, bool]]) -> Key:
         """Return the key of a rule's condition."""
-        node = without_not(rule.when)
         rests: set[Key] = set()
-        for compare, in_call in compares_of(node):
+        for compare, in_call in compares:
             if not in_call:
                 rests |= self._rests_on(signal_of(compare), compare)
         return (node.key, frozenset(rests))
@@ -164,11 +181,12 @@ class _Columns:
         self._met: dict[Key, pl.Series] = {}
         self._any_call: dict[Key, Truth] = {}
 
-    def seen(self) -> SignalsSeen:
+    def seen(self, compares: Iterable[tuple[Compare, bool]]) -> SignalsSeen:
         """Return what was known at all of what the rules ask for."""
-        compares = [found for rule in self.signals.files.rules for found in compares_of(without_not(rule.when))]
-        names = {signal_of(compare) for compare, in_call in compares if not in_call}
-        of_calls = {str(compare.left) for compare, in_call in compares if in_call}
+        names: set[str] = set()
+        of_calls: set[str] = set()
+        for compare, in_call in compares:
+            (of_calls if in_call else names).add(str(compare.left) if in_call else signal_of(compare))
         known = {name: self.signals.leaf(name)(_is_known(name)) for name in names}
         # A call whose name was not recorded has none that a rule could ask for.
         known_calls = {name: self._call_compared(_is_known(name)) for name in of_calls}

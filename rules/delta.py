@@ -130,13 +130,26 @@ class Delta:
         _add_side(self.before, before, turns.height)
         _add_side(self.after, after, turns.height)
         self.turns_differing += _differing(turns["stretch"], self.before.rules, self.after.rules, before, after)
-        asked = ((before.step != NO_RULE) | (after.step != NO_RULE)).arg_true().to_list()
-        self.verdicts["continue", "continue"] += about.height - len(asked)
-        rows = about[asked].to_dicts()
-        for stretch, row in zip(asked, rows, strict=True):
+        asked = (before.step != NO_RULE) | (after.step != NO_RULE)
+        self.verdicts["continue", "continue"] += about.height - int(asked.sum())
+        ends = [_ends(self.before.rules, before.step), _ends(self.after.rules, after.step)]
+        alike = asked & (ends[0] == ends[1]) & (before.step_row == after.step_row)
+        self._count_alike(before.step.filter(alike))
+        places = (asked & ~alike).arg_true().to_list()
+        for stretch, row in zip(places, about[places].to_dicts(), strict=True):
             old = _step(self.before.rules, before, stretch, row["first_row"])
             new = _step(self.after.rules, after, stretch, row["first_row"])
             self._compare(part, stretch, about, row, old, new)
+
+    def _count_alike(self, steps: pl.Series) -> None:
+        """Count stretches that both rulesets end alike, by the rule of the active set that does."""
+        for number, count in steps.value_counts().iter_rows():
+            then = self.before.rules[number].then
+            self.verdicts[then.verdict, then.verdict] += count
+            if then.queue is not None:
+                total = self.queues.setdefault(then.queue, QueueTotal())
+                total.before += count
+                total.after += count
 
     def _count_part(self, turns: pl.DataFrame, about: pl.DataFrame) -> None:
         # A part holds whole conversations, so none is counted twice.
@@ -249,6 +262,13 @@ def _differing(
     first_stop = pl.select(pl.min_horizontal(before.stops, after.stops)).to_series()
     counted = pl.int_range(len(stretch), dtype=pl.UInt32, eager=True) <= first_stop.gather(stretch)
     return int(((codes[0] != codes[1]) & counted).sum())
+
+
+def _ends(rules: Sequence[Rule], steps: pl.Series) -> pl.Series:
+    """Return for each stretch what tells whether two rulesets end it alike: the verdict and queue of its rule."""
+    ends = [f"{rule.then.verdict} {rule.then.queue}" for rule in rules]
+    table = pl.Series([*ends, "continue"], dtype=pl.String)
+    return table.gather(steps.clip(0, len(ends)))
 
 
 def _step(rules: Sequence[Rule], verdicts: Verdicts, stretch: int, first_row: int) -> Step | None:

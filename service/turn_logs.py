@@ -48,8 +48,8 @@ class LogPart(Protocol):
     def read(self, asked: Asked) -> Part:
         """Return the columns that are asked for, of those that there are."""
 
-    def rows(self, first_row: int, count: int) -> list[dict[str, Any]]:
-        """Return whole rows of turns, all columns of each."""
+    def rows(self, stretches: Sequence[int]) -> dict[int, list[dict[str, Any]]]:
+        """Return the turns of some stretches, all columns of each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +73,9 @@ class HeldPart:
         del asked
         return self.part
 
-    def rows(self, first_row: int, count: int) -> list[dict[str, Any]]:
-        """Return whole rows of turns."""
-        return self.part.turns.slice(first_row, count).to_dicts()
+    def rows(self, stretches: Sequence[int]) -> dict[int, list[dict[str, Any]]]:
+        """Return the turns of some stretches."""
+        return _by_stretch(self.part.turns.filter(pl.col("stretch").is_in(list(stretches))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +101,20 @@ class FiledPart:
             raise LogUnreadable(f"{self.path}: {STRETCHES} tells of other turns than {TURNS} holds")
         return Part(turns, calls, stretches, self.about)
 
-    def rows(self, first_row: int, count: int) -> list[dict[str, Any]]:
-        """Return whole rows of turns. Raises LogUnreadable."""
+    def rows(self, stretches: Sequence[int]) -> dict[int, list[dict[str, Any]]]:
+        """Return the turns of some stretches. Raises LogUnreadable."""
         try:
-            return pl.scan_parquet(self.path / TURNS).slice(first_row, count).collect().to_dicts()
+            kept = pl.scan_parquet(self.path / TURNS).filter(pl.col("stretch").is_in(list(stretches)))
+            return _by_stretch(kept.collect())
         except (PolarsError, OSError) as broken:
             raise _unreadable(self.path, broken) from None
+
+
+def _by_stretch(turns: pl.DataFrame) -> dict[int, list[dict[str, Any]]]:
+    found: dict[int, list[dict[str, Any]]] = {}
+    for row in turns.to_dicts():
+        found.setdefault(row["stretch"], []).append(row)
+    return found
 
 
 def read_ahead(parts: Iterable[LogPart], asked: Callable[[LogPart], Asked]) -> Iterator[tuple[LogPart, Part]]:

@@ -12,7 +12,7 @@ from typing import Any
 from rules import explain
 from rules.column_signals import Reread
 from rules.column_verdicts import conversation_id_of, verdicts_of
-from rules.columns import Fired, asked_by, judge
+from rules.columns import Fired, asked_by, judge, questions_of
 from rules.decision import Evidence, FiredRule
 from rules.delta import DELTA_KINDS, Delta, DeltaKind, Difference, Step, delta_of
 from rules.evaluate import Evaluation, Ruleset
@@ -66,10 +66,10 @@ def compare(
     compared = Compared(delta_of(before.files.rules, after.files.rules, label))
     delta = compared.delta
     kept: dict[tuple[int, int], tuple[LogPart, list[dict[str, Any]]]] = {}
-    files = [before.files, after.files]
-    read = read_ahead(parts, lambda place: asked_by(files, place.about, place.call_columns))
+    questions = [questions_of(before.files), questions_of(after.files)]
+    read = read_ahead(parts, lambda place: asked_by(questions, place.about, place.call_columns))
     for number, (place, part) in enumerate(read):
-        fired = judge(part, files)
+        fired = judge(part, questions)
         odd = _odd(part, place)
         sides = [
             settled(each, LoggedTurns(ruleset, part.about), odd) if odd else each
@@ -83,13 +83,21 @@ def compare(
         delta.add(number, part.turns, part.stretches, verdicts[0], verdicts[1])
         chosen = [each for kind in DELTA_KINDS for each in delta.examples[kind]]
         kept = {key: kept[key] for each in chosen if (key := (each.part, each.stretch)) in kept}
-        for each in chosen:
-            if each.part == number:
-                kept[number, each.stretch] = (place, place.rows(each.first_row, each.rows))
+        coming = [each.stretch for each in chosen if each.part == number]
+        found = place.rows(coming) if coming else {}
+        kept |= {(number, stretch): (place, rows) for stretch, rows in found.items()}
         if told is not None:
             told(part.turns.height)
+    engines: dict[tuple[int, bool], LoggedTurns] = {}
+    for (number, _), (place, _) in kept.items():
+        for is_after, ruleset in ((False, before), (True, after)):
+            if (number, is_after) not in engines:
+                engines[number, is_after] = LoggedTurns(ruleset, place.about)
     compared.examples = {
-        kind: [_shown(each, *kept[each.part, each.stretch], before, after) for each in delta.examples[kind]]
+        kind: [
+            _shown(each, kept[each.part, each.stretch][1], engines[each.part, False], engines[each.part, True])
+            for each in delta.examples[kind]
+        ]
         for kind in DELTA_KINDS
     }
     return compared
@@ -97,11 +105,12 @@ def compare(
 
 def _odd(part: Part, place: LogPart) -> dict[int, tuple[str, int, list[dict[str, Any]]]]:
     """Return the stretches that columns cannot judge, with their rows."""
-    found = {}
-    for stretch in part.stretches["odd"].arg_true().to_list():
-        first_row, count = part.stretches["first_row"][stretch], part.stretches["rows"][stretch]
-        found[stretch] = (conversation_id_of(part.stretches, stretch), first_row, place.rows(first_row, count))
-    return found
+    stretches = part.stretches["odd"].arg_true().to_list()
+    rows = place.rows(stretches) if stretches else {}
+    return {
+        stretch: (conversation_id_of(part.stretches, stretch), part.stretches["first_row"][stretch], rows[stretch])
+        for stretch in stretches
+    }
 
 
 def _note(compared: Compared, part: Part, sides: Sequence[Fired]) -> None:
@@ -115,20 +124,17 @@ def _note(compared: Compared, part: Part, sides: Sequence[Fired]) -> None:
     compared.masked |= part.about.masked
 
 
-def _shown(
-    difference: Difference, place: LogPart, rows: Sequence[Mapping[str, Any]], before: Ruleset, after: Ruleset
-) -> Shown:
+def _shown(difference: Difference, rows: Sequence[Mapping[str, Any]], before: LoggedTurns, after: LoggedTurns) -> Shown:
     """Return the turn where the two part ways, with the reasons of both, found again turn by turn."""
     steps = [step for step in (difference.before, difference.after) if step is not None]
     turn = min(step.turn for step in steps)
     reasons = []
     evidence: tuple[Evidence, ...] = ()
-    for step, ruleset in ((difference.before, before), (difference.after, after)):
-        judged = LoggedTurns(ruleset, place.about).judged(difference.conversation_id, rows[: turn + 1])
-        found = judged[turn]
+    for step, engine in ((difference.before, before), (difference.after, after)):
+        found = engine.judged(difference.conversation_id, rows[: turn + 1])[turn]
         if step is not None and step.turn == turn and not _same(step, found):
             raise ColumnsDisagree(f"turn {turn + 1} of conversation {difference.conversation_id}: {step.rule_id}")
-        reasons.append(explain.fired(ruleset, replace(found, shadow=())))
+        reasons.append(explain.fired(engine.ruleset, replace(found, shadow=())))
         evidence += tuple(hit for rule in reasons[-1] for check in rule.checks for hit in check.evidence)
     row = rows[turn]
     return Shown(difference, row["turn_id"], _excerpt(row["message"], evidence), reasons[0], reasons[1])

@@ -49,7 +49,7 @@ def part_with(files: Sequence[RuleFiles], *conversations: Sequence[Stretch]) -> 
 
 def in_columns(part: Part, files: RuleFiles) -> list[list[str]]:
     """Return the rules that fire on each turn of a part, its odd stretches judged from their rows."""
-    (fired,) = columns.judge(part, [files])
+    (fired,) = columns.judge(part, [columns.questions_of(files)])
     odd = {
         number: (json.loads(row["exact_id"] or "null") or row["conversation_id"], row["first_row"], rows)
         for number, row in enumerate(part.stretches.to_dicts())

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rules.column_verdicts import verdicts_of
-from rules.columns import judge
+from rules.columns import judge, questions_of
 from rules.delta import Delta, DeltaKind, Step, delta_of
 from rules.evaluate import build
 from rules.logged_turns import LoggedTurns, settled
@@ -36,7 +36,7 @@ def delta_over(part: Part, before: RuleFiles, after: RuleFiles, label: str | Non
             part.turns["stretch"],
             part.stretches,
         )
-        for files, fired in zip((before, after), judge(part, [before, after]), strict=True)
+        for files, fired in zip((before, after), judge(part, [questions_of(before), questions_of(after)]), strict=True)
     ]
     delta.add(0, part.turns, part.stretches, verdicts[0], verdicts[1])
     return delta
