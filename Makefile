@@ -7,7 +7,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install --quiet --constraint constraints.txt
 
-.PHONY: help run demo test check lint types imports unit bench constraints clean
+.PHONY: help run demo test check lint types imports unit bench session constraints clean
 
 help: ## show what can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -63,6 +63,9 @@ bench: $(VENV)/.bench ## measure again what bench/results says
 	@$(BIN)/python -m bench.text
 	@$(BIN)/python -m bench.check
 	@$(BIN)/python -m bench.http
+
+session: $(VENV)/.test ## record docs/session.md again
+	@$(BIN)/python -m tests.docs.recorded_session
 
 constraints: $(VENV)/.bench ## write down the versions that are installed now
 	@$(PIP) freeze --exclude-editable --all | grep -viE '^(pip|setuptools|wheel)==' > constraints.txt
