@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from rules.handoff import HumanStretch, Reply
 from rules.model import STOPPING, OnTimeout, Verdict
 from rules.turn import Scalar, Value
 from rules.waits import Wait
@@ -71,6 +72,8 @@ class Decision:
     expires_at_ms: int | None = None
     on_timeout: OnTimeout | None = None
     wait: Wait | None = None
+    replies: tuple[Reply, ...] = ()
+    after_human: HumanStretch | None = None
 
     @property
     def must_stop(self) -> bool:

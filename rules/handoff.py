@@ -102,6 +102,17 @@ class Resolution:
 
 
 @dataclass(frozen=True, slots=True)
+class HumanStretch:
+    """The time a person had the conversation, as the first turn after it is told: how it ended, and what of the
+    operator's replies no earlier answer had carried."""
+
+    handoff_id: str
+    kind: Kind
+    resolution: Resolution
+    replies: tuple[Reply, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Reroute:
     """Where a handoff moves when nobody came: fixed at its opening, so that a rule change never breaks a promise.
 
@@ -138,7 +149,7 @@ class Handoff:
     `score_ms` is the virtual deadline that orders the queue: lower goes first. `version` rises with every move, so a
     token issued for an earlier one is known to be stale. `on_timeout` is what the waiting agent was promised, `told`
     how long it was told to wait when it opened. Only `reserved_for` may claim it until `reserved_until_at_ms`; after
-    that anyone may whom `route` lets.
+    that anyone may whom `route` lets. `replies_told` is the number of the last reply that an answer has carried.
     """
 
     handoff_id: str
@@ -168,6 +179,7 @@ class Handoff:
     assignment: Assignment | None = None
     told: Told | None = None
     replies: tuple[Reply, ...] = ()
+    replies_told: int = 0
     resolution: Resolution | None = None
     ended_at_ms: int | None = None
 
@@ -179,6 +191,11 @@ def wanted(handoff: Handoff) -> Wanted:
     if handoff.reserved_for is not None:
         return Wanted(queues, operator=handoff.reserved_for)
     return Wanted(queues, route.needs, route.languages)
+
+
+def replies_untold(handoff: Handoff) -> tuple[Reply, ...]:
+    """Return what the operator said since an answer to a turn last carried their words, in their order."""
+    return tuple(reply for reply in handoff.replies if reply.number > handoff.replies_told)
 
 
 def draft_turn_id(handoff: Handoff, version: int | None = None) -> str | None:

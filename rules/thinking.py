@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias
 from rules import explain
 from rules.decision import Decision, FiredRule
 from rules.evaluate import Evaluation, Ruleset, evaluate
-from rules.handoff import Handoff, Reason
+from rules.handoff import Handoff, HumanStretch, Reason, replies_untold
 from rules.history import before
 from rules.model import STOPPING, Queue, Rule, Verdict, Words
 from rules.routing import join, open_handoff
@@ -87,8 +87,17 @@ def judge(ruleset: Ruleset, turn: Turn, conversation: Conversation, now_ms: int)
     return Judged(evaluation, fired, asking, evaluation.verdict)
 
 
-def think(ruleset: Ruleset, names: Names, turn: Turn, judged: Judged, handoff: Handoff | None, now_ms: int) -> Change:
-    """Return what the turn changes, given the open handoff of its conversation."""
+def think(  # the turn's own five, and the stretch that has just ended
+    ruleset: Ruleset,
+    names: Names,
+    turn: Turn,
+    judged: Judged,
+    handoff: Handoff | None,
+    now_ms: int,
+    ended: Handoff | None = None,
+) -> Change:
+    """Return what the turn changes, given the open handoff of its conversation, and the one that a person has just
+    ended and no turn was told of."""
     fenced = handoff is not None and handoff.kind == "escalate"
     verdict: Verdict = "held_by_human" if fenced else judged.verdict
     after: Handoff | None = handoff if fenced else None
@@ -113,8 +122,17 @@ def think(ruleset: Ruleset, names: Names, turn: Turn, judged: Judged, handoff: H
         queue=after.queue if after else None,
         expires_at_ms=after.expires_at_ms if after else None,
         on_timeout=after.on_timeout if after else None,
+        replies=replies_untold(handoff) if fenced and handoff is not None else (),
+        after_human=None if ended is None else _stretch(ended),
     )
     return Change(turn, decision, judged.evaluation.record, handoff, after, event)
+
+
+def _stretch(ended: Handoff) -> HumanStretch | None:
+    """Return what the agent is told of how its conversation's handoff ended."""
+    if ended.resolution is None:
+        return None
+    return HumanStretch(ended.handoff_id, ended.kind, ended.resolution, replies_untold(ended))
 
 
 def _reason(names: Names, turn: Turn, judged: Judged, asking: Rule, now_ms: int) -> Reason:

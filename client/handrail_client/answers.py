@@ -65,29 +65,6 @@ class Waiting(_Answered):
     on_timeout: Timeout | None = None
 
 
-class Decision(_Answered):
-    """The answer to one turn.
-
-    `must_stop`: keep the reply back and do not run the proposed tool calls. `say`: what to tell the customer meanwhile.
-    `reachable` is false when the service gave no usable answer and this is the answer you declared with
-    `on_unreachable`; `because` then says what went wrong. `tries` counts the requests it took.
-    """
-
-    verdict: Verdict
-    must_stop: StrictBool
-    conversation_id: str
-    turn_id: str
-    decision_id: str | None = None
-    rules: tuple[FiredRule, ...] = ()
-    say: str | None = None
-    ruleset: str | None = None
-    degraded: bool = False
-    handoff: Waiting | None = None
-    reachable: bool = True
-    because: str | None = None
-    tries: int = 1
-
-
 class Reply(_Answered):
     """What an operator said to the customer; `number` counts from 1 within the handoff."""
 
@@ -119,6 +96,41 @@ class Resolution(_Answered):
     verdict: str | None = None
     say: Words | None = None
     turn_id: str | None = None
+
+
+class HumanStretch(_Answered):
+    """The end of a person's time with the conversation, and what of their words no earlier answer had carried."""
+
+    handoff_id: str
+    kind: str | None = None
+    resolution: Resolution
+    replies: tuple[Reply, ...] = ()
+
+
+class Decision(_Answered):
+    """The answer to one turn.
+
+    `must_stop`: keep the reply back and do not run the proposed tool calls. `say`: what to tell the customer meanwhile.
+    `replies`: what the operator who has the conversation said since the last answer; `after_human`: how that ended.
+    `reachable` is false when the service gave no usable answer and this is the answer you declared with
+    `on_unreachable`; `because` then says what went wrong. `tries` counts the requests it took.
+    """
+
+    verdict: Verdict
+    must_stop: StrictBool
+    conversation_id: str
+    turn_id: str
+    decision_id: str | None = None
+    rules: tuple[FiredRule, ...] = ()
+    say: str | None = None
+    ruleset: str | None = None
+    degraded: bool = False
+    handoff: Waiting | None = None
+    replies: tuple[Reply, ...] = ()
+    after_human: HumanStretch | None = None
+    reachable: bool = True
+    because: str | None = None
+    tries: int = 1
 
 
 class Handoff(_Answered):

@@ -113,9 +113,11 @@ class ResolveBody(TokenBody):
 
 
 class HandBackBody(TokenBody):
-    """End the handoff and give the conversation back to the agent, with what was found out."""
+    """End the handoff and give the conversation back to the agent: what was found out in `facts`, what to say in
+    `text`, what to do instead in `edited`, and whether the held action may be tried again."""
 
     facts: Values | None = None
+    edited: Edited | None = None
     may_retry: StrictBool | None = None
     text: Text | None = None
     outcome: Literal[OUTCOMES] | None = None  # type: ignore[valid-type]  # the table is the type

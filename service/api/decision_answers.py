@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from rules.decision import Decision, FiredRule, Inside
+from rules.handoff import Action, Kind, OutcomeWord
 from rules.model import OnTimeout, Verdict
 from rules.say import words
 from rules.waits import Wait
@@ -34,7 +35,7 @@ class FiredRuleAnswer(Shape):
 class OnTimeoutAnswer(Shape):
     """What is promised when nobody comes by the deadline; `say` is in the turn's language."""
 
-    verdict: Literal["continue", "deny", "callback", "escalate"]
+    verdict: Literal["continue", "deny", "answer", "callback", "escalate"]
     say: str | None
     queue: str | None
 
@@ -59,6 +60,49 @@ class WaitingAnswer(Shape):
     on_timeout: OnTimeoutAnswer
 
 
+class ReplyAnswer(Shape):
+    """What an operator says to the customer through the agent; `number` counts from 1 within the handoff."""
+
+    number: int
+    text: str
+    by: str
+    at_ms: int
+
+
+class ResolutionAnswer(Shape):
+    """How the handoff ended.
+
+    `approve`: send the draft, run the calls. `edit`: use `edited` instead. `reject`: drop them. `answer`: send `text`.
+    `take_over`: a person ended the matter with the customer. `hand_back`: go on, with `facts`, `text` to say and
+    `edited` to do instead; `may_retry` tells whether to try again. `timeout`: nobody came in time, and `verdict` and
+    `say` are what was promised for that. `turn_id` is the turn whose draft the operator read: send and run only what
+    was held in that one.
+    """
+
+    action: Action
+    by: str
+    at_ms: int
+    outcome: OutcomeWord | None
+    text: str | None
+    edited: dict[str, Any] | None
+    root_cause: str | None
+    flags: list[str]
+    facts: dict[str, Any] | None
+    may_retry: bool | None
+    verdict: str | None
+    say: str | None
+    turn_id: str | None
+
+
+class HumanStretchAnswer(Shape):
+    """The end of a person's time with the conversation, and what of their words no earlier answer had carried."""
+
+    handoff_id: str
+    kind: Kind
+    resolution: ResolutionAnswer
+    replies: list[ReplyAnswer]
+
+
 class DecisionAnswer(Shape):
     """The answer to a turn, for ever the same. With `must_stop` neither send the draft nor run the proposed calls."""
 
@@ -72,12 +116,19 @@ class DecisionAnswer(Shape):
     ruleset: str = Field(description="sha256 of the rule files that decided")
     degraded: bool = Field(description="true when the store was away: only rules on the turn itself were asked")
     handoff: WaitingAnswer | None
+    replies: list[ReplyAnswer] = Field(
+        default_factory=list,
+        description="what the operator said since the last answer that carried their words, in order; left out if none",
+    )
+    after_human: HumanStretchAnswer | None = Field(
+        default=None, description="how a person's time with the conversation ended, in the first answer after it"
+    )
 
 
 def decision_answer(decided: Decided, locale: str | None) -> dict[str, object]:
     """Return the answer to a turn; `locale` chooses the language of what is promised."""
     decision, waiting = decided.decision, decided.waiting
-    return {
+    answer: dict[str, object] = {
         "decision_id": decision.decision_id,
         "conversation_id": decision.conversation_id,
         "turn_id": decision.turn_id,
@@ -100,6 +151,11 @@ def decision_answer(decided: Decided, locale: str | None) -> dict[str, object]:
         "degraded": decision.degraded,
         "handoff": None if waiting is None else _waiting(waiting, locale),
     }
+    if decision.replies:
+        answer["replies"] = decision.replies
+    if decision.after_human is not None:
+        answer["after_human"] = decision.after_human
+    return answer
 
 
 def _waiting(waiting: Waiting, locale: str | None) -> dict[str, object]:

@@ -8,12 +8,20 @@ from typing import Any
 from pydantic import Field
 
 from rules.assignment import why
-from rules.handoff import Action, Handoff, Kind, OutcomeWord, Reason, Reply, Resolution, State
+from rules.handoff import Handoff, Kind, Reason, Reply, Resolution, State
 from rules.model import Priority, Verdict
 from rules.packet import ContextPacket
 from rules.packet_json import to_json
 from rules.route import step_at_ms
-from service.api.decision_answers import OnTimeoutAnswer, Shape, WaitAnswer, on_timeout_answer, wait_answer
+from service.api.decision_answers import (
+    OnTimeoutAnswer,
+    ReplyAnswer,
+    ResolutionAnswer,
+    Shape,
+    WaitAnswer,
+    on_timeout_answer,
+    wait_answer,
+)
 from service.flows.drafts import Draft
 from service.flows.handoffs import Claimed, Page, QueueView
 from service.flows.waits import QueueWait, WaitTold
@@ -32,39 +40,6 @@ class ReasonAnswer(Shape):
     verdict: Verdict
     rule_ids: list[str]
     at_ms: int
-
-
-class ReplyAnswer(Shape):
-    """What an operator says to the customer through the agent; `number` counts from 1."""
-
-    number: int
-    text: str
-    by: str
-    at_ms: int
-
-
-class ResolutionAnswer(Shape):
-    """How the handoff ended.
-
-    `approve`: send the draft, run the calls. `edit`: use `edited` instead. `reject`: drop them. `answer`: send `text`.
-    `take_over`: a person ended the matter with the customer. `hand_back`: go on, with `facts`. `timeout`: nobody came
-    in time, and `verdict` and `say` are what was promised for that. `turn_id` is the turn whose draft the operator
-    read: send and run only what was held in that one.
-    """
-
-    action: Action
-    by: str
-    at_ms: int
-    outcome: OutcomeWord | None
-    text: str | None
-    edited: dict[str, Any] | None
-    root_cause: str | None
-    flags: list[str]
-    facts: dict[str, Any] | None
-    may_retry: bool | None
-    verdict: str | None
-    say: str | None
-    turn_id: str | None
 
 
 class NeedAnswer(Shape):

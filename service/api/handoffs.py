@@ -60,16 +60,26 @@ async def _changed(call: Call, handoff: Handoff, wait_ms: int) -> Handoff:
     if running.metrics.waits_open >= WAITS_OPEN_MAX:
         return handoff
     running.metrics.waits_open += 1
-    changed = asyncio.ensure_future(
-        handoffs.wait(running.store, call.caller.tenant, handoff.handoff_id, wait_ms, handoff.version, now_ms())
+    try:
+        return await changed(call, handoff, wait_ms)
+    finally:
+        running.metrics.waits_open -= 1
+
+
+async def changed(call: Call, handoff: Handoff, wait_ms: int, *, words: bool = False) -> Handoff:
+    """Return the handoff after its next change, with `words` also when the customer writes, or as it is in the end."""
+    running = call.running
+    waiting = asyncio.ensure_future(
+        handoffs.wait(
+            running.store, call.caller.tenant, handoff.handoff_id, wait_ms, handoff.version, now_ms(), words=words
+        )
     )
     stopping = asyncio.ensure_future(running.stopping.wait())
     try:
-        await asyncio.wait((changed, stopping), return_when=asyncio.FIRST_COMPLETED)
-        return changed.result() if changed.done() else handoff
+        await asyncio.wait((waiting, stopping), return_when=asyncio.FIRST_COMPLETED)
+        return waiting.result() if waiting.done() else handoff
     finally:
-        running.metrics.waits_open -= 1
-        changed.cancel()
+        waiting.cancel()
         stopping.cancel()
 
 

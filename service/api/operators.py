@@ -167,7 +167,8 @@ async def resolve(handoff_id: HandoffId, body: ResolveBody, call: Working) -> Re
 @router.post("/handoffs/{handoff_id}/hand-back", summary="Give the conversation back to the agent", responses=MOVED)
 async def hand_back(handoff_id: HandoffId, body: HandBackBody, call: Working) -> Response:
     """With what was found out in `facts`; nothing said before counts again."""
-    back = HandingBack(body.facts, body.may_retry, body.text, body.outcome)
+    edited = None if body.edited is None else body.edited.model_dump(exclude_none=True)
+    back = HandingBack(body.facts, body.may_retry, body.text, body.outcome, edited=edited)
     store, tenant = call.running.store, call.caller.tenant
     return await call.sent(
         body,

@@ -130,8 +130,11 @@ async def _decide(store: Store, ruleset: Ruleset, place: Place, names: Names, tu
             # A deadline ends the fence on time, also while no worker runs.
             if handoff is not None and await deadlines.settle(store, handoff, now_ms):
                 continue
+        ended = None
+        if loaded.ended_handoff_id is not None:
+            ended = await handoffs.find(store, place, loaded.ended_handoff_id)
         judged = judge(ruleset, turn, loaded.conversation, now_ms)
-        change = think(ruleset, names, turn, judged, handoff, now_ms)
+        change = think(ruleset, names, turn, judged, handoff, now_ms, ended)
         if change.event == "handoff.opened" and change.handoff is not None:
             kept = ruleset.files.queues[change.handoff.queue]
             change = replace(change, handoff=await operators.kept_for_keeper(store, change.handoff, kept, now_ms))

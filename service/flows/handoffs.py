@@ -39,7 +39,7 @@ from service.flows.moves import resolve as resolve
 from service.flows.moves import resume as resume
 from service.flows.moves import transfer as transfer
 from service.flows.waiting import wait as wait
-from service.store import handoffs
+from service.store import conversations, handoffs
 from service.store import queues as store_queues
 from service.store.store import Store
 
@@ -74,6 +74,12 @@ class QueueView:
 async def get(store: Store, tenant: str, handoff_id: str) -> Handoff:
     """Return a handoff as it was left, or the one that it has joined; raises HandoffUnknown."""
     return await handoffs.get(store, tenant, handoff_id)
+
+
+async def turns_count(store: Store, handoff: Handoff) -> int:
+    """Return how many turns the handoff's conversation has had: it rises when the customer writes."""
+    place = handoffs.place_of(store, handoff.tenant, handoff.handoff_id)
+    return await conversations.turns_count(store, place, handoff.conversation_id)
 
 
 async def list_open(

@@ -73,6 +73,7 @@ class HandingBack:
     text: str | None = None
     outcome: OutcomeWord | None = None
     flags: tuple[str, ...] = ()
+    edited: Mapping[str, object] | None = None
 
 
 async def renew(store: Store, tenant: str, lease: Lease, lease_ms: int, now_ms: int) -> Handoff:
@@ -222,6 +223,7 @@ async def hand_back(store: Store, tenant: str, lease: Lease, back: HandingBack, 
             outcome=back.outcome,
             text=back.text,
             flags=back.flags,
+            edited=back.edited,
             facts=back.facts,
             may_retry=back.may_retry,
         )

@@ -14,13 +14,20 @@ SETTLE_AGAIN_MS = 200
 
 
 async def wait(
-    store: Store, tenant: str, handoff_id: str, timeout_ms: int, known_version: int | None, now_ms: int
+    store: Store,
+    tenant: str,
+    handoff_id: str,
+    timeout_ms: int,
+    known_version: int | None,
+    now_ms: int,
+    *,
+    words: bool = False,
 ) -> Handoff:
     """Return the handoff as soon as its version is not `known_version`, at the latest after `timeout_ms`.
 
     `known_version` None stands for the present one. One that has ended is returned at once. `timeout_ms` is cut to
-    WAIT_MS_MAX. A deadline that passes meanwhile is settled here, so that no agent waits for a worker that is away.
-    Raises HandoffUnknown, and LimitReached when too many wait.
+    WAIT_MS_MAX. With `words` it also returns when the customer writes. A deadline that passes meanwhile is settled
+    here, so that no agent waits for a worker that is away. Raises HandoffUnknown, and LimitReached when too many wait.
     """
     loop = asyncio.get_running_loop()
     began_s = loop.time()
@@ -41,6 +48,9 @@ async def wait(
                 await asyncio.wait_for(moved.wait(), _pause_ms(handoff, at_ms, until_at_ms) / 1000)
             except TimeoutError:
                 continue
+            if words:
+                at_ms = now_ms + int((loop.time() - began_s) * 1000)
+                return await deadlines.current(store, tenant, handoff.handoff_id, at_ms)
 
 
 def _pause_ms(handoff: Handoff, at_ms: int, until_at_ms: int) -> int:

@@ -23,6 +23,7 @@ EVENTS: Mapping[str, str] = MappingProxyType(
         "handoff.resumed": "the operator goes on with what they held",
         "handoff.released": "the operator put it back",
         "handoff.transferred": "it moved to another queue or operator",
+        "handoff.message": "the customer wrote while a person has the conversation, or is on the way",
         "handoff.replied": "the operator said something to the customer",
         "handoff.resolved": "the operator answered: approve, edit, reject, answer or take over",
         "handoff.handed_back": "the conversation is the agent's again",

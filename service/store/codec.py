@@ -9,7 +9,7 @@ from typing import Any, cast, overload
 import orjson
 
 from rules.decision import Check, Decision, Evidence, FiredRule
-from rules.handoff import Assignment, Handoff, Kind, Reason, Reply, Reroute, Resolution, State, wanted
+from rules.handoff import Assignment, Handoff, HumanStretch, Kind, Reason, Reply, Reroute, Resolution, State, wanted
 from rules.model import Need, OnTimeout, Priority, Step
 from rules.moves import advance_at_ms
 from rules.packet import TranscriptTurn
@@ -164,7 +164,19 @@ def decision_in(raw: bytes) -> Decision:
     fields["position"] = number(position)
     wait = fields.get("wait")
     fields["wait"] = Wait(**wait) if wait else None
+    fields["replies"] = tuple(Reply(**reply) for reply in fields.get("replies", ()))
+    fields["after_human"] = _stretch_in(fields.get("after_human"))
     return Decision(**fields)
+
+
+def _stretch_in(fields: Json | None) -> HumanStretch | None:
+    if fields is None:
+        return None
+    resolution = _resolution_in(dumps(fields["resolution"]))
+    if resolution is None:
+        return None
+    replies = tuple(Reply(**reply) for reply in fields["replies"])
+    return HumanStretch(fields["handoff_id"], fields["kind"], resolution, replies)
 
 
 def _fired_in(rule: Json) -> FiredRule:
@@ -270,6 +282,7 @@ def handoff_in(flat: list[bytes]) -> Handoff | None:
         assignment=_assignment_in(get("assignment")),
         told=_told_in(get("told")),
         replies=_replies_in(get("replies")),
+        replies_told=number(get("replies_told")) or 0,
         resolution=_resolution_in(get("resolution")),
         ended_at_ms=number(get("ended_at_ms")),
     )

@@ -22,7 +22,7 @@ async def load(store: Store, place: Place, conversation_id: str, decision_id: st
     )
     if word == b"decided":
         return codec.decision_in(rest[0])
-    (version, started, turns, handoffs, last_handoff, open_handoff, cut_order), kept = rest
+    (version, started, turns, handoffs, last_handoff, open_handoff, cut_order, ended), kept = rest
     records = tuple(kept)
     conversation = Conversation(
         conversation_id=conversation_id,
@@ -39,12 +39,18 @@ async def load(store: Store, place: Place, conversation_id: str, decision_id: st
         codec.number(cut_order),
         records,
         codec.record_index(records[-1]) if records else None,
+        codec.text(ended),
     )
 
 
 async def version(store: Store, place: Place, conversation_id: str) -> int:
     """Return a number that rises with every decided turn, 0 where nothing is kept."""
     return codec.number(await store.link.call("HGET", place.conversation(conversation_id), "version")) or 0
+
+
+async def turns_count(store: Store, place: Place, conversation_id: str) -> int:
+    """Return how many turns were decided, 0 where nothing is kept."""
+    return codec.number(await store.link.call("HGET", place.conversation(conversation_id), "turns_count")) or 0
 
 
 async def transcript(store: Store, place: Place, conversation_id: str) -> tuple[TranscriptTurn, ...]:

@@ -28,7 +28,8 @@ async def commit(
     `told` is a decision that was answered while the store was away: it replaces one that nobody has been told.
     """
     record = codec.record_out(change.record)
-    if change.handoff is None and change.before is None and loaded.open_handoff_id is None and not told:
+    meets = change.handoff or change.before or loaded.open_handoff_id or loaded.ended_handoff_id
+    if meets is None and not told:
         word, *rest = await _commit_turn(store, place, loaded, change, record)
     else:
         word, *rest = await _commit_decision(store, place, loaded, change, record, actor, told)
@@ -108,6 +109,9 @@ async def _commit_decision(
         ahead=change.ahead,
         actor=actor,
         told="told" if told else "",
+        # While the store is away nobody sees it live; it is in the transcript once it is delivered.
+        message=turn.turn_id if handoff and turn.message and not told else "",
+        replies_told=decision.replies[-1].number if decision.replies else "",
         fields=fields,
     )
 

@@ -30,7 +30,9 @@
 -- ARGV[14] ahead  how many more urgent ones wait in other partitions
 -- ARGV[15] actor
 -- ARGV[16] told  `told` for an answer given while the store was away, else empty
--- ARGV[17..] fields  of the handoff: name, value, name, value
+-- ARGV[17] message  turn_id of a turn that a person who has the conversation must see, else empty
+-- ARGV[18] replies_told  number of the last reply that the answer carries, empty for none
+-- ARGV[19..] fields  of the handoff: name, value, name, value
 -- RETURN decided | moved | stored
 --   decided: the stored answer; moved: think again; stored: position, empty when nothing waits or the answer was told
 --   without one
@@ -48,7 +50,7 @@ if ARGV[2] ~= '' and redis.call('HGET', KEYS[5], 'version') ~= ARGV[2] then retu
 
 if event ~= '' then
   local class_before = redis.call('HGET', KEYS[5], 'class')
-  redis.call('HSET', KEYS[5], unpack(ARGV, 17))
+  redis.call('HSET', KEYS[5], unpack(ARGV, 19))
   redis.call('HINCRBY', KEYS[5], 'version', 1)
   local of = redis.call('HMGET', KEYS[5], 'state', 'score_ms', 'timer_at_ms', 'timer_held_at_ms', 'class')
   redis.call('ZREM', KEYS[9], handoff_id)
@@ -65,6 +67,10 @@ if event ~= '' then
   end
   tell(KEYS[12], KEYS[5], event, ARGV[15], ARGV[7])
 end
+if event == '' and ARGV[17] ~= '' then tell(KEYS[12], KEYS[5], 'handoff.message', ARGV[15], ARGV[7], ARGV[17]) end
+if ARGV[18] ~= '' then redis.call('HSET', KEYS[5], 'replies_told', ARGV[18]) end
+-- What a person's stretch ended with has been told with this answer.
+if ARGV[16] == '' then redis.call('HDEL', KEYS[1], 'ended_handoff') end
 local position = ''
 if handoff_id ~= '' and ARGV[16] == '' then
   local rank = redis.call('ZRANK', KEYS[6], handoff_id)

@@ -4,8 +4,8 @@
 -- KEYS[3] decision  STRING, perhaps not there
 -- RETURN decided | loaded
 --   decided: the stored answer
---   loaded: version, started_at_ms, turns_count, handoffs_count, last_handoff_at_ms, open_handoff, cut_order
---   (each perhaps nil), then the records in order
+--   loaded: version, started_at_ms, turns_count, handoffs_count, last_handoff_at_ms, open_handoff, cut_order,
+--   ended_handoff (each perhaps nil), then the records in order
 -- AGAIN safe: it writes nothing
 -- WHY A SCRIPT: one round trip and one moment in time, at the price of one command.
 local stored = redis.call('GET', KEYS[3])
@@ -13,6 +13,6 @@ if stored then return {'decided', stored} end
 return {
   'loaded',
   redis.call('HMGET', KEYS[1], 'version', 'started_at_ms', 'turns_count', 'handoffs_count', 'last_handoff_at_ms',
-    'open_handoff', 'cut_order'),
+    'open_handoff', 'cut_order', 'ended_handoff'),
   redis.call('ZRANGE', KEYS[2], 0, -1),
 }

@@ -1,7 +1,7 @@
 -- End a handoff: its state, the fence down, and the history before this moment cut, so that nothing fires on it again.
 local function finish(handoff, conversation, turns, open, deadlines, loads, state, resolution, at_ms, kept_ms)
   lay_down(loads, handoff)
-  local of = redis.call('HMGET', handoff, 'handoff_id', 'token', 'lease_ended_at_ms')
+  local of = redis.call('HMGET', handoff, 'handoff_id', 'token', 'lease_ended_at_ms', 'kind')
   local handoff_id = of[1]
   redis.call('HSET', handoff, 'state', state, 'resolution', resolution, 'ended_at_ms', at_ms, 'holder', '',
     'token', '', 'lease_expires_at_ms', '', 'hold_reason', '', 'reserved_for', '', 'reserved_until_at_ms', '',
@@ -13,6 +13,8 @@ local function finish(handoff, conversation, turns, open, deadlines, loads, stat
   local last_order = redis.call('HGET', conversation, 'last_order') or ''
   redis.call('HSET', conversation, 'open_handoff', '', 'last_handoff_at_ms', at_ms, 'cut_order', last_order,
     'renew_at_ms', '')
+  -- The next turn's answer tells the agent how it ended; of a review it knows nothing.
+  if of[4] ~= 'review' then redis.call('HSET', conversation, 'ended_handoff', handoff_id) end
   redis.call('HINCRBY', conversation, 'handoffs_count', 1)
   redis.call('HINCRBY', conversation, 'version', 1)
   redis.call('PEXPIRE', conversation, kept_ms)
