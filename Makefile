@@ -63,6 +63,7 @@ bench: $(VENV)/.bench ## measure again what bench/results says
 	@$(BIN)/python -m bench.text
 	@$(BIN)/python -m bench.check
 	@$(BIN)/python -m bench.http
+	@$(BIN)/python -m bench.http_path
 
 session: $(VENV)/.test ## record docs/session.md again
 	@$(BIN)/python -m tests.docs.recorded_session
