@@ -30,6 +30,7 @@ async def follow(running: Running, following: Following) -> None:
         if not named.full():
             named.put_nowait(tenant)
 
+    ahead: asyncio.Task[None] | None = None
     listening = asyncio.create_task(hear_of_rulesets(running.store, heard))
     try:
         while True:
@@ -40,10 +41,15 @@ async def follow(running: Running, following: Following) -> None:
                 tenant = None
             # Whoever was never met is read with its first turn.
             if tenant is None or tenant in following.met:
-                await look(running, following, tenant)
+                changed = await look(running, following, tenant)
+                # A word without a change is mostly a push. One at a time: what is not compiled ahead is compiled later.
+                if tenant is not None and not changed and (ahead is None or ahead.done()):
+                    ahead = asyncio.create_task(_look_ahead(running, following, tenant))
     finally:
-        listening.cancel()
-        await asyncio.wait({listening})
+        ending = {listening, *(() if ahead is None else (ahead,))}
+        for task in ending:
+            task.cancel()
+        await asyncio.wait(ending)
 
 
 async def judge_in_shadow(running: Running, following: Following) -> None:
@@ -84,8 +90,19 @@ def _count(running: Running, result: str | Raised) -> None:
     )
 
 
-async def look(running: Running, following: Following, tenant: str | None) -> None:
-    """Look for what a tenant's rules are now, or for all of them; what is not there stays as it was."""
+async def _look_ahead(running: Running, following: Following, tenant: str) -> None:
+    try:
+        await following.look_ahead(running.store, tenant)
+    except Exception as error:
+        # Nothing rests on it: whatever is wrong is met again, and told, when the version shall decide.
+        running.log.info("version not compiled ahead", tenant=tenant, **failure(error))
+
+
+async def look(running: Running, following: Following, tenant: str | None) -> bool:
+    """Look for what a tenant's rules are now, or for all of them; what is not there stays as it was.
+
+    Return whether anything has changed.
+    """
     try:
         if tenant is None:
             changed = await following.look_around(running.store)
@@ -93,9 +110,10 @@ async def look(running: Running, following: Following, tenant: str | None) -> No
             changed = (tenant,) if await following.look(running.store, tenant) else ()
     except StoreAway:
         # The last rules that were read go on deciding; the next look is in a second.
-        return
+        return False
     for each in changed:
         tell(running, following, each)
+    return bool(changed)
 
 
 async def prepare(running: Running, following: Following) -> None:

@@ -109,7 +109,7 @@ def decided(decision: Decision, *, repeated: bool, before: Conversation | None =
             decision.expires_at_ms,
             decision.on_timeout,
         )
-    return Decided(decision, repeated, waiting, before)
+    return Decided(decision, repeated, waiting, None if repeated else before)
 
 
 async def _decide(store: Store, ruleset: Ruleset, place: Place, names: Names, turn: Turn, now_ms: int) -> Decided:
@@ -144,7 +144,7 @@ async def _decide(store: Store, ruleset: Ruleset, place: Place, names: Names, tu
             change = await _with_those_ahead(store, place, change)
         written = await decisions.commit(store, place, loaded, change, turn.agent.id or "agent")
         if not isinstance(written, Moved):
-            return decided(written[0], repeated=written[1], before=None if written[1] else loaded.conversation)
+            return decided(written[0], repeated=written[1], before=loaded.conversation)
         if left is not None:
             recent.distrust(tenant, conversation_id)
             left = None

@@ -15,7 +15,7 @@ from service.errors import Refusal, StoreAway
 from service.flows.decide import Decided
 from service.flows.ruleset_refusals import RulesInvalid
 from service.flows.ruleset_texts import CompiledVersions
-from service.flows.rulesets import Desk, ruleset_of
+from service.flows.rulesets import Desk, compile_ahead, ruleset_of
 from service.flows.shadow import Seen, Shadowing
 from service.store import rulesets
 from service.store.machine_work import tenants
@@ -120,6 +120,10 @@ class Following:
                 return False
             self.met[tenant] = await self._read(store, tenant, before)
             return True
+
+    async def look_ahead(self, store: Store, tenant: str) -> None:
+        """Compile what was pushed last for a tenant, if it is not yet. Raises StoreAway."""
+        await compile_ahead(self.desk(store, tenant))
 
     async def look_around(self, store: Store) -> tuple[str, ...]:
         """Look for every tenant that was met, some in this call and others in the next; return whose rules changed.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -85,4 +86,5 @@ class CompiledVersions:
 
     def __init__(self) -> None:
         self.built: Kept[Built] = Kept()
+        self.under_way: dict[str, asyncio.Task[Built]] = {}
         self.results: Kept[tuple[CaseResult, ...]] = Kept()

@@ -7,6 +7,7 @@ moves by itself.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -27,6 +28,7 @@ from service.flows.ruleset_refusals import (
     NothingBefore,
     OwnApproval,
     RulesetsMoved,
+    RulesInvalid,
     VersionActive,
     VersionStaged,
     VersionUnknown,
@@ -245,6 +247,13 @@ async def named(desk: Desk, name: str) -> int:
     return at.candidate
 
 
+async def compile_ahead(desk: Desk) -> None:
+    """Compile the version that was pushed last, so that its activation is a swap. What is wrong is told then."""
+    at = await rulesets.stand(desk.store, desk.tenant)
+    with contextlib.suppress(VersionUnknown, RulesInvalid):
+        await _ruleset(desk, at.last)
+
+
 async def ruleset_of(desk: Desk, number: int) -> Ruleset:
     """Return the rules of a version, compiled; version 0 are the service's own. Raises VersionUnknown, RulesInvalid."""
     return desk.own if number == 0 else await _ruleset(desk, number)
@@ -267,8 +276,15 @@ async def _fit(desk: Desk, number: int, head: Head) -> None:
 
 
 async def _built(desk: Desk, digest: str, texts: Mapping[str, str]) -> Built:
+    """Return the rules of the files, compiled once however many ask for them at the same time."""
     found = desk.compiled.built.find(digest)
-    return found or desk.compiled.built.keep(digest, await beside(lambda: built(texts)))
+    if found is not None:
+        return found
+    under_way = desk.compiled.under_way
+    if digest not in under_way:
+        under_way[digest] = asyncio.create_task(beside(lambda: built(texts)))
+        under_way[digest].add_done_callback(lambda _: under_way.pop(digest))
+    return desk.compiled.built.keep(digest, await asyncio.shield(under_way[digest]))
 
 
 async def _results(desk: Desk, digest: str, ruleset: Ruleset, texts: Mapping[str, str]) -> tuple[CaseResult, ...]:

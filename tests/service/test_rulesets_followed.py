@@ -94,6 +94,23 @@ async def test_a_version_that_this_process_cannot_use_leaves_the_one_before_deci
     assert (following.met["a"].version, following.met["a"].unfit) == (good, None)
 
 
+async def test_what_was_pushed_last_is_compiled_ahead_and_only_once(store: Store) -> None:
+    following = Following(OWN)
+    await following.prepare(store)
+    # Nothing was pushed, so there is nothing to do.
+    await following.look_ahead(store, "a")
+    await flow.push(Following(OWN).desk(store, "a"), OTHER, "", MIA)
+    await asyncio.gather(*(following.look_ahead(store, "a") for _ in range(3)))
+    compiled = following.compiled.built.find(files_hash(OTHER))
+    assert compiled is not None
+    assert following.compiled.under_way == {}
+    await flow.activate(following.desk(store, "a"), 1, MIA)
+    assert (await following.meet(store, "a")).active is compiled.ruleset
+    # What cannot be compiled is told when it shall decide, not before.
+    await accepted_elsewhere(store, "b", "handrail: 2\n")
+    await following.look_ahead(store, "b")
+
+
 async def test_a_process_that_starts_with_an_unfit_version_decides_with_its_own_rules(store: Store) -> None:
     await accepted_elsewhere(store, "a", "handrail: 2\n")
     following = Following(OWN)
