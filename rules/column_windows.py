@@ -20,12 +20,16 @@ ROWS_MAX = TURNS_READ_MAX + 1
 
 @dataclass(slots=True)
 class Windows:
-    """Where each row's window begins. `first` is the first row of the row's stretch; starts are worked out once."""
+    """Where each row's window begins. `first` is the first row of the row's stretch.
+
+    Starts are worked out once a window, and `tables` of least numbers once a column.
+    """
 
     rows: pl.Series
     first: pl.Series
     at_ms: pl.Series
     starts: dict[Window, pl.Series] = field(default_factory=dict)
+    tables: dict[str, pl.Series] = field(default_factory=dict)
 
     def start(self, window: Window) -> pl.Series:
         """Return the first row of each row's window."""
@@ -87,59 +91,67 @@ def last(windows: Windows, window: Window, numbers: pl.Series) -> pl.Series:
 
 def lowest(windows: Windows, window: Window, numbers: pl.Series) -> pl.Series:
     """Return the lowest known number of the window."""
-    start, end = windows.start(window), windows.rows + (0 if window.earlier else 1)
-    length = end - start
-    # level k holds the lowest of the 2**k rows that end at each row; two of them cover any window between.
-    level = numbers.fill_null(math.inf)
-    found = pl.repeat(math.inf, len(numbers), eager=True)
-    last_row = _larger(end - 1, windows.first)
-    size, longest = 1, _most(length)
-    while size <= longest:
-        covers = (length >= size) & (length < 2 * size)
-        if covers.any():
-            other = _larger(start + size - 1, windows.first).clip(0, max(0, len(numbers) - 1))
-            both = _smaller(level.gather(last_row), level.gather(other))
-            found = pl.select(pl.when(covers).then(both).otherwise(found)).to_series()
-        level = _smaller(level, level.shift(size, fill_value=math.inf))
-        size *= 2
-    return pl.select(pl.when(found.is_finite()).then(found)).to_series()
+    return _least(windows, window, numbers, numbers.name)
 
 
 def highest(windows: Windows, window: Window, numbers: pl.Series) -> pl.Series:
     """Return the highest known number of the window."""
-    return -lowest(windows, window, -numbers)
+    return -_least(windows, window, -numbers, f"-{numbers.name}")
+
+
+def _least(windows: Windows, window: Window, numbers: pl.Series, name: str) -> pl.Series:
+    """Return the least number of each window, from a table that windows of the same column share.
+
+    Its level k holds the least of the 2**k rows that end at each row; two of them cover any window between.
+    """
+    height = len(numbers)
+    if name not in windows.tables:
+        levels = [numbers.fill_null(math.inf)]
+        while len(levels) < ROWS_MAX.bit_length():
+            levels.append(_smaller(levels[-1], levels[-1].shift(2 ** (len(levels) - 1), fill_value=math.inf)))
+        windows.tables[name] = pl.concat(levels)
+    table = windows.tables[name]
+    start, end = windows.start(window), windows.rows + (0 if window.earlier else 1)
+    length = end - start
+    level = _LEVELS.gather(length)
+    latest, other = (end - 1).clip(0), start + _SIZES.gather(length) - 1
+    both = _smaller(table.gather(level * height + latest), table.gather(level * height + other))
+    return pl.select(pl.when((length > 0) & both.is_finite()).then(both)).to_series()
+
+
+# By the length of a window: the level whose stretches cover it, and how long these are.
+_LEVELS = pl.Series([max(0, length.bit_length() - 1) for length in range(ROWS_MAX + 1)], dtype=pl.Int64)
+_SIZES = pl.Series([2 ** max(0, length.bit_length() - 1) for length in range(ROWS_MAX + 1)], dtype=pl.Int64)
 
 
 def average(windows: Windows, window: Window, numbers: pl.Series) -> pl.Series:
     """Return the mean of the known numbers of the window, its sum rounded once as math.fsum rounds it.
 
-    The sum is carried in three parts whose errors are known (Knuth's two-sum); where even the third is not nothing, or
-    a part overflowed, the few rows concerned are summed one by one.
+    Numbers are whole multiples of 2**-66 below 2**40 nearly always, so their running sums are exact in 128 bits, and a
+    window's sum is a difference of two. Windows with another number in them are summed one by one.
     """
-    start = windows.start(window)
+    start, end = windows.start(window), windows.rows + (0 if window.earlier else 1)
     known = numbers.is_not_null()
     of = count(windows, window, known)
-    values = numbers.fill_null(0.0)
-    nothing = pl.repeat(0.0, len(numbers), eager=True)
-    high, low, lowest_part = nothing, nothing, nothing
-    for back in range(1 if window.earlier else 0, _most(windows.rows - start) + 1):
-        inside = (windows.rows - back >= start).cast(pl.Float64)
-        each = values.shift(back, fill_value=0.0) * inside
-        high, error = _two_sum(high, each)
-        low, error = _two_sum(low, error)
-        lowest_part = lowest_part + error
-    total = high + low
-    unsure = ((lowest_part != 0.0) | ~total.is_finite()) & (of > 0)
-    mean = pl.select(pl.when((of > 0) & total.is_finite()).then(total / of)).to_series()
-    rows = unsure.arg_true()
+    scaled = numbers.fill_null(0.0) * _SCALE
+    fits = (scaled == scaled.floor()) & (scaled.abs() < _SCALED_MAX)
+    whole = pl.select(pl.when(fits).then(scaled).otherwise(0.0)).to_series().cast(pl.Int128)
+    running = whole.cum_sum()
+    before = running - whole
+    total = ((before if window.earlier else running) - before.gather(start)).cast(pl.Float64) / _SCALE
+    mean = pl.select(pl.when(of > 0).then(total / of)).to_series()
+    rows = ((count(windows, window, ~fits) > 0) & (of > 0)).arg_true()
     if not len(rows):
         return mean
-    ends = windows.rows + (0 if window.earlier else 1)
     exact = [
-        _mean(numbers[begin:end].drop_nulls().to_list())
-        for begin, end in zip(start.gather(rows), ends.gather(rows), strict=True)
+        _mean(numbers[first:last].drop_nulls().to_list())
+        for first, last in zip(start.gather(rows), end.gather(rows), strict=True)
     ]
     return mean.scatter(rows, pl.Series(exact, dtype=pl.Float64))
+
+
+# 66 bits below the point leave every float from 2**-14 on as it is; 40 before it, for each of two million rows.
+_SCALE, _SCALED_MAX = 2.0**66, 2.0**106
 
 
 def _mean(numbers: list[float]) -> float | None:
@@ -148,18 +160,6 @@ def _mean(numbers: list[float]) -> float | None:
     except OverflowError:
         return None
     return mean if math.isfinite(mean) else None
-
-
-def _two_sum(left: pl.Series, right: pl.Series) -> tuple[pl.Series, pl.Series]:
-    """Return the rounded sum and what the rounding took away (Knuth, TAOCP 2, 4.2.2, theorem B)."""
-    total = left + right
-    of_right = total - left
-    return total, (left - (total - of_right)) + (right - of_right)
-
-
-def _most(series: pl.Series) -> int:
-    most = series.max()
-    return most if isinstance(most, int) else 0
 
 
 def _larger(left: pl.Series, right: pl.Series) -> pl.Series:
