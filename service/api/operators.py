@@ -88,7 +88,7 @@ async def packet(handoff_id: HandoffId, call: Annotated[Call, called("list")]) -
 async def renew(handoff_id: HandoffId, body: TokenBody, call: Working) -> Response:
     """The heartbeat of an operator at work; `lease_expires_at_ms` says when the next one is due."""
     store, tenant, lease_ms = call.running.store, call.caller.tenant, call.running.settings.lease_ms
-    await operators.heartbeat(store, tenant, call.caller.name, now_ms())
+    await operators.seen(store, tenant, call.caller.name, now_ms())
     return await call.moved(
         "renew", handoffs.renew(store, tenant, call.lease(handoff_id, body.token), lease_ms, now_ms())
     )

@@ -63,15 +63,20 @@ async def claim_next(
     """
     if queue is not None and queue not in ruleset.files.queues and queue not in await queues.names(store, tenant):
         raise QueueUnknown(tuple(ruleset.files.queues))
-    await deadlines.sweep(store, tenant, now_ms)
     request_id, declared, operator = _request_id(claiming), claiming.declared, claiming.operator
 
     def may(name: str) -> bool:
         wanted = wanted_in(name)
         return (queue is None or queue in wanted.queues) and may_take(declared, operator, wanted)
 
-    for _ in range(TRIES_MAX):
-        heads = await queues.heads(store, tenant, operator, request_id, may)
+    # What is due is settled beside the look, which is made again only when something was.
+    settled, heads = await asyncio.gather(
+        deadlines.sweep(store, tenant, now_ms), queues.heads(store, tenant, operator, request_id, may)
+    )
+    for number in range(TRIES_MAX):
+        if settled or number:
+            heads = await queues.heads(store, tenant, operator, request_id, may)
+            settled = 0
         if isinstance(heads, Taken):
             await store.confirm(handoffs.place_of(store, tenant, heads.handoff_id))
             return await _claimed(store, tenant, heads, now_ms)
@@ -172,12 +177,15 @@ def _asked(
 
 async def _claimed(store: Store, tenant: str, taken: Taken, now_ms: int) -> Claimed:
     handoff = taken.handoff or await handoffs.get(store, tenant, taken.handoff_id)
+    notes = []
     if taken.handoff is not None and handoff.holder is not None:
-        await asyncio.gather(
-            operators.note_claim(store, tenant, handoff.holder, handoff.customer_id, now_ms),
-            waits.note(store, handoff, now_ms, answered=True),
-        )
+        # On the wire together with what the packet reads: one sync of the disk for all of them.
+        notes = [
+            asyncio.ensure_future(operators.note_claim(store, tenant, handoff.holder, handoff.customer_id, now_ms)),
+            asyncio.ensure_future(waits.note(store, handoff, now_ms, answered=True)),
+        ]
     packet = await packet_of(store, tenant, handoff, now_ms)
+    await asyncio.gather(*notes)
     return Claimed(handoff, packet, taken.token, taken.lease_expires_at_ms)
 
 

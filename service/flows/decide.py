@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from rules.decision import Decision
 from rules.evaluate import Ruleset
+from rules.handoff import Handoff
 from rules.model import OnTimeout
 from rules.thinking import Names, judge, think
 from rules.turn import Conversation, Turn
@@ -135,13 +136,8 @@ async def _decide(store: Store, ruleset: Ruleset, place: Place, names: Names, tu
             ended = await handoffs.find(store, place, loaded.ended_handoff_id)
         judged = judge(ruleset, turn, loaded.conversation, now_ms)
         change = think(ruleset, names, turn, judged, handoff, now_ms, ended)
-        if change.event == "handoff.opened" and change.handoff is not None:
-            kept = ruleset.files.queues[change.handoff.queue]
-            change = replace(change, handoff=await operators.kept_for_keeper(store, change.handoff, kept, now_ms))
         if change.handoff is not None and change.handoff.state == "waiting":
-            change = await waits.told(store, change, now_ms)
-        if change.event is not None and store.partitions > 1:
-            change = await _with_those_ahead(store, place, change)
+            change = await _promised(store, ruleset, place, change, change.handoff, now_ms)
         written = await decisions.commit(store, place, loaded, change, turn.agent.id or "agent")
         if not isinstance(written, Moved):
             return decided(written[0], repeated=written[1], before=loaded.conversation)
@@ -158,9 +154,17 @@ def _stale(turn: Turn, loaded: Loaded) -> TurnStale | None:
     return TurnStale(turn.turn_index, loaded.cut_order)
 
 
-async def _with_those_ahead(store: Store, place: Place, change: Change) -> Change:
-    """Count who is more urgent in the other partitions; the script counts its own."""
-    if change.handoff is None or change.handoff.state != "waiting":
+async def _promised(
+    store: Store, ruleset: Ruleset, place: Place, change: Change, handoff: Handoff, now_ms: int
+) -> Change:
+    """Return a change whose handoff waits with what depends on others: for whom it is kept, how long, behind whom."""
+    if change.event == "handoff.opened":
+        kept = await operators.kept_for_keeper(store, handoff, ruleset.files.queues[handoff.queue], now_ms)
+        change = replace(change, handoff=kept)
+    change = await waits.told(store, change, now_ms)
+    if change.event is None or change.handoff is None or store.partitions == 1:
         return change
+    # The script counts those in its own partition.
     elsewhere = [other for other in store.places(place.tenant) if other is not place]
-    return replace(change, ahead=await queues.ahead(store, elsewhere, change.handoff.queue, change.handoff.score_ms))
+    score_ms = change.handoff.score_ms
+    return replace(change, ahead=await queues.ahead(store, elsewhere, change.handoff.queue, score_ms))

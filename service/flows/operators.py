@@ -16,6 +16,9 @@ from service.store.store import Store
 
 # Who has said nothing for so long is believed to be gone. A console says it every 30 s, so two may get lost.
 PRESENT_MS = 90_000
+# How often an operator at work is written down as being there.
+SEEN_AGAIN_MS = 20_000
+SEEN_MAX = 10_000  # operators that one process remembers; past that it writes once more for each
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +65,23 @@ async def declared(store: Store, tenant: str, name: str) -> Operator | None:
 
 async def heartbeat(store: Store, tenant: str, name: str, now_ms: int) -> int:
     """Believe that the operator is there, and return until when."""
-    await operators.be_present(store, tenant, name, now_ms + PRESENT_MS)
-    return now_ms + PRESENT_MS
+    until_ms = now_ms + PRESENT_MS
+    await operators.be_present(store, tenant, name, until_ms)
+    return until_ms
+
+
+async def seen(store: Store, tenant: str, name: str, now_ms: int) -> None:
+    """Believe that an operator who does something is there; written now and then, as a write waits for the disk."""
+    if store.seen_until_ms.get((tenant, name), 0) - now_ms > PRESENT_MS - SEEN_AGAIN_MS:
+        return
+    if len(store.seen_until_ms) >= SEEN_MAX:
+        store.seen_until_ms.clear()
+    store.seen_until_ms[tenant, name] = await heartbeat(store, tenant, name, now_ms)
 
 
 async def leave(store: Store, tenant: str, name: str) -> None:
     """Believe that the operator is not there. What they hold stays theirs until its lease ends."""
+    store.seen_until_ms.pop((tenant, name), None)
     await operators.be_away(store, tenant, name)
 
 

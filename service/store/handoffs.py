@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
@@ -19,6 +20,8 @@ from service.store.scripts import Argument
 from service.store.store import ANSWER_KEPT_MS, Store
 
 REPLIES_MAX = 200  # longer talks than this belong in the channel itself; the hash stays under a megabyte
+# A packet is text that repeats: level 6 leaves half of 6 kB in 0.15 ms, and nobody waits for it but a worker.
+PACKET_LEVEL = 6
 PACKET_KEPT_MS = 3_600_000  # a handoff that waits longer has its packet built when it is claimed
 
 
@@ -180,8 +183,8 @@ async def kept_packet(store: Store, place: Place, handoff: Handoff, conversation
     if stamp != _stamp(handoff, conversation_version):
         return None
     try:
-        return packet_loads(body)
-    except PacketInvalid:
+        return packet_loads(zlib.decompress(body))
+    except (PacketInvalid, zlib.error):
         # Another version of Handrail built it, with fewer fields or more.
         return None
 
@@ -190,7 +193,7 @@ async def keep_packet(
     store: Store, place: Place, handoff: Handoff, conversation_version: int, packet: ContextPacket
 ) -> None:
     """Keep a packet for the claim to come. Losing it costs a millisecond, so it waits for no disk."""
-    body = _stamp(handoff, conversation_version) + b"\n" + packet_dumps(packet)
+    body = _stamp(handoff, conversation_version) + b"\n" + zlib.compress(packet_dumps(packet), PACKET_LEVEL)
     await store.link.call("SET", place.packet(handoff.handoff_id), body, "PX", PACKET_KEPT_MS)
 
 

@@ -38,6 +38,7 @@ class Store:
         self.moves = Moves(url)
         self.recent = Recent()
         self.waits = WaitViews()
+        self.seen_until_ms: dict[tuple[str, str], int] = {}  # operators this process has said to be there
         self._tenants: set[str] = set()
 
     def place_of(self, tenant: str, conversation_id: str) -> keys.Place:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import zlib
 
 import pytest
 
@@ -116,7 +117,9 @@ async def test_a_packet_that_another_version_built_ahead_is_built_again(
     assert await handoffs.enrich(store, tenant, handoff_id, NOW + 1) is True
     kept = place_of(store, tenant, handoff_id).packet(handoff_id)
     stamp, _, body = (await store.link.call("GET", kept)).partition(b"\n")
-    await store.link.call("SET", kept, stamp + b"\n" + body.replace(b'"asked":', b'"begged":'))
+    await store.link.call(
+        "SET", kept, stamp + b"\n" + zlib.compress(zlib.decompress(body).replace(b'"asked":', b'"begged":'))
+    )
     claimed = await next_of(store, ruleset, tenant, NOW + 2)
     assert claimed is not None
     assert claimed.packet.built_at_ms == NOW + 2
