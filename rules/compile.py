@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from hashlib import sha256
 from typing import TypeVar
 
 from rules.compile_agents import Described, read_agents, read_undescribed
@@ -21,6 +20,7 @@ from rules.compile_queues import read_queues, refuse_wrong_moves
 from rules.compile_rules import precedence, read_rules
 from rules.compile_values import read_keys
 from rules.errors import Problem, RuleFileInvalid
+from rules.files_hash import files_hash
 from rules.keys import FILE_KEYS, VERSION
 from rules.language_findings import read_languages, tell_of_languages
 from rules.model import Rule, RuleFiles, Span
@@ -153,14 +153,8 @@ def _sorted(sources: list[Source], beside: list[Problem]) -> tuple[Problem, ...]
 
 
 def _rule_files(texts: Mapping[str, str], names: Names, rules: list[Rule]) -> RuleFiles:
-    digest = sha256()
-    for name in sorted(texts):
-        for part in (name, texts[name]):
-            data = part.encode("utf-8", "surrogatepass")
-            # The length before each part keeps two files from reading as one.
-            digest.update(f"{len(data)}:".encode() + data)
     return RuleFiles(
-        hash=digest.hexdigest(),
+        hash=files_hash(texts),
         thresholds={name: threshold.value for name, threshold in names.thresholds.items()},
         topics=names.topics,
         queues=names.queues,
