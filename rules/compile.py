@@ -16,6 +16,7 @@ from rules.compile_declarations import (
     read_topics,
 )
 from rules.compile_names import Names
+from rules.compile_notify import in_timezone, read_channels, refuse_unknown_channels
 from rules.compile_queues import read_queues, refuse_wrong_moves
 from rules.compile_rules import precedence, read_rules
 from rules.compile_values import read_keys
@@ -38,6 +39,7 @@ _DECLARING: tuple[tuple[str, Callable[[Source, Node, Names], None]], ...] = (
     ("signals", read_signals),
     ("customer", read_customer),
     ("topics", read_topics),
+    ("channels", read_channels),
     ("queues", read_queues),
 )
 
@@ -67,6 +69,8 @@ def compile_files(
             if key in values:
                 declare(source, values[key], names)
     refuse_wrong_moves(names)
+    refuse_unknown_channels(names)
+    names.queues.update(in_timezone(names.queues, timezone))
     rules: list[Rule] = []
     for source, values in read:
         if "rules" in values:

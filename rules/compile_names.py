@@ -12,10 +12,16 @@ from rules.nodes import Node, TextNode
 from rules.signals import SIGNALS, SignalSpec
 from rules.source import Source
 
-NameKind: TypeAlias = Literal["threshold", "topic", "queue", "signal", "rule", "agent"]
+NameKind: TypeAlias = Literal["threshold", "topic", "queue", "signal", "rule", "agent", "channel"]
 
 # kind -> the code for a name that is not declared, and for one that nothing uses.
-UNKNOWN_CODES: dict[NameKind, str] = {"signal": "R101", "topic": "R102", "queue": "R103", "threshold": "R104"}
+UNKNOWN_CODES: dict[NameKind, str] = {
+    "signal": "R101",
+    "topic": "R102",
+    "queue": "R103",
+    "threshold": "R104",
+    "channel": "R145",
+}
 UNUSED_CODES: dict[NameKind, str] = {"threshold": "W201", "topic": "W202", "queue": "W203", "signal": "W204"}
 # kind -> what to write where nothing near was declared.
 DECLARE_HINTS: dict[NameKind, str] = {
@@ -23,6 +29,7 @@ DECLARE_HINTS: dict[NameKind, str] = {
     "topic": "declare it under `topics:` as `{name}: {{phrases: [...]}}`",
     "queue": "declare it under `queues:` with its `answer_within`, `on_timeout` and `say`",
     "signal": "declare it under `signals:` as `{name}: {{type: number}}`, or write one of docs/rules.md",
+    "channel": "add it to the list `channels:`, and to the service with `handrail channels add {name}`",
 }
 
 
@@ -49,6 +56,8 @@ class Names:
     used: set[tuple[NameKind, str]] = field(default_factory=set)
     # Queues that an `on_timeout` moves on to, looked at once all queues are known.
     moves: list[tuple[Source, Node, str]] = field(default_factory=list)
+    # Channels that are told something, looked at once all lists of channels are known.
+    told: list[tuple[Source, Node, str]] = field(default_factory=list)
     # Rules of which it was told already that their condition never or always holds.
     told_of: set[str] = field(default_factory=set)
     # What failed to compile still counts as declared and used, so one mistake is told once.

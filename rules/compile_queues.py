@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal, TypeAlias, cast
 
 from rules.compile_names import Names
+from rules.compile_notify import note_late_notices, read_channel, read_notices
 from rules.compile_values import (
     is_empty,
     read_duration,
@@ -99,6 +100,7 @@ def _queue(source: Source, key: TextNode, node: Node, names: Names) -> Queue | N
     language = read_word(source, values["language"], QUEUE_KEYS["language"]) if "language" in values else None
     spans = {word: _duration(source, values, word) for word in _SPANS}
     ladder = _ladder(source, name, values["ladder"], names) if "ladder" in values else ()
+    notify = read_notices(source, values["notify"], names) if "notify" in values else ()
     if answer_within_ms is None or on_timeout is None:
         return None
     queue = Queue(
@@ -115,6 +117,7 @@ def _queue(source: Source, key: TextNode, node: Node, names: Names) -> Queue | N
         resolve_within_ms=spans["resolve_within"],
         warn_before_ms=spans["warn_before"],
         ladder=ladder,
+        notify=notify,
     )
     _note_times_that_never_come(source, values, queue)
     return queue
@@ -174,7 +177,7 @@ def _step(source: Source, queue: str, node: Node, names: Names) -> Step | None:
     needs = needs_in(source, values["needs"], "`needs`") if "needs" in values else None
     any_language = "language" in values and read_word(source, values["language"], STEP_KEYS["language"]) == "any"
     priority = read_word(source, values["priority"], STEP_KEYS["priority"]) if "priority" in values else None
-    page = read_text(source, values["page"], "`page`") if "page" in values else None
+    page = read_channel(source, values["page"], names) if "page" in values else None
     skip = "skip_if" in values and read_word(source, values["skip_if"], STEP_KEYS["skip_if"]) is not None
     if after_ms is None:
         return None
@@ -199,6 +202,8 @@ def _note_times_that_never_come(source: Source, values: dict[str, Node], queue: 
     if late:
         message = f"a step comes after {span_text(late[0].after_ms)}, when `answer_within` is over"
         source.refuse("W213", values["ladder"], message)
+    if queue.notify:
+        note_late_notices(source, values["notify"], queue)
     for word, value in (("same_operator_for", queue.same_operator_ms), ("warn_before", queue.warn_before_ms)):
         if value is not None and value >= queue.answer_within_ms:
             message = f"`{word}` is {span_text(value)}, and `answer_within` {span_text(queue.answer_within_ms)}"

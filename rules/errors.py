@@ -92,6 +92,7 @@ PROBLEMS: dict[str, ProblemSpec] = _table(
         "on_timeout: {verdict: escalate}",
         "add `queue:` with another queue's name",
     ),
+    ("R145", "unknown channel", "page: oncal", "add it to the list `channels:`"),
     ("R150", "a regulated topic without a source", "advice: {regulated: true}", "add `source:` with the law or rule"),
     ("R151", "a pattern that is refused", "patterns: ['(?=x)']", "correct it as RE2 reads patterns"),
     ("R152", "a phrase without a word", "phrases: ['  ']", "write a word or remove it"),

@@ -56,6 +56,7 @@ class Reason:
     """One decided turn that asked for this handoff; the first opened it, later ones joined.
 
     `version` is the one that the handoff got by it: whoever claimed an earlier one has not seen this turn.
+    `regulated`: a law or rule asks for the person.
     """
 
     decision_id: str
@@ -64,6 +65,7 @@ class Reason:
     rule_ids: tuple[str, ...]
     at_ms: int
     version: int = 1
+    regulated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +152,8 @@ class Handoff:
     token issued for an earlier one is known to be stale. `on_timeout` is what the waiting agent was promised, `told`
     how long it was told to wait when it opened. Only `reserved_for` may claim it until `reserved_until_at_ms`; after
     that anyone may whom `route` lets. `replies_told` is the number of the last reply that an answer has carried.
+    `acknowledged_by` has said that they know of it and come; `answered_version` is the one of the last claim or
+    acknowledgement: what was to be told of an earlier one is told no more.
     """
 
     handoff_id: str
@@ -178,6 +182,8 @@ class Handoff:
     rerouted: bool = False
     assignment: Assignment | None = None
     told: Told | None = None
+    acknowledged_by: str | None = None
+    answered_version: int = 0
     replies: tuple[Reply, ...] = ()
     replies_told: int = 0
     resolution: Resolution | None = None

@@ -8,6 +8,8 @@ from typing import Literal, TypeAlias
 
 from rules.descriptions import AUTONOMIES
 from rules.model import PRIORITIES
+from rules.notices import DAYS as DAYS
+from rules.notices import OCCASIONS
 from rules.signals import MEANINGS
 
 ValueKind: TypeAlias = Literal[
@@ -36,6 +38,9 @@ ValueKind: TypeAlias = Literal[
     "autonomy",
     "hand-overs",
     "undescribed",
+    "channel",
+    "tier",
+    "quiet",
     "map",
     "true or map",
     "list",
@@ -59,7 +64,6 @@ VERSION = "1"
 TYPES: tuple[str, ...] = ("number", "text", "bool", "set")
 TEXTS_READ: tuple[str, ...] = ("message", "reply", "tool_output")
 TIMEOUT_VERDICTS: tuple[str, ...] = ("continue", "deny", "answer", "callback", "escalate")
-DAYS: tuple[str, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 QUEUE_LANGUAGES: tuple[str, ...] = ("any", "customer")
 RULE_VERDICTS: tuple[str, ...] = ("continue", "review", "hold", "escalate")
 MODES: tuple[str, ...] = ("live", "shadow")
@@ -84,6 +88,7 @@ FILE_KEYS: KeyTable = _table(
     KeySpec("customer", "map", "facts that the caller sends in `customer`, used as `customer.NAME`"),
     KeySpec("topics", "map", "what a text can be about"),
     KeySpec("queues", "map", "where handoffs wait"),
+    KeySpec("channels", "texts", "channels that there are; once any is named here, no other may be"),
     KeySpec("rules", "list", "conditions and what to do when they hold"),
     KeySpec("agents", "map", "what each agent may do, and when it hands over"),
     KeySpec("undescribed_agents", "undescribed", "what comes of the turns of an agent that `agents` does not describe"),
@@ -123,6 +128,7 @@ QUEUE_KEYS: KeyTable = _table(
     KeySpec("resolve_within", "duration", "how long it may take from its opening until it is resolved"),
     KeySpec("warn_before", "duration", "how long before either deadline those concerned are warned"),
     KeySpec("ladder", "list", "what changes while it waits, step by step"),
+    KeySpec("notify", "list", "who is told of it, when, and how often until somebody comes"),
     KeySpec("say", "say", "what the agent says when a rule that stops the turn has no words of its own"),
     KeySpec("meanwhile", "say", "what the agent says on later turns, until the handoff ends"),
 )
@@ -134,8 +140,32 @@ STEP_KEYS: KeyTable = _table(
     KeySpec("queues", "queues", "queues whose operators may take it too"),
     KeySpec("language", "word", "`any`: every operator's language will do", choices=("any",)),
     KeySpec("priority", "word", "its priority from then on, if that is higher", choices=PRIORITIES),
-    KeySpec("page", "text", "channel to tell, as `on-call`"),
+    KeySpec("page", "channel", "channel to tell, as `on-call`"),
     KeySpec("skip_if", "word", "leave the step out when nobody is there to take it", choices=("nobody_available",)),
+)
+
+# A line of a queue's `notify`, what it says of the second tier, and hours in which nobody is told.
+NOTICE_KEYS: KeyTable = _table(
+    KeySpec("channel", "channel", "who is told, as `on-call`", required=True),
+    KeySpec("on", "words of", "what of; `opened` and `returned` unless told", choices=tuple(OCCASIONS)),
+    KeySpec("after", "duration", "how much later, if nobody has come by then"),
+    KeySpec("repeat", "duration", "how often it is told again until somebody comes or acknowledges it"),
+    KeySpec("then", "tier", "who is told as well when that did not help"),
+    KeySpec("quiet", "quiet", "hours in which nobody is told, as `22:00-07:00`; what is urgent or regulated is"),
+)
+
+TIER_KEYS: KeyTable = _table(
+    KeySpec("channel", "channel", "who is told, as `managers`", required=True),
+    KeySpec("after", "duration", "how long after the first were told", required=True),
+)
+
+QUIET_KEYS: KeyTable = _table(
+    KeySpec("hours", "text", "as `22:00-07:00`", required=True),
+    KeySpec("days", "words of", "days on which they begin; every day when it is not said", choices=DAYS),
+    KeySpec("timezone", "text", "where they are read, if elsewhere than the rule files"),
+    KeySpec(
+        "urgent", "word", "`hold`: what is urgent or regulated waits too; told unless said", choices=("tell", "hold")
+    ),
 )
 
 # operators.yaml, which lies beside the rule files and is no part of their hash: people come and go.

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from rules.notices import Notice
 from rules.turn import Scalar
 
 if TYPE_CHECKING:  # a description says its conditions and words in what stands here
@@ -156,6 +157,7 @@ class Queue:
 
     `own_language`: an operator must speak the customer's language. `same_operator_ms`: for that long only the person
     who had this customer before may take it. `offer_ms`: a free person is offered it and has so long to accept.
+    `notify`: who is told of what happens to those who wait here.
     """
 
     name: str
@@ -171,6 +173,7 @@ class Queue:
     resolve_within_ms: int | None = None
     warn_before_ms: int | None = None
     ladder: tuple[Step, ...] = ()
+    notify: tuple[Notice, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,8 @@ def claimed(handoff: Handoff, operator: str, now_ms: int) -> Handoff:
         claimed_at_ms=now_ms,
         reserved_for=None,
         reserved_until_at_ms=None,
+        acknowledged_by=None,
+        answered_version=handoff.version + 1,
         version=handoff.version + 1,
     )
 
@@ -43,7 +45,13 @@ def claimed(handoff: Handoff, operator: str, now_ms: int) -> Handoff:
 def released(handoff: Handoff) -> Handoff:
     """Return the handoff as it waits again, with the urgency and the deadline that it had."""
     return replace(
-        handoff, state="waiting", holder=None, lease_expires_at_ms=None, hold_reason=None, version=handoff.version + 1
+        handoff,
+        state="waiting",
+        holder=None,
+        lease_expires_at_ms=None,
+        hold_reason=None,
+        acknowledged_by=None,
+        version=handoff.version + 1,
     )
 
 
@@ -70,6 +78,7 @@ def rerouted(handoff: Handoff, now_ms: int) -> Handoff | None:
         reserved_for=None,
         reserved_until_at_ms=None,
         route=moved_on(reroute.route, handoff.route, now_ms),
+        acknowledged_by=None,
         version=handoff.version + 1,
     )
 
@@ -96,6 +105,7 @@ def transferred(
         holder=None,
         lease_expires_at_ms=None,
         hold_reason=None,
+        acknowledged_by=None,
         version=handoff.version + 1,
     )
 

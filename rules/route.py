@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from rules.model import Need, Queue, Step
+from rules.notices import Notice
 
 LEVEL_MAX = 10
 
@@ -22,7 +23,7 @@ class Route:
 
     `languages` empty: any. `also`: queues whose operators may take it besides those of its own. `passed_by`: who let
     an offer go by. `offer_ms`: how long whoever is offered it has to accept, None where people claim; `offer_at_ms`:
-    when somebody is next looked for.
+    when somebody is next looked for. `notices`: who is told, fixed when it came into the queue.
     """
 
     since_at_ms: int = 0
@@ -34,6 +35,7 @@ class Route:
     offer_ms: int | None = None
     offer_at_ms: int | None = None
     passed_by: tuple[str, ...] = ()
+    notices: tuple[Notice, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,7 @@ def route_into(queue: Queue, answer_within_ms: int, locale: str | None, now_ms: 
         resolve_by_ms=None if resolve_ms is None else now_ms + resolve_ms,
         offer_ms=queue.offer_ms,
         offer_at_ms=None if queue.offer_ms is None else now_ms,
+        notices=queue.notify,
     )
 
 

@@ -90,6 +90,8 @@ def join(handoff: Handoff, asked: Handoff) -> Handoff:
         reserved_for=handoff.reserved_for if stronger else None,
         reserved_until_at_ms=handoff.reserved_until_at_ms if stronger else None,
         route=moved_on(asked.route, handoff.route, asked.route.since_at_ms),
+        # Whoever comes for a refund has not said that they come for somebody in danger.
+        acknowledged_by=None,
         on_timeout=asked.on_timeout,
         reroute=None if handoff.rerouted else asked.reroute,
     )

@@ -20,6 +20,7 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _UNITS = "|".join(sorted(DURATION_UNITS_MS, key=len, reverse=True))
 DURATION_PATTERN = rf"^\s*(\d+(\.\d+)?({_UNITS}))+\s*$"
 NAME_PATTERN = "^[A-Za-z][A-Za-z0-9_-]*$"
+HOURS_PATTERN = r"^\s*\d\d:\d\d-\d\d:\d\d\s*$"
 LANGUAGE_PATTERN = "^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$"
 # What an editor can tell of a comparison: a signal or an aggregate, and an operator after it.
 _SYMBOLS = "|".join(sorted({re.escape(operator[0]) for operator in COMPARISONS if not operator[0].isalpha()}))
@@ -140,6 +141,7 @@ KINDS: dict[ValueKind, Schema] = {
         "examples": [["spanish"], {"spanish": 3}],
     },
     "queue": _TEXT,
+    "channel": {"type": "string", "pattern": NAME_PATTERN},
     "queues": {"type": ["array", "null"], "items": _TEXT},
     "say": {
         "type": "object",

@@ -137,7 +137,8 @@ def _stretch(ended: Handoff) -> HumanStretch | None:
 
 def _reason(names: Names, turn: Turn, judged: Judged, asking: Rule, now_ms: int) -> Reason:
     asked = tuple(rule.id for rule in judged.evaluation.rules if rule.then.verdict != "continue") or (asking.id,)
-    return Reason(names.decision_id, turn.turn_id, asking.then.verdict, asked, now_ms)
+    regulated = any(rule.regulated for rule in judged.evaluation.rules if rule.then.verdict != "continue")
+    return Reason(names.decision_id, turn.turn_id, asking.then.verdict, asked, now_ms, regulated=regulated)
 
 
 def _say(

@@ -37,6 +37,9 @@ COMMANDS: dict[str, tuple[Row, ...]] = {
     ),
     "People": (
         Row("operators", "service.cli.operators:operators", "Declare who takes handoffs, and see who is there."),
+        Row(
+            "channels", "service.cli.channels:channels", "Say how people are told: add, list, test and remove channels."
+        ),
     ),
     "Rule files": (
         Row(

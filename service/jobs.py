@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal, TypeAlias
 
-Lane: TypeAlias = Literal["timers", "events", "delivery"]
+Lane: TypeAlias = Literal["timers", "events", "delivery", "telling"]
 # One process a lane: a worker that listens on two queues and is killed after the pop loses the job. And a webhook
-# receiver that hangs must not make a deadline late.
-LANES: tuple[Lane, ...] = ("timers", "events", "delivery")
+# receiver that hangs must make neither a deadline late nor the page of somebody who is on call.
+LANES: tuple[Lane, ...] = ("timers", "events", "delivery", "telling")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,7 @@ JOBS: Mapping[str, JobSpec] = MappingProxyType(
             JobSpec("relay", "events", "workers.relay.run", 20_000, "makes deliveries of what stands in the outbox"),
             JobSpec("enrich", "events", "workers.enrich.run", 20_000, "builds a packet ahead of the claim"),
             JobSpec("deliver", "delivery", "workers.deliver.run", 30_000, "tells webhooks what happened"),
+            JobSpec("tell", "telling", "workers.tell.run", 30_000, "tells people through their channels"),
         )
     }
 )

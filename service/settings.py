@@ -80,6 +80,9 @@ class Settings(BaseSettings):
     webhook_targets: Literal["auto", "public", "loopback", "private"] = Field(
         "auto", description="Networks that webhooks may call; `auto` adds loopback where `host` is loopback."
     )
+    console_url: WebhookUrl | None = Field(
+        None, description="What links in messages begin with; this service's own address where that is loopback."
+    )
     work: bool = Field(True, description="Whether `serve` runs a supervised worker beside itself.")
 
     @property

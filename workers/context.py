@@ -15,6 +15,7 @@ from service.flows.audit import AuditLog
 from service.jobs import JobSpec
 from service.settings import Settings
 from workers.lane import JobFailed
+from workers.mailer import Mailer
 from workers.nudges import Nudges
 from workers.sender import Sender
 
@@ -34,6 +35,7 @@ class Context:
     runner: asyncio.Runner
     reader: str
     audit: AuditLog
+    mailer: Mailer
 
 
 _entered: list[Context] = []

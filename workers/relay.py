@@ -1,11 +1,12 @@
-"""The job that empties the outbox: each entry goes into the audit log, becomes deliveries, and nudges a packet."""
+"""The job that empties the outbox: each entry goes into the audit log, becomes deliveries and
+tellings, and nudges a packet."""
 
 from __future__ import annotations
 
 import structlog
 
 from service.clock import now_ms
-from service.flows import deliver
+from service.flows import deliver, tellings
 from service.jobs import JOBS
 from workers.context import Context, run_job
 
@@ -27,6 +28,8 @@ async def _pass_on(context: Context, tenant: str, partition: int) -> None:
             break
         for handoff_id in step.handoffs:
             context.nudges.send(JOBS["enrich"], tenant, handoff_id)
+        # A telling may be due at once; the scheduler sees it within its tick.
+        await tellings.owe(context.store, tenant, step.events)
         if step.deliveries:
             context.nudges.send(JOBS["deliver"], tenant, partition)
         # Before the outbox forgets them: killed in between, the next run finds what stands there already.

@@ -23,6 +23,7 @@ from service.settings import Settings
 from service.supervise import Keeper
 from workers import context, lane, rq_server, schedule
 from workers.context import Context
+from workers.mailer import Mailer
 from workers.nudges import Nudges
 from workers.sender import Sender
 
@@ -78,7 +79,8 @@ def run_lane(found: Settings, name: Lane) -> int:
     with asyncio.Runner() as runner:
         try:
             store = runner.run(open_store(found.redis_url, partitions=found.partitions, durable=found.durable))
-            sender = Sender(targets_of(found.webhook_targets, found.host))
+            targets = targets_of(found.webhook_targets, found.host)
+            sender = Sender(targets)
             context.enter(
                 Context(
                     found,
@@ -88,6 +90,7 @@ def run_lane(found: Settings, name: Lane) -> int:
                     runner,
                     f"{name}-{os.getpid()}",
                     AuditLog(found.data_dir / "audit"),
+                    Mailer(targets),
                 )
             )
             lane.worker(name, rq).work()

@@ -77,5 +77,5 @@ async def tick(store: Store, nudge: Nudge, tenants: Iterable[str], moment_ms: in
 
 def jobs_for(due: WorkDue) -> tuple[JobSpec, ...]:
     """Return the jobs that one partition's work asks for, the most urgent first."""
-    wanted = (("expire", due.timers), ("relay", due.outbox), ("deliver", due.deliveries))
+    wanted = (("expire", due.timers), ("relay", due.outbox), ("deliver", due.deliveries), ("tell", due.channels))
     return tuple(JOBS[name] for name, count in wanted if count)

@@ -47,7 +47,7 @@ class Sender:
             return Answer(None, f"no answer within {REQUEST_MS_MAX} ms")
         except httpx.TimeoutException:
             return Answer(None, f"no connection within {CONNECT_MS_MAX} ms")
-        except _NotCalled as fact:
+        except NotCalled as fact:
             return Answer(None, str(fact))
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             # The kind of the fault and no more: its text may hold what a hostile receiver has put there.
@@ -56,7 +56,8 @@ class Sender:
     async def _send(self, request: Request) -> Answer:
         parts = urlsplit(request.url)
         host = parts.hostname or ""
-        address = await self._resolve(host, parts.port or (443 if parts.scheme == "https" else 80), parts.scheme)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        address = await resolve(host, port, self._targets, plain=parts.scheme != "https")
         # The checked address stands in the URL and the name in `Host` and the TLS handshake, so a name that changes
         # its address between the check and the call leads nowhere else.
         at = f"[{address}]" if address.version == 6 else str(address)
@@ -70,13 +71,19 @@ class Sender:
             wait = retry_after_ms(answer.headers.get("retry-after"), answer.headers.get("date"))
             return Answer(answer.status_code, f"answered {answer.status_code}", wait)
 
-    async def _resolve(self, host: str, port: int, scheme: str) -> Address:
-        written = literal(host)
-        found = [written] if written is not None else await _look_up(host, port)
-        for address in found:
-            if allowed(address, self._targets) and (scheme == "https" or may_be_plain(address)):
-                return address
-        raise _NotCalled("the address lies in a network that webhooks may not call")
+
+class NotCalled(Exception):
+    """The request was not sent; the text says why."""
+
+
+async def resolve(host: str, port: int, targets: Targets, *, plain: bool) -> Address:
+    """Return an address of a host that may be called, `plain`: without TLS. Raises NotCalled."""
+    written = literal(host)
+    found = [written] if written is not None else await _look_up(host, port)
+    for address in found:
+        if allowed(address, targets) and (not plain or may_be_plain(address)):
+            return address
+    raise NotCalled("the address lies in a network that webhooks may not call")
 
 
 def retry_after_ms(value: str | None, date: str | None) -> int | None:
@@ -93,13 +100,9 @@ def retry_after_ms(value: str | None, date: str | None) -> int | None:
         return None
 
 
-class _NotCalled(Exception):
-    """The request was not sent; the text says why."""
-
-
 async def _look_up(host: str, port: int) -> list[Address]:
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (socket.gaierror, UnicodeError):
-        raise _NotCalled("the name of the host does not resolve") from None
+        raise NotCalled("the name of the host does not resolve") from None
     return [ipaddress.ip_address(str(each[4][0]).split("%", 1)[0]) for each in found]

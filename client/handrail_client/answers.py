@@ -145,6 +145,7 @@ class Handoff(_Answered):
     opened_at_ms: int | None = None
     expires_at_ms: int | None = None
     holder: str | None = None
+    acknowledged_by: str | None = None
     lease_expires_at_ms: int | None = None
     version: int | None = None
     on_timeout: Timeout | None = None

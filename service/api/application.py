@@ -18,6 +18,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from service.api import (
     agents,
+    channels,
     decisions,
     drafts,
     handoff_events,
@@ -25,6 +26,7 @@ from service.api import (
     health,
     keys,
     openapi,
+    opening,
     operators,
     outcomes,
     people,
@@ -69,6 +71,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     versions.router,
     keys.router,
     webhooks.router,
+    channels.router,
+    opening.router,
     schemas.router,
     openapi.router,
     health.router,

@@ -85,6 +85,7 @@ class HandoffAnswer(Shape):
     reasons: list[ReasonAnswer]
     version: int
     holder: str | None
+    acknowledged_by: str | None
     claimed_at_ms: int | None
     lease_expires_at_ms: int | None
     lease_warn_at_ms: int | None
@@ -190,6 +191,7 @@ def handoff_answer(handoff: Handoff, waits: WaitTold | None = None) -> dict[str,
         "reasons": [_reason(reason) for reason in handoff.reasons],
         "version": handoff.version,
         "holder": handoff.holder,
+        "acknowledged_by": handoff.acknowledged_by,
         "claimed_at_ms": handoff.claimed_at_ms,
         "lease_expires_at_ms": handoff.lease_expires_at_ms,
         "lease_warn_at_ms": _warn_at_ms(handoff),

@@ -30,6 +30,8 @@ ACTIONS: dict[str, frozenset[Role]] = {
     "list": frozenset({"operator", "manager", "admin"}),
     "work": frozenset({"operator", "admin"}),
     "oversee": frozenset({"manager", "admin"}),
+    "acknowledge": frozenset({"operator", "manager", "admin"}),
+    "channel": frozenset({"manager", "admin"}),
     "govern": frozenset({"manager", "admin"}),
     "administer": frozenset({"admin"}),
 }

@@ -57,6 +57,19 @@ async def claim_next(queue: QueueName, call: Working, body: ClaimBody | None = N
 
 
 @router.post(
+    "/handoffs/{handoff_id}/acknowledge",
+    summary="Say that you know of it and come",
+    responses={200: {"model": HandoffAnswer}, **problems_documented("handoff_unknown", "move_illegal")},
+)
+async def acknowledge(handoff_id: HandoffId, call: Annotated[Call, called("acknowledge")]) -> Response:
+    """Nobody is told of it any more, until it is claimed and comes back, moves on, or nobody came. It still waits."""
+    store, caller = call.running.store, call.caller
+    return await call.moved(
+        "acknowledge", handoffs.acknowledge(store, caller.tenant, handoff_id, caller.name, now_ms())
+    )
+
+
+@router.post(
     "/handoffs/{handoff_id}/claim",
     summary="Claim this handoff",
     responses={

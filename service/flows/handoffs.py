@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from rules.evaluate import Ruleset
 from rules.handoff import Handoff, State
 from service.errors import CursorInvalid
+from service.flows.acknowledging import acknowledge as acknowledge
 from service.flows.claims import Claimed as Claimed
 from service.flows.claims import Claiming as Claiming
 from service.flows.claims import NothingWaiting as NothingWaiting

@@ -18,6 +18,7 @@ EVENTS: Mapping[str, str] = MappingProxyType(
     {
         "handoff.opened": "a turn asked for a person, and the conversation had no open handoff",
         "handoff.joined": "another turn asked for a person; its reason joined the open handoff",
+        "handoff.acknowledged": "somebody knows of it and comes; nothing more is told of it",
         "handoff.claimed": "an operator took the handoff",
         "handoff.held": "the operator keeps it until a given moment",
         "handoff.resumed": "the operator goes on with what they held",

@@ -12,6 +12,7 @@ from rules.decision import Check, Decision, Evidence, FiredRule
 from rules.handoff import Assignment, Handoff, HumanStretch, Kind, Reason, Reply, Reroute, Resolution, State, wanted
 from rules.model import Need, OnTimeout, Priority, Step
 from rules.moves import advance_at_ms
+from rules.notices import Notice, Quiet, Tier
 from rules.packet import TranscriptTurn
 from rules.route import Route
 from rules.turn import Scalar, ToolCall, Turn, TurnRecord, Value
@@ -232,6 +233,7 @@ def place_out(handoff: Handoff) -> list[str | bytes]:
         "reserved_for": handoff.reserved_for or "",
         "reserved_until_at_ms": "" if handoff.reserved_until_at_ms is None else str(handoff.reserved_until_at_ms),
         "route": dumps(handoff.route),
+        "acknowledged_by": handoff.acknowledged_by or "",
         "class": wanted(handoff).text,
         "class_freed": wanted(freed).text,
         "timer_at_ms": str(_timer_at_ms(handoff)),
@@ -281,6 +283,8 @@ def handoff_in(flat: list[bytes]) -> Handoff | None:
         customer_id=text(get("customer_id")),
         assignment=_assignment_in(get("assignment")),
         told=_told_in(get("told")),
+        acknowledged_by=text(get("acknowledged_by")),
+        answered_version=number(get("answered_version")) or 0,
         replies=_replies_in(get("replies")),
         replies_told=number(get("replies_told")) or 0,
         resolution=_resolution_in(get("resolution")),
@@ -322,7 +326,18 @@ def _reroute_in(raw: bytes | None) -> Reroute | None:
 def _route_in(route: Json) -> Route:
     steps = (_step_in(step) for step in route["steps"])
     lists = {name: tuple(route[name]) for name in ("languages", "also", "passed_by")}
-    return Route(**{**route, **lists, "needs": _needs_in(route["needs"]), "steps": tuple(steps)})
+    notices = tuple(_notice_in(notice) for notice in route.get("notices", ()))
+    return Route(**{**route, **lists, "needs": _needs_in(route["needs"]), "steps": tuple(steps), "notices": notices})
+
+
+def _notice_in(notice: Json) -> Notice:
+    then = None if notice["then"] is None else Tier(**notice["then"])
+    return Notice(**{**notice, "on": tuple(notice["on"]), "then": then, "quiet": quiet_in(notice["quiet"])})
+
+
+def quiet_in(quiet: Json | None) -> Quiet | None:
+    """Return quiet hours of the JSON that `dumps` made of them."""
+    return None if quiet is None else Quiet(**{**quiet, "days": tuple(quiet["days"])})
 
 
 def _step_in(step: Json) -> Step:

@@ -24,6 +24,7 @@ CONSUMERS = "handrail"  # the one group that reads the outbox
 
 MARK = "hr:{control}:mark"  # STRING as in a partition, for what concerns the whole store
 STORE = "hr:{control}:store"  # HASH schema, partitions: what this server was made with
+LINK_KEY = "hr:{control}:link_key"  # STRING that signs links in messages; made by whoever needs it first
 TENANTS = "hr:{control}:tenants"  # SET of tenants: workers have no other way to know whose partitions to sweep
 
 DECISION_ID = re.compile(r"dec_([0-9a-f]{1,4})_[0-9a-f]{20}")
@@ -170,6 +171,27 @@ class Place:
         """ZSET delivery_id -> when it was given up: the listing, and which go first past the limit."""
         return f"{self.tag}dead_letters_at"
 
+    # What people are owed lies in the tenant's first partition too: a burst in all of them is one message.
+
+    @property
+    def tellings(self) -> str:
+        """HASH telling_id -> who is owed what. A plan only: whether it still holds is asked of the handoff."""
+        return f"{self.tag}tellings"
+
+    @property
+    def telling_channels(self) -> str:
+        """ZSET channel -> when it is next looked at: the one number that the scheduler asks for."""
+        return f"{self.tag}telling_channels"
+
+    @property
+    def telling_rests(self) -> str:
+        """HASH channel -> until when it is with a worker, or left alone after it failed."""
+        return f"{self.tag}telling_rests"
+
+    def tellings_due(self, channel: str) -> str:
+        """ZSET telling_id -> when one channel is to be told. A key a channel: what one is owed holds up no other."""
+        return f"{self.tag}tellings_due:{channel}"
+
     # A tenant has one set of versions of its rules. They lie in its first partition: the outbox there tells of them.
 
     @property
@@ -263,3 +285,8 @@ def api_keys(tenant: str) -> str:
 def webhooks(tenant: str) -> str:
     """HASH of a tenant's endpoints and how each fares. One key, so that a worker reads them all in one trip."""
     return f"hr:{{control}}:webhooks:{tenant}"
+
+
+def channels(tenant: str) -> str:
+    """HASH of a tenant's channels and how each fares. One key, so that a worker reads them all in one trip."""
+    return f"hr:{{control}}:channels:{tenant}"

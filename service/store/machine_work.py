@@ -10,11 +10,13 @@ from service.store.store import Store
 
 @dataclass(frozen=True, slots=True)
 class WorkDue:
-    """How much of each kind one partition has now: ended leases and deadlines, untold events, deliveries to try."""
+    """How much of each kind one partition has now: ended leases and deadlines, untold events, deliveries to try,
+    channels to tell."""
 
     timers: int
     outbox: int
     deliveries: int
+    channels: int
 
 
 async def tenants(store: Store) -> tuple[str, ...]:
@@ -31,6 +33,7 @@ async def work_due(store: Store, tenant: str, partition: int, now_ms: int) -> Wo
         deadlines=place.deadlines,
         outbox=place.outbox,
         due=place.deliveries_due,
+        channels=place.telling_channels,
         now_ms=now_ms,
     )
     return WorkDue(*counts)

@@ -21,6 +21,7 @@ class Event:
     """One change that is to be told. `event_id` is the same every time it is read, so a receiver can tell repeats.
 
     `detail` is the channel of a page, the queue of a reroute, who was offered something or let it go by; else empty.
+    `version` is the handoff's after the change, 0 where it is not of one.
     """
 
     entry_id: str
@@ -33,6 +34,7 @@ class Event:
     at_ms: int
     ruleset_version: int | None = None
     detail: str = ""
+    version: int = 0
 
 
 async def read(store: Store, place: Place, consumer: str, limit: int) -> list[Event]:
@@ -101,4 +103,5 @@ def _event(place: Place, entry_id: str, flat: list[bytes]) -> Event:
         at_ms=int(fields["at_ms"]),
         ruleset_version=int(fields["ruleset_version"]) if "ruleset_version" in fields else None,
         detail=fields.get("detail", ""),
+        version=int(fields.get("version", 0)),
     )

@@ -31,6 +31,7 @@ from service.store.embedded import Embedded
 from tests.workers.opened import ended, open_handoff, open_many, rules
 from workers import context, deliver, enrich, expire, relay, schedule
 from workers.context import Context
+from workers.mailer import Mailer
 from workers.nudges import Nudges
 from workers.sender import Sender
 
@@ -58,6 +59,7 @@ def lane(server: Embedded, runner: asyncio.Runner, tmp_path: Path) -> Iterator[S
                 runner,
                 "tests",
                 AuditLog(tmp_path / "audit"),
+                Mailer("loopback"),
             )
         )
         yield store

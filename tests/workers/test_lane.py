@@ -25,6 +25,7 @@ from service.store.embedded import Embedded
 from workers import context, lane, nudges, rq_server
 from workers.context import Context
 from workers.lane import LaneWorker
+from workers.mailer import Mailer
 from workers.nudges import Nudges
 from workers.sender import Sender
 
@@ -154,7 +155,16 @@ def test_the_words_of_a_failure_stay_out_of_redis(
     with asyncio.Runner() as runner:
         store = runner.run(open_store(server.url))
         context.enter(
-            Context(settings.load(), store, sender, Sender("public"), runner, "tests", AuditLog(tmp_path / "audit"))
+            Context(
+                settings.load(),
+                store,
+                sender,
+                Sender("public"),
+                runner,
+                "tests",
+                AuditLog(tmp_path / "audit"),
+                Mailer("public"),
+            )
         )
         sender.send(SPEC, "tenant", 0)
         run_all(connection)

@@ -21,6 +21,7 @@ from service.clock import now_ms
 from service.flows import webhooks
 from service.flows.access import Store, open_store
 from service.flows.webhooks import NewWebhook
+from service.jobs import LANES
 from service.store.embedded import Embedded, start_or_attach
 from tests.workers.opened import ended, open_many, rules
 from tests.workers.receiver import Got, Receiver
@@ -86,7 +87,7 @@ def types(got: list[Got]) -> collections.Counter[str]:
 async def test_deadlines_end_in_time_and_are_told(server: Embedded, store: Store) -> None:
     with Receiver() as receiver, work(server) as processes:
         hook = await webhooks.add(store, "acme", NewWebhook(receiver.url("/ok")), "loopback", now_ms())
-        wait_until(lambda: all(len(children(process.pid)) == 3 for process in processes))
+        wait_until(lambda: all(len(children(process.pid)) == len(LANES) for process in processes))
         opened = []
         for _ in range(10):
             opened += await open_many(store, rules("3s"), "acme", 5)
@@ -117,7 +118,7 @@ async def test_several_at_once_end_and_tell_everything_once(server: Embedded, st
 async def test_killed_lanes_come_back_and_nothing_is_lost(server: Embedded, store: Store) -> None:
     with Receiver() as receiver, work(server) as (process,):
         await webhooks.add(store, "acme", NewWebhook(receiver.url("/ok")), "loopback", now_ms())
-        wait_until(lambda: len(children(process.pid)) == 3)
+        wait_until(lambda: len(children(process.pid)) == len(LANES))
         opened = []
         for _ in range(3):
             for lane in children(process.pid):
@@ -133,7 +134,7 @@ async def test_a_server_that_is_away_is_waited_for(server: Embedded, store: Stor
     with Receiver() as receiver, work(server) as (process,):
         await webhooks.add(store, "acme", NewWebhook(receiver.url("/ok")), "loopback", now_ms())
         opened = await open_many(store, rules("2s"), "acme", 10)
-        wait_until(lambda: len(children(process.pid)) == 3)
+        wait_until(lambda: len(children(process.pid)) == len(LANES))
         os.kill(server.pid, signal.SIGKILL)
         await asyncio.sleep(4)
         assert server.revive()
@@ -162,7 +163,7 @@ def test_a_killed_supervisor_takes_its_lanes_with_it(server: Embedded) -> None:
     environment = supervise.environment(settings.load(), HANDRAIL_REDIS_URL=server.url)
     process = subprocess.Popen(supervise.command("work"), env=environment)
     try:
-        wait_until(lambda: len(children(process.pid)) == 3)
+        wait_until(lambda: len(children(process.pid)) == len(LANES))
         lanes = children(process.pid)
     finally:
         process.kill()

@@ -42,10 +42,12 @@ for i = 7, #KEYS, 3 do
   local fits = free and (ARGV[6] == '' or in_hand + tonumber(weights[of[9]]) <= tonumber(ARGV[6]))
   heavy = heavy or (free and not fits)
   if fits and KEYS[i + 2] == ARGV[9] .. of[8] and redis.call('ZREM', KEYS[i + 1], of[7]) == 1 then
-    local token = redis.call('HINCRBY', KEYS[i], 'version', 1) .. '-' .. ARGV[2]
+    local version = redis.call('HINCRBY', KEYS[i], 'version', 1)
+    local token = version .. '-' .. ARGV[2]
     redis.call('HSET', KEYS[i], 'state', 'leased', 'holder', ARGV[1], 'token', token, 'lease_expires_at_ms', ARGV[4],
       'claimed_at_ms', ARGV[3], 'reserved_for', '', 'reserved_until_at_ms', '', 'class', of[10],
-      'timer_at_ms', of[11], 'weight', weights[of[9]], 'assignment', ARGV[8])
+      'timer_at_ms', of[11], 'weight', weights[of[9]], 'assignment', ARGV[8], 'acknowledged_by', '',
+      'answered_version', version)
     leave(KEYS[1], KEYS[i + 2], of[8], of[7])
     if of[12] ~= '' then redis.call('ZADD', KEYS[2], of[12], of[7]) else redis.call('ZREM', KEYS[2], of[7]) end
     redis.call('HINCRBY', KEYS[6], ARGV[1], weights[of[9]])

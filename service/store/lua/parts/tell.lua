@@ -3,6 +3,6 @@
 local function tell(outbox, handoff, kind, actor, at_ms, detail)
   local of = redis.call('HMGET', handoff, 'tenant', 'handoff_id', 'conversation_id', 'version')
   redis.call('XADD', outbox, 'MAXLEN', '~', '100000', '*', 'type', kind, 'tenant', of[1], 'handoff_id', of[2],
-    'conversation_id', of[3], 'actor', actor, 'at_ms', at_ms, 'detail', detail or '')
+    'conversation_id', of[3], 'actor', actor, 'at_ms', at_ms, 'detail', detail or '', 'version', of[4])
   redis.call('PUBLISH', 'hr:moved', of[2] .. ' ' .. of[4])
 end

@@ -3,7 +3,7 @@ local function wait_again(handoff, waiting, class, classes, leases, deadlines, l
   lay_down(loads, handoff)
   local of = redis.call('HMGET', handoff, 'handoff_id', 'score_ms', 'timer_at_ms', 'class')
   redis.call('HSET', handoff, 'state', 'waiting', 'holder', '', 'token', '', 'lease_expires_at_ms', '',
-    'hold_reason', '', 'lease_ended_at_ms', at_ms)
+    'hold_reason', '', 'lease_ended_at_ms', at_ms, 'acknowledged_by', '')
   redis.call('HINCRBY', handoff, 'version', 1)
   redis.call('ZREM', leases, of[1])
   redis.call('ZADD', waiting, of[2], of[1])
