@@ -5,7 +5,7 @@ Texts and sets stand as few different values, so each of them is asked by the te
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias, cast
 
 import polars as pl
@@ -209,10 +209,18 @@ def _equal(expr: pl.Expr, numbers: Sequence[float | int], *, wanted: bool) -> Tr
     return held if wanted else opposite(held)
 
 
+_ORDERED: Mapping[str, Callable[[pl.Expr, float], pl.Expr]] = {
+    "<": lambda expr, bound: expr < bound,
+    "<=": lambda expr, bound: expr <= bound,
+    ">": lambda expr, bound: expr > bound,
+    ">=": lambda expr, bound: expr >= bound,
+}
+
+
 def _ordered(expr: pl.Expr, operator: str, bound: float | int) -> pl.Expr:
     near = float(bound)
     if near == bound:
-        return {"<": expr < near, "<=": expr <= near, ">": expr > near, ">=": expr >= near}[operator]
+        return _ORDERED[operator](expr, near)
     # Between the bound and the float next to it no value lies, so `<` and `<=` are one, and so are `>` and `>=`.
     if operator in ("<", "<="):
         return expr < near if near > bound else expr <= near

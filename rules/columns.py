@@ -276,11 +276,9 @@ class _Columns:
     def _rows_with(self, met: Truth) -> Truth:
         if met is False or not self._calls.height:
             return False
-        calls = self._calls if met is True else self._calls.filter(met)
-        nowhere = pl.repeat(False, self.signals.turns.height, dtype=pl.Boolean, eager=True)
-        rows = calls["row"].unique()
-        name = f"#call {len(self._any_call)}"
-        return self.signals.add(name, nowhere.scatter(rows, True) if len(rows) else nowhere)
+        rows = self._calls["row"] if met is True else self._calls.select(pl.col("row").filter(met))["row"]
+        nowhere = pl.repeat(False, self._part.turns.height, dtype=pl.Boolean, eager=True)
+        return self.signals.add(f"#call {len(self._any_call)}", nowhere.scatter(rows, True) if len(rows) else nowhere)
 
     def _call_truth(self, node: Node) -> Truth:
         """Return which calls meet the condition, each by itself."""
