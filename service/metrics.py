@@ -5,6 +5,7 @@ prometheus-client's own counters take a lock each; one event loop needs none, an
 
 from __future__ import annotations
 
+import itertools
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,6 +20,15 @@ BUCKETS_S = (0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.025, 0.05, 0.1,
 # Rules come and go with edits of the files; a process counts for this many of them, and the rest together.
 RULE_LABELS_MAX = 2_000
 OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Lateness:
+    """How late timers were: how many by up to each bound, then how many by more, and the sum of all."""
+
+    bounds_ms: tuple[int, ...]
+    counts: tuple[int, ...]
+    sum_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,18 +84,25 @@ class Metrics:
             known = rule_id in self.shadow_rules_fired or len(self.shadow_rules_fired) < RULE_LABELS_MAX
             self.shadow_rules_fired[rule_id if known else OTHER] += 1
 
-    def exposition(self, depths: Sequence[QueueDepth], store_up: bool) -> bytes:
-        """Return everything in the text format of Prometheus."""
+    def exposition(self, depths: Sequence[QueueDepth], store_up: bool, late: Lateness | None = None) -> bytes:
+        """Return everything in the text format of Prometheus; `late` is how late the store knows timers to be."""
         registry = CollectorRegistry(auto_describe=False)
         ProcessCollector(registry=registry)
-        registry.register(_Families(self, depths, store_up))
+        registry.register(_Families(self, depths, store_up, late))
         return generate_latest(registry)
 
 
 class _Families:
     """One scrape's view of the counts, in the shape that prometheus-client collects."""
 
-    def __init__(self, metrics: Metrics, depths: Sequence[QueueDepth], store_up: bool) -> None:
+    def __init__(
+        self,
+        metrics: Metrics,
+        depths: Sequence[QueueDepth],
+        store_up: bool,
+        late: Lateness | None,
+    ) -> None:
+        self._late = late
         self._metrics = metrics
         self._depths = depths
         self._store_up = store_up
@@ -136,6 +153,8 @@ class _Families:
         about = "1 while the rule files cannot be used and the rules before go on deciding."
         yield _gauge("rules_faulty", about, (), {(): int(counts.rules_faulty)})
         yield _gauge("waits_open", "Long polls of agents that are open.", (), {(): counts.waits_open})
+        if self._late is not None:
+            yield _late_family(self._late)
         yield _gauge("store_up", "1 when the store answered this scrape.", (), {(): int(self._store_up)})
         labels = ("tenant", "queue")
         yield _gauge("queue_waiting", "Handoffs that wait.", labels, {_of(d): d.waiting for d in self._depths})
@@ -154,6 +173,13 @@ class _Families:
         family = HistogramMetricFamily("handrail_decision_seconds", "From the request's arrival to its answer.")
         family.add_metric((), buckets, self._metrics._latency_sum_s)
         return family
+
+
+def _late_family(late: Lateness) -> HistogramMetricFamily:
+    bounds = (*(str(bound / 1000) for bound in late.bounds_ms), "+Inf")
+    family = HistogramMetricFamily("handrail_timer_late_seconds", "Deadlines, steps and leases: how late they were.")
+    family.add_metric((), list(zip(bounds, itertools.accumulate(late.counts), strict=True)), late.sum_ms / 1000)
+    return family
 
 
 def _of(depth: QueueDepth) -> tuple[str, str]:

@@ -198,4 +198,3 @@ def main() -> None:
             return
         if isinstance(asked, Asked):
             write(answers, work.answer(asked))
-

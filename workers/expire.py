@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from service.clock import now_ms
-from service.flows import handoffs
+from service.flows import deadlines, handoffs
 from service.jobs import JOBS
 from workers.context import Context, run_job
 
@@ -19,7 +19,9 @@ async def _end_due(context: Context, tenant: str, partition: int) -> None:
     ends_at_ms = now_ms() + SPEC.run_ms_max
     while now_ms() < ends_at_ms:
         # Leases first: what nobody holds any more may have outlived its deadline, and ends in the same run.
-        lapsed = await handoffs.lapse_due(context.store, tenant, partition, now_ms())
-        expired = await handoffs.expire_due(context.store, tenant, partition, now_ms())
+        late_ms: list[int] = []
+        lapsed = await handoffs.lapse_due(context.store, tenant, partition, now_ms(), late_ms)
+        expired = await handoffs.expire_due(context.store, tenant, partition, now_ms(), late_ms)
         if lapsed + expired == 0:
             break
+        await deadlines.note_late(context.store, tenant, partition, late_ms)

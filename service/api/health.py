@@ -11,8 +11,9 @@ from service.api.rules_fault import RulesFault
 from service.api.running import Running
 from service.clock import now_ms
 from service.errors import Refusal, StoreAway
-from service.flows import handoffs
-from service.metrics import CONTENT_TYPE, QueueDepth
+from service.flows import deadlines, handoffs
+from service.flows.deadlines import LATE_BOUNDS_MS
+from service.metrics import CONTENT_TYPE, Lateness, QueueDepth
 
 router = APIRouter(tags=["health"])
 
@@ -70,4 +71,5 @@ async def metrics(call: Annotated[Call, called("oversee")]) -> Response:
         )
         for queue in queues
     ]
-    return Response(running.metrics.exposition(depths, store_up=True), media_type=CONTENT_TYPE)
+    late = Lateness(LATE_BOUNDS_MS, *await deadlines.lateness(running.store, tenant))
+    return Response(running.metrics.exposition(depths, store_up=True, late=late), media_type=CONTENT_TYPE)

@@ -6,6 +6,7 @@ Workers sweep; whoever meets an overdue handoff on the way settles it too, so no
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from rules import moves
 from rules.handoff import OPEN, Handoff, wanted
@@ -16,35 +17,59 @@ from service.flows import operators
 from service.store import codec, handoffs, keys, timers, waits
 from service.store.keys import Place
 from service.store.store import Store
+from service.store.timers import LATE_BOUNDS_MS as LATE_BOUNDS_MS
 
 SETTLED_MAX = 40  # a lease lapses, a ladder of twenty steps is caught up with, its deadline reroutes, another ends it
 SWEEPS_MAX = 100  # of DUE_READ_MAX each in one call; a worker comes again in a second
 
 
-async def lapse_due(store: Store, tenant: str, partition: int, now_ms: int) -> int:
-    """Put handoffs whose lease has ended back to waiting; return how many. Safe to repeat, and to race."""
+async def lapse_due(store: Store, tenant: str, partition: int, now_ms: int, late_ms: list[int] | None = None) -> int:
+    """Put handoffs whose lease has ended back to waiting; return how many. Safe to repeat, and to race.
+
+    How late each was is added to `late_ms`.
+    """
     place = keys.place(tenant, partition)
     lapsed = 0
     for _ in range(SWEEPS_MAX):
         due = await timers.leases_due(store, place, now_ms)
-        moved = await asyncio.gather(*(_lapse(store, place, handoff_id, now_ms) for handoff_id in due))
+        moved = await asyncio.gather(*(_lapse(store, place, handoff_id, now_ms) for handoff_id, _ in due))
         lapsed += sum(moved)
+        _note(late_ms, due, moved, now_ms)
         if not any(moved):
             break
     return lapsed
 
 
-async def expire_due(store: Store, tenant: str, partition: int, now_ms: int) -> int:
-    """Reroute or end handoffs that nobody took in time; return how many. Safe to repeat, and to race."""
+async def expire_due(store: Store, tenant: str, partition: int, now_ms: int, late_ms: list[int] | None = None) -> int:
+    """Do what time asks of handoffs: steps, offers, reroutes, ends; return how many. Safe to repeat, and to race.
+
+    How late each was is added to `late_ms`.
+    """
     place = keys.place(tenant, partition)
     expired = 0
     for _ in range(SWEEPS_MAX):
         due = await timers.deadlines_due(store, place, now_ms)
-        moved = await asyncio.gather(*(_expire(store, place, handoff_id, now_ms) for handoff_id in due))
+        moved = await asyncio.gather(*(_expire(store, place, handoff_id, now_ms) for handoff_id, _ in due))
         expired += sum(moved)
+        _note(late_ms, due, moved, now_ms)
         if not any(moved):
             break
     return expired
+
+
+def _note(late_ms: list[int] | None, due: Sequence[tuple[str, int]], moved: Sequence[bool], now_ms: int) -> None:
+    if late_ms is not None:
+        late_ms += [max(0, now_ms - at_ms) for (_, at_ms), done in zip(due, moved, strict=True) if done]
+
+
+async def note_late(store: Store, tenant: str, partition: int, late_ms: Sequence[int]) -> None:
+    """Count how late timers were, for /metrics."""
+    await timers.note_late(store, keys.place(tenant, partition), late_ms)
+
+
+async def lateness(store: Store, tenant: str) -> tuple[tuple[int, ...], int]:
+    """Return how many timers were late by up to each of LATE_BOUNDS_MS and by more, and the sum of all in ms."""
+    return await timers.lateness(store, tenant)
 
 
 async def sweep(store: Store, tenant: str, now_ms: int) -> int:

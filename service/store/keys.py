@@ -142,6 +142,11 @@ class Place:
         return f"{self.tag}leases"
 
     @property
+    def lateness(self) -> str:
+        """HASH upper bound in ms -> how many timers were so late: counted where all workers can."""
+        return f"{self.tag}lateness"
+
+    @property
     def deadlines(self) -> str:
         """ZSET handoff_id -> when time next changes it: its deadline, a step of its ladder, the end of an offer."""
         return f"{self.tag}deadlines"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
+from collections.abc import Sequence
 
 from service.store.keys import Place
 from service.store.store import Store
@@ -10,13 +12,18 @@ from service.store.store import Store
 DUE_READ_MAX = 100  # handled in one go; whoever sweeps comes again at once when there are more
 
 
-async def leases_due(store: Store, place: Place, now_ms: int) -> list[str]:
-    """Return handoffs whose lease has ended, longest ago first."""
+# Upper bounds of what lateness is counted in; the promise is a second, and what is above ten minutes was an outage.
+LATE_BOUNDS_MS: tuple[int, ...] = (50, 100, 250, 500, 1_000, 2_500, 5_000, 60_000, 600_000)
+LATE_SUM = "sum_ms"
+
+
+async def leases_due(store: Store, place: Place, now_ms: int) -> list[tuple[str, int]]:
+    """Return handoffs whose lease has ended with the moment it did, longest ago first."""
     return await _due(store, place.leases, now_ms)
 
 
-async def deadlines_due(store: Store, place: Place, now_ms: int) -> list[str]:
-    """Return waiting handoffs whose deadline has passed, longest ago first."""
+async def deadlines_due(store: Store, place: Place, now_ms: int) -> list[tuple[str, int]]:
+    """Return handoffs to which time does something now with the moment it came due, longest ago first."""
     return await _due(store, place.deadlines, now_ms)
 
 
@@ -28,6 +35,24 @@ async def next_due_at_ms(store: Store, place: Place) -> int | None:
     return min((int(float(head[1])) for head in heads if head), default=None)
 
 
-async def _due(store: Store, key: str, now_ms: int) -> list[str]:
-    found = await store.link.call("ZRANGEBYSCORE", key, "-inf", now_ms, "LIMIT", 0, DUE_READ_MAX)
-    return [handoff_id.decode() for handoff_id in found]
+async def note_late(store: Store, place: Place, late_ms: Sequence[int]) -> None:
+    """Count how late timers were. Losing a count harms nobody, so it waits for no disk."""
+    buckets = Counter(next((bound for bound in LATE_BOUNDS_MS if late <= bound), "over") for late in late_ms)
+    calls = [store.link.call("HINCRBY", place.lateness, bound, count) for bound, count in buckets.items()]
+    await asyncio.gather(*calls, store.link.call("HINCRBY", place.lateness, LATE_SUM, sum(late_ms)))
+
+
+async def lateness(store: Store, tenant: str) -> tuple[tuple[int, ...], int]:
+    """Return how many timers were late by up to each of LATE_BOUNDS_MS and by more, and the sum of all in ms."""
+    counts, total = [0] * (len(LATE_BOUNDS_MS) + 1), 0
+    for flat in await asyncio.gather(*(store.link.call("HGETALL", place.lateness) for place in store.places(tenant))):
+        found = {name.decode(): int(value) for name, value in zip(flat[::2], flat[1::2], strict=True)}
+        total += found.get(LATE_SUM, 0)
+        for number, bound in enumerate((*map(str, LATE_BOUNDS_MS), "over")):
+            counts[number] += found.get(bound, 0)
+    return tuple(counts), total
+
+
+async def _due(store: Store, key: str, now_ms: int) -> list[tuple[str, int]]:
+    flat = await store.link.call("ZRANGEBYSCORE", key, "-inf", now_ms, "WITHSCORES", "LIMIT", 0, DUE_READ_MAX)
+    return [(name.decode(), int(float(at))) for name, at in zip(flat[::2], flat[1::2], strict=True)]

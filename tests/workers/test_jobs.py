@@ -19,7 +19,7 @@ import redis
 from rules.handoff import Handoff
 from service import settings, supervise
 from service.clock import now_ms
-from service.flows import handoffs, machine_work
+from service.flows import deadlines, handoffs, machine_work
 from service.flows.access import Store, open_store
 from service.flows.audit import AuditLog
 from service.flows.handoffs import Claimed, Claiming
@@ -213,3 +213,13 @@ def test_a_timers_lane_that_is_killed_again_and_again_ends_each_handoff_once(
     assert kills >= 1
     assert {each.state for each in runner.run(ended(lane, tenant, opened))} == {"expired"}
     assert runner.run(told(lane, tenant)) == {"handoff.opened": 300, "handoff.expired": 300}
+
+
+def test_how_late_deadlines_were_is_counted(lane: Store, runner: asyncio.Runner) -> None:
+    opened = runner.run(open_many(lane, rules("1s"), "late", 3))
+    time.sleep(1.2)
+    expire.run("late", 0)
+    assert all(each.ended_at_ms is not None for each in runner.run(ended(lane, "late", opened)))
+    counts, sum_ms = runner.run(deadlines.lateness(lane, "late"))
+    assert (sum(counts), counts[-1]) == (3, 0)
+    assert 3 <= sum_ms < 3 * 600_000
