@@ -132,18 +132,19 @@ def test_the_relay_empties_the_outbox_and_nudges_the_packets(lane: Store, runner
     assert runner.run(machine_work.work_due(lane, tenant, 0, now_ms())).outbox == 3
     relay.run(tenant, 0)
     relay.run(tenant, 0)
-    assert runner.run(machine_work.work_due(lane, tenant, 0, now_ms())) == WorkDue(0, 0, 0)
+    assert runner.run(machine_work.work_due(lane, tenant, 0, now_ms())) == WorkDue(0, 0, 0, 0)
     deliver.run(tenant, 0)
 
 
 @pytest.mark.parametrize(
     ("due", "names"),
     [
-        (WorkDue(0, 0, 0), []),
-        (WorkDue(2, 0, 0), ["expire"]),
-        (WorkDue(0, 1, 0), ["relay"]),
-        (WorkDue(0, 0, 9), ["deliver"]),
-        (WorkDue(1, 1, 1), ["expire", "relay", "deliver"]),
+        (WorkDue(0, 0, 0, 0), []),
+        (WorkDue(2, 0, 0, 0), ["expire"]),
+        (WorkDue(0, 1, 0, 0), ["relay"]),
+        (WorkDue(0, 0, 9, 0), ["deliver"]),
+        (WorkDue(0, 0, 0, 1), ["tell"]),
+        (WorkDue(1, 1, 1, 1), ["expire", "relay", "deliver", "tell"]),
     ],
 )
 def test_what_is_due_asks_for_its_job(due: WorkDue, names: list[str]) -> None:
