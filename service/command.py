@@ -40,6 +40,11 @@ COMMANDS: dict[str, tuple[Row, ...]] = {
         Row(
             "channels", "service.cli.channels:channels", "Say how people are told: add, list, test and remove channels."
         ),
+        Row(
+            "simulate",
+            "service.cli.simulate:simulate_command",
+            "See what other people, hours or queues would have made of recorded arrivals.",
+        ),
     ),
     "Rule files": (
         Row(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rules.errors import RuleFileInvalid
 from rules.turn_rows import LogUnreadable
+from service.cli.arrival_files import ArrivalsUnreadable
 from service.cli.conversation_files import ConversationsUnreadable
 from service.cli.output import note, refuse
 from service.errors import Refusal, StoreAway
@@ -22,6 +23,8 @@ def tell(error: Exception) -> None:
             refuse("the rule files cannot be used", "correct what is shown above; `handrail check` shows it again")
         case ConversationsUnreadable():
             refuse(str(error), "docs/replay.md shows what a row looks like")
+        case ArrivalsUnreadable():
+            refuse(str(error), "docs/simulate.md shows what a row of arrivals looks like")
         case LogUnreadable():
             refuse(str(error), "docs/replay.md says how a turn log is made")
         case SettingsInvalid():
