@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
@@ -40,6 +40,27 @@ class QueueDepth:
     waiting: int
     leased: int
     oldest_wait_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelFares:
+    """How a channel fares, as the store has counted it since the channel was added, and what it is owed now."""
+
+    tenant: str
+    channel: str
+    counts: Mapping[str, int]
+    failures: int
+    owed: int
+
+
+# What is counted of a channel -> what it means.
+CHANNEL_COUNTS: Mapping[str, str] = {
+    "messages": "Messages that a channel took.",
+    "told": "Handoffs told in messages that a channel took.",
+    "held": "Handoffs that quiet hours kept back.",
+    "failed": "Messages that a channel did not take.",
+    "given_up": "Handoffs that were told to nobody in the end.",
+}
 
 
 @dataclass(slots=True)
@@ -84,11 +105,18 @@ class Metrics:
             known = rule_id in self.shadow_rules_fired or len(self.shadow_rules_fired) < RULE_LABELS_MAX
             self.shadow_rules_fired[rule_id if known else OTHER] += 1
 
-    def exposition(self, depths: Sequence[QueueDepth], store_up: bool, late: Lateness | None = None) -> bytes:
+    def exposition(
+        self,
+        depths: Sequence[QueueDepth],
+        store_up: bool,
+        late: Lateness | None = None,
+        fares: Sequence[ChannelFares] = (),
+    ) -> bytes:
         """Return everything in the text format of Prometheus; `late` is how late the store knows timers to be."""
         registry = CollectorRegistry(auto_describe=False)
         ProcessCollector(registry=registry)
         registry.register(_Families(self, depths, store_up, late))
+        registry.register(_ChannelFamilies(fares))
         return generate_latest(registry)
 
 
@@ -180,6 +208,28 @@ def _late_family(late: Lateness) -> HistogramMetricFamily:
     family = HistogramMetricFamily("handrail_timer_late_seconds", "Deadlines, steps and leases: how late they were.")
     family.add_metric((), list(zip(bounds, itertools.accumulate(late.counts), strict=True)), late.sum_ms / 1000)
     return family
+
+
+class _ChannelFamilies:
+    """One scrape's view of how channels fare."""
+
+    def __init__(self, fares: Sequence[ChannelFares]) -> None:
+        self._fares = fares
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield every family."""
+        labels = ("tenant", "channel")
+        for name, about in CHANNEL_COUNTS.items():
+            values: dict[tuple[str, ...], int] = {
+                (each.tenant, each.channel): each.counts.get(name, 0) for each in self._fares
+            }
+            yield _counter(f"channel_{name}", about, labels, values)
+        failures: dict[tuple[str, ...], float] = {
+            (each.tenant, each.channel): float(each.failures) for each in self._fares
+        }
+        yield _gauge("channel_failures", "Messages in a row that a channel did not take.", labels, failures)
+        owed: dict[tuple[str, ...], float] = {(each.tenant, each.channel): float(each.owed) for each in self._fares}
+        yield _gauge("channel_owed", "What a channel is owed, now or later.", labels, owed)
 
 
 def _of(depth: QueueDepth) -> tuple[str, str]:

@@ -11,9 +11,9 @@ from service.api.rules_fault import RulesFault
 from service.api.running import Running
 from service.clock import now_ms
 from service.errors import Refusal, StoreAway
-from service.flows import deadlines, handoffs
+from service.flows import channels, deadlines, handoffs
 from service.flows.deadlines import LATE_BOUNDS_MS
-from service.metrics import CONTENT_TYPE, Lateness, QueueDepth
+from service.metrics import CONTENT_TYPE, ChannelFares, Lateness, QueueDepth
 
 router = APIRouter(tags=["health"])
 
@@ -72,4 +72,7 @@ async def metrics(call: Annotated[Call, called("oversee")]) -> Response:
         for queue in queues
     ]
     late = Lateness(LATE_BOUNDS_MS, *await deadlines.lateness(running.store, tenant))
-    return Response(running.metrics.exposition(depths, store_up=True, late=late), media_type=CONTENT_TYPE)
+    seen = await channels.seen(running.store, tenant)
+    fares = [ChannelFares(tenant, each.name, each.fares.counts, each.fares.failures, each.owed) for each in seen]
+    told = running.metrics.exposition(depths, store_up=True, late=late, fares=fares)
+    return Response(told, media_type=CONTENT_TYPE)

@@ -30,48 +30,58 @@ channels = typer.Typer(
       handrail channels list
     """,
 )
+SlackOption = Annotated[
+    str | None,
+    typer.Option("--slack", help="Address of an incoming webhook: Slack, Mattermost, Rocket.Chat.", metavar="URL"),
+]
+SlackFileOption = Annotated[
+    Path | None,
+    typer.Option("--slack-file", help="File that holds that address, so that no shell remembers it."),
+]
+WebhookOption = Annotated[
+    str | None, typer.Option("--webhook", help="Id of a webhook; messages are signed as its events are.")
+]
+MailToOption = Annotated[list[str] | None, typer.Option("--mail-to", help="Mail address; may be given several times.")]
+MailFromOption = Annotated[str | None, typer.Option("--mail-from", help="Address that mail comes from.")]
+SmtpOption = Annotated[
+    str | None, typer.Option("--smtp", help="Mail server, as smtp.example.com or smtp.example.com:2525.")
+]
+SecurityOption = Annotated[str, typer.Option("--smtp-security", help="starttls, tls, or none inside your own network.")]
+SmtpUserOption = Annotated[str | None, typer.Option("--smtp-user", help="Who logs in at the mail server.")]
+PasswordFileOption = Annotated[
+    Path | None, typer.Option("--smtp-password-file", help="File that holds the password of that login.")
+]
+LanguageOption = Annotated[str, typer.Option("--language", help="Language of the messages: en or es.")]
+GatherOption = Annotated[
+    str, typer.Option("--gather", help="How long what comes up is gathered for one message, as 10s; 0s for none.")
+]
+QuietOption = Annotated[
+    str | None, typer.Option("--quiet", help="Hours in which nobody is told, as 22:00-07:00.", metavar="HOURS")
+]
+TimezoneOption = Annotated[str, typer.Option("--timezone", help="Where these hours are read, as Europe/Madrid.")]
+QuietUrgentFlag = Annotated[
+    bool, typer.Option("--quiet-urgent", help="In these hours not even what is urgent or regulated is told.")
+]
 Name = Annotated[str, typer.Argument(help="The channel's name, as rule files say it.", metavar="NAME")]
 
 
 @channels.command("add")
 def add(
     name: Name,
-    slack: Annotated[
-        str | None,
-        typer.Option("--slack", help="Address of an incoming webhook: Slack, Mattermost, Rocket.Chat.", metavar="URL"),
-    ] = None,
-    slack_file: Annotated[
-        Path | None,
-        typer.Option("--slack-file", help="File that holds that address, so that no shell remembers it."),
-    ] = None,
-    webhook: Annotated[
-        str | None, typer.Option("--webhook", help="Id of a webhook; messages are signed as its events are.")
-    ] = None,
-    mail_to: Annotated[
-        list[str] | None, typer.Option("--mail-to", help="Mail address; may be given several times.")
-    ] = None,
-    mail_from: Annotated[str | None, typer.Option("--mail-from", help="Address that mail comes from.")] = None,
-    smtp: Annotated[
-        str | None, typer.Option("--smtp", help="Mail server, as smtp.example.com or smtp.example.com:2525.")
-    ] = None,
-    smtp_security: Annotated[
-        str, typer.Option("--smtp-security", help="starttls, tls, or none inside your own network.")
-    ] = "starttls",
-    smtp_user: Annotated[str | None, typer.Option("--smtp-user", help="Who logs in at the mail server.")] = None,
-    smtp_password_file: Annotated[
-        Path | None, typer.Option("--smtp-password-file", help="File that holds the password of that login.")
-    ] = None,
-    language: Annotated[str, typer.Option("--language", help="Language of the messages: en or es.")] = "en",
-    gather: Annotated[
-        str, typer.Option("--gather", help="How long what comes up is gathered for one message, as 10s; 0s for none.")
-    ] = "10s",
-    quiet: Annotated[
-        str | None, typer.Option("--quiet", help="Hours in which nobody is told, as 22:00-07:00.", metavar="HOURS")
-    ] = None,
-    timezone: Annotated[str, typer.Option("--timezone", help="Where these hours are read, as Europe/Madrid.")] = "UTC",
-    quiet_urgent: Annotated[
-        bool, typer.Option("--quiet-urgent", help="In these hours not even what is urgent or regulated is told.")
-    ] = False,
+    slack: SlackOption = None,
+    slack_file: SlackFileOption = None,
+    webhook: WebhookOption = None,
+    mail_to: MailToOption = None,
+    mail_from: MailFromOption = None,
+    smtp: SmtpOption = None,
+    smtp_security: SecurityOption = "starttls",
+    smtp_user: SmtpUserOption = None,
+    smtp_password_file: PasswordFileOption = None,
+    language: LanguageOption = "en",
+    gather: GatherOption = "10s",
+    quiet: QuietOption = None,
+    timezone: TimezoneOption = "UTC",
+    quiet_urgent: QuietUrgentFlag = False,
     url: UrlOption = None,
     key: KeyOption = None,
     data_dir: DataDirOption = None,

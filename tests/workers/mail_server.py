@@ -22,7 +22,7 @@ class _Handler:
     def __init__(self, server: MailServer) -> None:
         self._server = server
 
-    async def handle_RCPT(
+    async def handle_RCPT(  # noqa: N802  # as the library calls it
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
         if address in self._server.refuses:
@@ -30,7 +30,7 @@ class _Handler:
         envelope.rcpt_tos.append(address)
         return "250 OK"
 
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802  # as the library calls it
         if self._server.script and (word := self._server.script.pop(0)):
             return word
         assert isinstance(envelope.content, bytes)
