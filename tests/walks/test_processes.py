@@ -38,8 +38,12 @@ def folder() -> Iterator[Path]:
 
 
 def told(got: list[Got]) -> Counter[tuple[str, str]]:
-    """Return how many different events of each type and handoff have arrived."""
-    seen = {(each.event["id"], each.event["type"], each.event["data"]["handoff_id"]) for each in list(got)}
+    """Return how many different events of each type have arrived for each handoff; a key's events are no handoff's."""
+    seen = {
+        (event["id"], event["type"], event["data"]["handoff_id"])
+        for event in [each.event for each in list(got)]
+        if event["type"].startswith("handrail.handoff.")
+    }
     return Counter((kind, handoff_id) for _, kind, handoff_id in seen)
 
 
