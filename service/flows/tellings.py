@@ -19,7 +19,7 @@ from service.flows import links
 from service.flows.access import Store
 from service.flows.channels import GATHER_MS_DEFAULT, TEST_MARK
 from service.flows.tries import Answer, rest_ms
-from service.store import channels, decisions, handoffs, tellings
+from service.store import channels, decisions, handoffs, keys, tellings
 from service.store.channels import Channel
 from service.store.outbox import Event
 from service.store.tellings import Settled, Taken
@@ -157,12 +157,16 @@ def _part(taken: Iterable[tuple[Telling, Handoff | None]], channel: Channel | No
             parted.settled.append(Settled(step.telling, step.due_at_ms))
         else:
             parted.now.append((telling, handoff))
-            parted.after.append(_after(telling, step))
+            parted.after.append(_after(telling, step, _gather_ms(channel)))
     return parted
 
 
-def _after(telling: Telling, step: Tell) -> Settled:
-    return Settled(telling) if step.after is None else Settled(*step.after)
+def _after(telling: Telling, step: Tell, gather_ms: int) -> Settled:
+    if step.after is None:
+        return Settled(telling)
+    again, due_at_ms = step.after
+    # It will be gathered once more: begun so much sooner, it is told at its distance.
+    return Settled(again, due_at_ms - min(gather_ms, (again.repeat_ms or 1) - 1))
 
 
 async def _send(
@@ -230,8 +234,10 @@ async def _test(store: Store, tenant: str, key: str, channel: Channel | None, ta
 
 async def _handoffs(store: Store, tenant: str, ids: Sequence[str]) -> list[Handoff | None]:
     """Return each handoff, None for one that is not kept; each is read once."""
-    once = tuple(dict.fromkeys(each for each in ids if each))
-    places = [(handoffs.place_of(store, tenant, each), each) for each in once]
+    # An id that is none of ours is nobody to tell of, and must not keep back what comes after it.
+    parts = {each: keys.partition_in(keys.HANDOFF_ID, each, store.partitions) for each in ids}
+    once = tuple(each for each, part in parts.items() if part is not None)
+    places = [(keys.place(tenant, parts[each] or 0), each) for each in once]
     found = await asyncio.gather(*(handoffs.find(store, *each) for each in places))
     known = dict(zip(once, found, strict=True))
     return [known.get(each) for each in ids]

@@ -44,11 +44,11 @@ ANSWER_S = 40  # how long a caller goes on asking while parts are killed and com
 class Served:
     """`handrail serve` with its server and worker."""
 
-    def __init__(self, folder: Path, port: int | None = None, **settings: str) -> None:
+    def __init__(self, folder: Path, port: int | None = None, *, rules_text: str = RULES, **settings: str) -> None:
         self.data_dir = folder / "data"
         self.rules = folder / "rules"
         self.rules.mkdir(exist_ok=True)
-        (self.rules / "walk.yaml").write_text(RULES)
+        (self.rules / "walk.yaml").write_text(rules_text)
         self.port = port or free_port()
         self.log = folder / f"serve-{self.port}.log"
         kept = {name: value for name, value in os.environ.items() if not name.startswith("HANDRAIL_")}

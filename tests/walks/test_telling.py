@@ -39,15 +39,7 @@ def texts(receiver: Receiver) -> list[str]:
 
 
 async def test_everybody_is_told_through_kills_and_nobody_after_the_claim(tmp_path: Path) -> None:
-    (tmp_path / "rules").mkdir()
-    with Receiver() as room, MailServer() as post, Served(tmp_path) as served:
-        (served.rules / "walk.yaml").write_text(RULES)
-        wait_until(
-            lambda: (
-                "tier1" in json.dumps(served.get("/rulesets/active"))
-                and "unsure" in json.dumps(served.get("/rulesets/active"))
-            )
-        )
+    with Receiver() as room, MailServer() as post, Served(tmp_path, rules_text=RULES) as served:
         served.post("/channels", {"name": "on-call", "kind": "slack", "url": room.url("/ok"), "gather_ms": 200})
         mail = {
             "host": "localhost",

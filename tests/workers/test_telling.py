@@ -355,3 +355,22 @@ async def test_more_than_can_be_owed_is_counted_and_never_silent(world: World, m
     (seen,) = await channels.seen(world.store, world.tenant)
     assert seen.owed == 2
     assert seen.fares.counts["given_up"] >= 1
+
+
+async def test_a_repetition_keeps_its_distance_though_it_is_gathered(world: World) -> None:
+    world.ruleset = rules("[{channel: on-call, repeat: 5m}]")
+    await world.channel("on-call")
+    await world.turn()
+    await world.until(NOON + 16 * MINUTE)
+    assert world.told() == [(10, "on-call"), (310, "on-call"), (610, "on-call"), (910, "on-call")]
+
+
+async def test_an_event_of_no_handoff_keeps_back_nothing(world: World) -> None:
+    await world.channel("on-call")
+    place = owed_store.place_of(world.tenant)
+    words = {"type": "handoff.opened", "tenant": world.tenant, "handoff_id": "nonsense", "conversation_id": "c"}
+    flat = [word for pair in {**words, "actor": "x", "at_ms": str(NOON)}.items() for word in pair]
+    await world.store.link.call("XADD", place.outbox, "*", *flat)
+    await world.turn()
+    await world.until(NOON + MINUTE)
+    assert len(world.got) == 1
