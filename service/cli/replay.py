@@ -20,6 +20,7 @@ from rules.scorecards import Rate
 from rules.transcripts import SYNTHETIC_TURN_MS, TRUTHS, Recorded
 from service import rule_files
 from service.cli.conversation_files import conversations, files_of
+from service.cli.named_rules import Where
 from service.cli.output import JsonFlag, note, progress, refuse, say, say_json, say_table
 from service.cli.replay_options import (
     AgainstOption,
@@ -31,7 +32,6 @@ from service.cli.replay_options import (
     OverHttpOption,
     RulesArgument,
     TruthOption,
-    Where,
     WriteLogOption,
 )
 from service.cli.replay_over_http import CONCURRENCY_MAX, HttpPlay, play_over_http

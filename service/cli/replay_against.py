@@ -3,78 +3,40 @@
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
-from rules.compile import files_or_raise
 from rules.evaluate import Ruleset, build
 from rules.turn_rows import Rows, stretches_of
-from service import rule_files
 from service.cli import delta_output
 from service.cli.conversation_files import conversations, files_of
+from service.cli.named_rules import Where, named_rules
 from service.cli.output import note, progress, refuse, say_json
-from service.cli.replay_options import Options, Where
-from service.cli.service_client import Service, service_at
+from service.cli.replay_options import Options
 from service.flows.deltas import compare
 from service.turn_logs import HeldPart, LogPart, gathered, is_log, parts_of, write_part
-
-_VERSION = re.compile(r"v?(\d{1,15})")
-ACTIVE = "active"
-
-
-@dataclass(frozen=True, slots=True)
-class Named:
-    """A ruleset and how the output calls it."""
-
-    ruleset: Ruleset
-    name: str
 
 
 def replay_against(candidate: str, active: str, paths: list[Path], options: Options, where: Where) -> None:
     """Print what the candidate would decide otherwise than the active rules."""
-    before, after = named(active, where), named(candidate, where)
+    old, new = named_rules([active, candidate], where)
+    before, after = build(old.files), build(new.files)
     with progress("judging turns", None) as bar:
-        parts = _parts(paths, [before.ruleset, after.ruleset], options)
+        (task,) = bar.task_ids
         found = compare(
-            parts, before.ruleset, after.ruleset, options.truth, lambda turns: bar.advance(bar.task_ids[0], turns)
+            _parts(paths, [before, after], options),
+            before,
+            after,
+            options.truth,
+            told=lambda turns: bar.update(task, advance=turns, description="judging turns"),
+            looked=lambda texts: bar.update(task, description=f"looking through {texts:,} texts again"),
         )
     if not found.delta.turns:
         refuse("the files hold no turn", "name files with at least one conversation, or a turn log that is not empty")
     if options.as_json:
-        say_json(delta_output.as_json_of(found, after.name, before.name, after.ruleset, before.ruleset))
+        say_json(delta_output.as_json_of(found, new.name, old.name, after, before))
     else:
-        delta_output.say_delta(found, after.name, before.name, after.ruleset, before.ruleset)
-
-
-def named(name: str, where: Where) -> Named:
-    """Return the ruleset of a path, of a version's number, or of the version that is active on the service."""
-    path = Path(name)
-    if path.exists():
-        return Named(rule_files.load(path), name)
-    version = _VERSION.fullmatch(name)
-    if version is None and name != ACTIVE:
-        refuse(f"`{name}` is no rule file, no version's number, and not `{ACTIVE}`", "name a directory that exists")
-    service = service_at(where.url, where.key, where.data_dir)
-    if version is not None:
-        return _version(service, int(version[1]))
-    told = service.get("/rulesets/active")
-    if told["version"]:
-        return _version(service, int(told["version"]))
-    library = rule_files.load(rule_files.LIBRARY)
-    if told["hash"] != library.hash:
-        refuse(
-            "the service decides by rule files that it does not hand out: no version is active",
-            "name their directory instead of `active`",
-        )
-    return Named(library, "the shipped library")
-
-
-def _version(service: Service, number: int) -> Named:
-    told = service.get(f"/rulesets/{number}")
-    texts = {name: text for name, text in told["texts"].items() if not name.endswith(rule_files.TESTS_ENDINGS)}
-    return Named(build(files_or_raise(texts)), f"version {number}")
+        delta_output.say_delta(found, new.name, old.name, after, before)
 
 
 def _parts(paths: list[Path], rulesets: list[Ruleset], options: Options) -> Iterator[LogPart]:

@@ -13,7 +13,8 @@ from rules.transcripts import TRUTHS
 RulesArgument = Annotated[
     Path,
     typer.Argument(
-        help="Directory of rule files, or one file; with --against also a version's number.", metavar="RULES"
+        help="Directory of rule files, or one file; with --against also a version's number, `active` or `staged`.",
+        metavar="RULES",
     ),
 ]
 ConversationsArgument = Annotated[
@@ -27,7 +28,7 @@ AgainstOption = Annotated[
     str | None,
     typer.Option(
         "--against",
-        help="Show what RULES would decide otherwise than these: a directory, a version's number, or `active`.",
+        help="Show what RULES would decide otherwise than these: a directory, a version's number, `active`, `staged`.",
         metavar="ACTIVE",
     ),
 ]
@@ -69,12 +70,3 @@ class Options:
     limit: int | None = None
     write_log: Path | None = None
     as_json: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Where:
-    """The service that knows the versions, asked only where one is named."""
-
-    url: str | None = None
-    key: str | None = None
-    data_dir: Path | None = None

@@ -61,15 +61,19 @@ def compare(
     after: Ruleset,
     label: str | None = None,
     told: Callable[[int], None] | None = None,
+    looked: Callable[[int], None] | None = None,
 ) -> Compared:
-    """Return what `after` would decide otherwise than `before`; `told` hears how many turns of a part are done."""
+    """Return what `after` would decide otherwise than `before`.
+
+    `told` hears how many turns of a part are done, `looked` how many texts of it were looked through again.
+    """
     compared = Compared(delta_of(before.files.rules, after.files.rules, label))
     delta = compared.delta
     kept: dict[tuple[int, int], tuple[LogPart, list[dict[str, Any]]]] = {}
     questions = [questions_of(before.files), questions_of(after.files)]
     read = read_ahead(parts, lambda place: asked_by(questions, place.about, place.call_columns))
     for number, (place, part) in enumerate(read):
-        fired = judge(part, questions)
+        fired = judge(part, questions, looked)
         odd = _odd(part, place)
         sides = [
             settled(each, LoggedTurns(ruleset, part.about), odd) if odd else each

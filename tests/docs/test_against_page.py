@@ -29,7 +29,7 @@ def test_the_output_on_the_page_is_what_the_command_prints(monkeypatch: pytest.M
 
 def test_the_key_on_the_page_is_one_of_the_json(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT / "docs" / "examples" / "against")
-    told = json.loads(handrail("replay", "candidate", "conversations.yaml", "--against", "active", "--json").stdout)
+    told = json.loads(handrail("replay", "tried", "conversations.yaml", "--against", "now", "--json").stdout)
     assert "jq .new.stretches" in PAGE
     assert told["new"]["stretches"]["n"] == 3
 

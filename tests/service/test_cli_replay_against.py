@@ -234,8 +234,7 @@ def test_topics_that_the_log_does_not_know_are_looked_for_in_its_texts(tmp_path:
         ),
         (
             ("{candidate}", "{file}", "--against", "no-such-rules"),
-            "error: `no-such-rules` is no rule file, no version's number, and not `active`\n"
-            "       name a directory that exists\n",
+            "error: no-such-rules: no such directory\n       name a directory of rule files\n",
         ),
         (
             ("{candidate}", "{empty}", "--against", "{active}"),
@@ -284,7 +283,7 @@ async def test_versions_are_compared_by_their_numbers(tmp_path: Path, sets: tupl
         assert (await asyncio.to_thread(handrail, "activate", "1", *where)).exit_code == 0
         told = as_json(await asyncio.to_thread(handrail, *words))
     direct = as_json(handrail("replay", sets[1], str(file), "--against", sets[0], "--json"))
-    assert library["against"]["name"] == "the shipped library"
+    assert library["against"]["name"] == "the service's own rules"
     assert (told["candidate"]["name"], told["against"]["name"]) == ("version 2", "version 1")
     assert told["rules"] == direct["rules"]
     assert told["new"] == direct["new"]
