@@ -155,6 +155,7 @@ def _handoff(source: Source, verdict: Verdict, values: dict[str, Node], names: N
 
 
 def read_queue_name(source: Source, node: Node, names: Names) -> str | None:
+    """Return the name of a queue that is declared."""
     if is_empty(node) or not isinstance(node, TextNode):
         source.refuse("R116", node, "the queue's name is missing here", "write the name of a queue")
         return None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from rules.diff_conditions import Grounds, compares_in, condition_moved, said_of, thresholds_in
 from rules.diff_declared import within
-from rules.differences import EFFECT_OF, Change, Direction, Effect, Fact, effect_of
+from rules.differences import EFFECT_OF, Change, Direction, Effect, Fact, effect_of, sooner
 from rules.entailment import Reasoning
 from rules.explain import condition_text
 from rules.model import PRIORITIES, VERDICTS, Rule, RuleFiles, Topic, Verdict
@@ -98,8 +98,8 @@ def _asked(old: Rule, new: Rule, context: Context) -> Iterable[Fact]:
     if one.queue and other.queue and one.queue != other.queue:
         yield Fact(f"hands over to {other.queue} instead of {one.queue}", "changed")
     if one.priority != other.priority:
-        sooner = PRIORITIES.index(other.priority) > PRIORITIES.index(one.priority)
-        yield Fact(f"priority {one.priority} → {other.priority}", "stricter" if sooner else "looser")
+        higher = PRIORITIES.index(other.priority) > PRIORITIES.index(one.priority)
+        yield Fact(f"priority {one.priority} → {other.priority}", "stricter" if higher else "looser")
     # Its own deadline and end alone: those of a queue are told with the queue.
     if one.answer_within_ms != other.answer_within_ms:
         yield within(_deadline(old, context.old), _deadline(new, context.new))

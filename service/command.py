@@ -56,7 +56,7 @@ COMMANDS: dict[str, tuple[Row, ...]] = {
         Row(
             "schema",
             "service.cli.schema:schema",
-            "Print the JSON Schema of rule files or test files, for an editor that completes and checks while you type.",
+            "Print the JSON Schema of rule files or test files, for an editor that completes and checks as you type.",
         ),
         Row("test", "service.cli.rule_tests:rule_tests", "Run the tests of rule files."),
         Row(

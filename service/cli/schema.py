@@ -13,7 +13,7 @@ from service.cli.output import refuse, say_all
 def schema(
     name: Annotated[str, typer.Argument(help=f"Whose: {' or '.join(SCHEMAS)}.", metavar="[FILES]")] = "rules",
 ) -> None:
-    """Print the JSON Schema of rule files or test files, for an editor that completes and checks while you type.
+    """Print the JSON Schema of rule files or test files, for an editor that completes and checks as you type.
 
     An editor with the YAML language server (VS Code, Neovim, Emacs, Helix, …) reads the name of a file's schema in a
     comment at its top. The shipped files have it already; beside rule files of your own, write the two schemas once,

@@ -49,7 +49,8 @@ def test_every_queue_stands_there_with_its_promise(files: RuleFiles) -> None:
     for queue in files.queues.values():
         end = queue.on_timeout
         then = f"{end.verdict} → `{end.queue}`" if end.queue else end.verdict
-        held[queue.name] = [span_text(queue.answer_within_ms), then, ", ".join(need.skill for need in queue.needs) or "–"]
+        needs = ", ".join(need.skill for need in queue.needs)
+        held[queue.name] = [span_text(queue.answer_within_ms), then, needs or "–"]
     assert told == held
 
 

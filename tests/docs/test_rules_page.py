@@ -186,7 +186,7 @@ def test_the_example_of_a_problem_says_exactly_what_its_page_shows(code: str) ->
     _, body = SECTIONS[code]
     (said,) = blocks(body, "text")
     # A second file is the one that says who works.
-    example, operators = (blocks(body, "yaml") + ["", ""])[:2]
+    example, operators = [*blocks(body, "yaml"), "", ""][:2]
     texts = {"example.yaml": example} if example else {}
     files, problems = compile_files(texts, {"operators.yaml": operators} if operators else None)
     if code.startswith("R17"):

@@ -349,3 +349,19 @@ def test_a_topic_that_is_found_more_moves_the_rules_on_it_as_told(
 @given(make.rule_files)
 def test_rule_files_do_not_differ_from_themselves(files: RuleFiles) -> None:
     assert diff(files, files).overall == "same"
+
+
+@pytest.mark.parametrize("priority", ["", ", priority: high"])
+def test_a_rule_that_has_become_regulated_says_so_whatever_else_changed(priority: str) -> None:
+    law = BASE.replace("legal: {phrases", "legal: {regulated: true, source: a law, phrases")
+    changed = law.replace(
+        "when: asks_for_person = true, then: {escalate: desk}",
+        f"when: asks_for_person = true, then: {{escalate: desk{priority}}}",
+    )
+    told = lines(diff(files_or_raise({"a.yaml": BASE}), files_or_raise({"a.yaml": changed})))
+    assert any("legal" in line and "is about something regulated" in line for line in told)
+    before, after = (
+        files_or_raise({"a.yaml": BASE}),
+        files_or_raise({"a.yaml": law.replace("priority: high", "priority: urgent", 1)}),
+    )
+    assert any("is about something regulated" in line for line in lines(diff(before, after)))
