@@ -6,6 +6,7 @@ that follows leaves a last hash that differs from those that were written to the
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import orjson
 
@@ -27,6 +28,9 @@ LOCK = "lock"
 LOCK_WAIT_MS_MAX = 10_000  # another worker writes for milliseconds; one that hangs is not waited for
 # A line is some hundred bytes; a longer one is not ours.
 LINE_BYTES_MAX = 65_536
+# Entries that are known to stand there: as many as an outbox holds (OUTBOX_MAX), in 30 MB.
+KNOWN_MAX = 100_000
+Written: TypeAlias = tuple[str, int, str]
 
 
 class AuditBusy(Exception):
@@ -56,11 +60,16 @@ class AuditLog:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
+        self._last: dict[str, Any] | None = None
+        # In the order of the lines, so that the oldest can be forgotten.
+        self._known: dict[Written, None] = {}
+        self._read_bytes: dict[Path, int] = {}
 
     def append(self, partition: int, events: Sequence[Event]) -> str | None:
         """Write the events that do not stand there yet, synced, and return the last hash; None for nothing new.
 
-        The same events again (their worker was killed before it could forget them) are known by their entry ids.
+        The same events again (their worker was killed before it could forget them) are known by their entry ids. They
+        may come in any order: what a killed worker had taken comes after what the others took meanwhile.
         Raises AuditBusy, and OSError when the disk refuses.
         """
         if not events:
@@ -75,19 +84,17 @@ class AuditLog:
             os.close(lock)
 
     def _append(self, partition: int, events: Sequence[Event]) -> str | None:
-        last, known = self._end()
-        name = _file_of(max(event.at_ms for event in events), last)
-        path = self._directory / name
-        before = last["hash"] if last else BEGINNING
+        self._catch_up()
+        path = self._directory / _file_of(max(event.at_ms for event in events), self._last)
+        before = self._last["hash"] if self._last else BEGINNING
         lines = []
-        for event in events:
-            seen = known.get((event.tenant, partition), (0, 0))
-            if _order(event.entry_id) <= seen:
-                continue
-            known[event.tenant, partition] = _order(event.entry_id)
-            line = _line(partition, event, before)
-            before = orjson.loads(line)["hash"]
-            lines.append(line)
+        # Twice in one call is known as well.
+        new = {(event.tenant, partition, event.entry_id): event for event in events}
+        for name, event in new.items():
+            if name not in self._known:
+                line = _line(partition, event, before)
+                before = orjson.loads(line)["hash"]
+                lines.append(line)
         if not lines:
             return None
         with path.open("ab") as file:
@@ -102,23 +109,29 @@ class AuditLog:
                 raise
         return str(before)
 
-    def _end(self) -> tuple[dict[str, Any] | None, dict[tuple[str, int], tuple[int, int]]]:
-        """Return the last line, and the last entry of each partition in the two latest files.
+    def _catch_up(self) -> None:
+        """Read what was written since the last look, by whomever: the last line, and which entries stand there.
 
         A worker that was killed left entries of the last seconds, so older files hold none that could come again. A
         last line without its end was being written when the machine stopped: it was never acknowledged, and goes.
         """
-        last: dict[str, Any] | None = None
-        known: dict[tuple[str, int], tuple[int, int]] = {}
-        for path in files(self._directory)[-2:]:
-            data = path.read_bytes()
-            if data and not data.endswith(b"\n"):
-                data = data[: data.rfind(b"\n") + 1]
-                os.truncate(path, len(data))
-            for raw in data.splitlines():
-                last = orjson.loads(raw)
-                known[last["tenant"], last["partition"]] = _order(last["entry_id"])
-        return last, known
+        latest = files(self._directory)[-2:]
+        if any(not path.exists() or path.stat().st_size < size for path, size in self._read_bytes.items()):
+            # Somebody has put other files there; what stands in them counts.
+            self._last, self._known, self._read_bytes = None, {}, {}
+        for path in latest:
+            with path.open("rb") as file:
+                whole = file.seek(self._read_bytes.get(path, 0))
+                for raw in file:
+                    if not raw.endswith(b"\n"):
+                        os.truncate(path, whole)
+                        break
+                    whole += len(raw)
+                    self._last = last = orjson.loads(raw)
+                    self._known[last["tenant"], last["partition"], last["entry_id"]] = None
+            self._read_bytes[path] = whole
+        for name in list(itertools.islice(self._known, max(0, len(self._known) - KNOWN_MAX))):
+            del self._known[name]
 
 
 def files(directory: Path) -> list[Path]:
@@ -195,8 +208,3 @@ def _file_of(at_ms: int, last: dict[str, Any] | None) -> str:
     """Return the file of a moment; never an earlier one than the last line's, as a clock may step back."""
     moments: Iterable[int] = (at_ms, last["at_ms"]) if last else (at_ms,)
     return f"{datetime.fromtimestamp(max(moments) / 1000, UTC):%Y-%m-%d}.jsonl"
-
-
-def _order(entry_id: str) -> tuple[int, int]:
-    at_ms, _, number = entry_id.partition("-")
-    return int(at_ms), int(number)

@@ -96,6 +96,25 @@ def test_the_same_events_again_stand_there_once(tmp_path: Path) -> None:
     assert verify(tmp_path / "audit").broken is None
 
 
+def test_what_a_killed_worker_had_taken_is_written_after_what_others_took_meanwhile(tmp_path: Path) -> None:
+    log, other = AuditLog(tmp_path / "audit"), AuditLog(tmp_path / "audit")
+    # 1 and 2 are with a worker that was killed before it wrote them; they are given to another seconds later.
+    assert other.append(0, [event(3), event(4)]) is not None
+    assert log.append(0, [event(1), event(2), event(3), event(1)]) is not None
+    assert other.append(0, [event(2), event(4), event(5)]) is not None
+    assert [line["entry_id"][-1] for line in read(tmp_path / "audit")] == ["3", "4", "1", "2", "5"]
+    assert verify(tmp_path / "audit").broken is None
+
+
+def test_files_that_were_put_in_the_place_of_others_count_as_they_are(tmp_path: Path) -> None:
+    log = AuditLog(tmp_path / "audit")
+    log.append(0, [event(1), event(2)])
+    kept = lines(tmp_path / "audit")
+    rewritten(tmp_path / "audit", kept[:1])
+    assert log.append(0, [event(1), event(2)]) is not None
+    assert lines(tmp_path / "audit") == kept
+
+
 def test_a_line_that_was_being_written_when_the_machine_stopped_goes(tmp_path: Path) -> None:
     directory = written(tmp_path, 2)
     last = files(directory)[-1]
