@@ -18,6 +18,7 @@ from typing import Any
 import httpx
 import pytest
 
+from service.jobs import LANES
 from tests.walks.served import Served, alive, turn, wait_until
 from tests.workers.receiver import Got, Receiver
 
@@ -152,7 +153,7 @@ async def test_a_deadline_ends_in_time_and_a_clean_stop_leaves_no_process(folder
         # A second on an idle machine, see tests/workers/test_work.py; busy cores take longer to start the worker.
         assert 0 <= event["data"]["at_ms"] - decided["handoff"]["expires_at_ms"] < 5_000
         pids = [served.process.pid, served.server_pid, *served.worker_pids]
-        assert len(pids) == 6
+        assert len(pids) == 3 + len(LANES)
         served.stop()
         assert not any(alive(pid) for pid in pids)
         assert not (served.data_dir / "server.sock").exists()
@@ -163,7 +164,7 @@ async def test_a_deadline_ends_in_time_and_a_clean_stop_leaves_no_process(folder
 
 def test_a_killed_serve_leaves_nobody_behind(folder: Path) -> None:
     with Served(folder) as served:
-        wait_until(lambda: len(served.worker_pids) == 4)
+        wait_until(lambda: len(served.worker_pids) == 1 + len(LANES))
         pids = [served.server_pid, *served.worker_pids]
         served.kill()
         # The worker leaves because its parent is gone, and as the last one that used the server it stops it.
