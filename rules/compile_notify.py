@@ -133,9 +133,9 @@ def read_quiet(source: Source, node: Node) -> Quiet | None:
         hours = _hours(source, node)
         return None if hours is None else Quiet(*hours)
     values = read_keys(source, node, QUIET_KEYS, "`quiet`")
-    if values is None or "hours" not in values:
+    if values is None:
         return None
-    hours = _hours(source, values["hours"])
+    hours = _hours(source, values["hours"]) if "hours" in values else None
     days: tuple[str, ...] = DAYS
     if "days" in values:
         items = values["days"].items if isinstance(values["days"], ListNode) else [values["days"]]
