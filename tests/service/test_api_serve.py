@@ -154,6 +154,22 @@ def test_a_stop_answers_those_who_wait_before_it_ends(start: Callable[..., Serve
 
 
 @pytest.mark.walk
+def test_an_impatient_second_stop_cuts_nothing_off(start: Callable[..., Served], tmp_path: Path) -> None:
+    served = start()
+    pid = json.loads((tmp_path / "data" / "server.json").read_text())["pid"]
+    for number in (signal.SIGTERM, signal.SIGINT):
+        for _ in range(100):
+            if served.process.poll() is not None:
+                break
+            served.process.send_signal(number)
+            time.sleep(0.02)
+    assert served.process.wait(STOP_S) == 0
+    # The last one out has stopped the server.
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+@pytest.mark.walk
 def test_an_edit_of_a_watched_rule_file_takes_effect_and_a_broken_one_does_not(
     start: Callable[..., Served], tmp_path: Path
 ) -> None:
