@@ -147,6 +147,18 @@ def test_every_link_leads_to_a_file() -> None:
     assert not [link for link in links if not (ROOT / link).exists()]
 
 
+def test_every_page_is_reached_from_here() -> None:
+    reached, ahead = set[Path](), [ROOT / "README.md"]
+    while ahead:
+        page = ahead.pop()
+        links = re.findall(r"\]\(([^)#\s]+\.md)", page.read_text())
+        found = {(page.parent / link).resolve() for link in links if "://" not in link}
+        new = {each for each in found if each.exists()} - reached
+        reached |= new
+        ahead += new
+    assert not [page.name for page in sorted((ROOT / "docs").glob("*.md")) if page.resolve() not in reached]
+
+
 def test_the_map_names_folders_that_exist() -> None:
     folders = re.findall(r"^\| `([\w/]+)/` \|", README, re.MULTILINE)
     assert folders
