@@ -172,7 +172,8 @@ def _files(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
     if not path.is_dir():
-        raise RulesUnreadable(path, "no such directory", "name a directory of rule files")
+        missing = "file" if path.suffix in ENDINGS else "directory"
+        raise RulesUnreadable(path, f"no such {missing}", "name a directory of rule files")
     found: list[Path] = []
     for folder, folders, names in os.walk(path, onerror=_unreadable):
         folders[:] = [name for name in folders if not name.startswith(".")]

@@ -55,6 +55,12 @@ def test_a_directory_that_is_not_there(tmp_path: Path) -> None:
     assert str(unreadable.value) == f"{tmp_path}/rulez: no such directory; name a directory of rule files"
 
 
+def test_a_file_that_is_not_there_is_not_called_a_directory(tmp_path: Path) -> None:
+    with pytest.raises(RulesUnreadable) as unreadable:
+        rule_files.read_directory(tmp_path / "refunds.yaml")
+    assert str(unreadable.value) == f"{tmp_path}/refunds.yaml: no such file; name a directory of rule files"
+
+
 def test_a_directory_without_rule_files(tmp_path: Path) -> None:
     write(tmp_path, a_tests_yaml="t")
     with pytest.raises(RulesUnreadable) as unreadable:
