@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import polars as pl
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -49,6 +50,14 @@ def meant(asked: Compare, values: list[Value]) -> list[bool]:
 def test_numbers(asked: Compare, values: list[Value]) -> None:
     column = pl.Series("x", values, dtype=pl.Float64)
     assert holds(number_leaf(pl.col("x"), nullable=None in values), asked, column) == meant(asked, values)
+
+
+@pytest.mark.parametrize("operator", ["<", "<=", ">", ">=", "=", "!="])
+@pytest.mark.parametrize("operand", EDGES)
+def test_a_whole_number_that_is_no_float_is_compared_exactly(operator: str, operand: int) -> None:
+    values: list[Value] = [float(edge) for edge in EDGES]
+    asked = compare("x", operator, operand)
+    assert holds(number_leaf(pl.col("x")), asked, pl.Series("x", values)) == meant(asked, values)
 
 
 @settings(max_examples=200, deadline=None)
