@@ -83,6 +83,10 @@ async def decide(
         # there, and this process has more on its hands than a disk full of decisions would mend.
         raise
     except StoreAway:
+        # What was answered before the store went away stands: the rules alone might say something else.
+        given = store.told.find(decision_id)
+        if given is not None:
+            return decided(given, repeated=True)
         if spool is None:
             raise
         decision, repeated = await answer_alone(spool, ruleset, names, turn, now_ms)

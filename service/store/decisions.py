@@ -27,23 +27,26 @@ async def commit(
 
     `told` is a decision that was answered while the store was away: it replaces one that nobody has been told.
     """
-    record = codec.record_out(change.record)
+    record, answer = codec.record_out(change.record), codec.decision_out(change.decision)
     meets = change.handoff or change.before or loaded.open_handoff_id or loaded.ended_handoff_id
     if meets is None and not told:
-        word, *rest = await _commit_turn(store, place, loaded, change, record)
+        word, *rest = await _commit_turn(store, place, loaded, change, record, answer)
     else:
-        word, *rest = await _commit_decision(store, place, loaded, change, record, actor, told)
+        word, *rest = await _commit_decision(store, place, loaded, change, (record, answer), actor, told)
     if word == b"moved":
         return Moved()
     if word == b"decided":
         return codec.decision_in(rest[0]), True
+    position = codec.number(rest[0]) if rest else None
     if not told:
         store.recent.keep(place.tenant, loaded, change, record)
-    position = codec.number(rest[0]) if rest else None
+        store.told.keep(change.decision.decision_id, position, answer)
     return (change.decision if position is None else replace(change.decision, position=position)), False
 
 
-async def _commit_turn(store: Store, place: Place, loaded: Loaded, change: Change, record: bytes) -> list[Reply]:
+async def _commit_turn(
+    store: Store, place: Place, loaded: Loaded, change: Change, record: bytes, answer: bytes
+) -> list[Reply]:
     """Write a turn that no handoff is open beside and that opens none: nearly every turn, at half the cost."""
     decision, turn = change.decision, change.turn
     return await store.scripts.run(
@@ -56,7 +59,7 @@ async def _commit_turn(store: Store, place: Place, loaded: Loaded, change: Chang
         order="" if turn.turn_index is None else turn.turn_index,
         record=record,
         said=codec.said_out(turn, decision),
-        answer=codec.decision_out(decision),
+        answer=answer,
         now_ms=decision.decided_at_ms,
         turns_max=TURNS_READ_MAX,
         transcript_max=TRANSCRIPT_TURNS_MAX,
@@ -65,9 +68,10 @@ async def _commit_turn(store: Store, place: Place, loaded: Loaded, change: Chang
 
 
 async def _commit_decision(
-    store: Store, place: Place, loaded: Loaded, change: Change, record: bytes, actor: str, told: bool
+    store: Store, place: Place, loaded: Loaded, change: Change, kept: tuple[bytes, bytes], actor: str, told: bool
 ) -> list[Reply]:
-    """Write a turn with the handoff that it opens, joins or meets."""
+    """Write a turn with the handoff that it opens, joins or meets. `kept` are its record and its answer, encoded."""
+    record, answer = kept
     decision, handoff, turn = change.decision, change.handoff, change.turn
     before = change.before or handoff
     queue = handoff.queue if handoff else ""
@@ -98,7 +102,7 @@ async def _commit_decision(
         order="" if turn.turn_index is None else turn.turn_index,
         record=record,
         said=codec.said_out(turn, decision),
-        answer=codec.decision_out(decision),
+        answer=answer,
         now_ms=decision.decided_at_ms,
         turns_max=TURNS_READ_MAX,
         transcript_max=TRANSCRIPT_TURNS_MAX,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias
 
+from rules.decision import Decision
 from rules.history import TURNS_READ_MAX
 from rules.turn import Conversation
 from service.store import codec
@@ -21,6 +22,9 @@ if TYPE_CHECKING:  # changes are written by the store, which holds what stands h
 CONVERSATIONS_MAX = 1_024
 # Conversations that another process works on too: remembering those costs a refused commit at every turn.
 SHARED_MAX = 4_096
+
+# A retry comes within seconds: at two hundred turns a second these are twenty. Bytes of some 500, two megabytes.
+ANSWERS_MAX = 4_096
 
 Key: TypeAlias = tuple[str, str]
 # A conversation as bytes and numbers alone: Python's collector passes over those. As values, a thousand conversations
@@ -86,3 +90,24 @@ def _bounded(kept: dict[Key, Left] | dict[Key, None], most: int) -> None:
     # Dicts remember the order of insertion: the first key is the one that was left the longest ago.
     if len(kept) > most:
         del kept[next(iter(kept))]
+
+
+class Told:
+    """The answers that this process has given last, by decision_id: while the store is away they stand all the same."""
+
+    def __init__(self) -> None:
+        self._answers: dict[str, tuple[int | None, bytes]] = {}
+
+    def keep(self, decision_id: str, position: int | None, answer: bytes) -> None:
+        """Remember an answer that was written, as it was written."""
+        self._answers[decision_id] = (position, answer)
+        if len(self._answers) > ANSWERS_MAX:
+            del self._answers[next(iter(self._answers))]
+
+    def find(self, decision_id: str) -> Decision | None:
+        """Return the Decision that was answered, None when it was not, or long ago."""
+        found = self._answers.get(decision_id)
+        if found is None:
+            return None
+        position, answer = found
+        return codec.decision_in(b"%d\n%b" % (position, answer) if position is not None else b"\n" + answer)

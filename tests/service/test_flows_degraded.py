@@ -189,3 +189,21 @@ async def test_files_are_private_and_a_damaged_one_is_set_aside(
     await back(store, own_server)
     assert await degraded.drain(store, spool) == 0
     assert [one.suffix for one in (place / "spool").iterdir()] == [".unreadable"]
+
+
+async def test_what_was_answered_before_the_store_went_away_stands_while_it_is_and_afterwards(
+    store: Store, ruleset: Ruleset, spool: Spool, own_server: Server
+) -> None:
+    one, other = angry("c1", "t1"), calm("c2", "t1")
+    first, quiet = await ask(store, ruleset, spool, one), await ask(store, ruleset, spool, other)
+    own_server.kill()
+    for _ in range(2):
+        again = await ask(store, ruleset, spool, one, NOW + 5)
+        assert (again.decision, again.repeated) == (first.decision, True)
+    assert (await ask(store, ruleset, spool, other)).decision == quiet.decision
+    # A turn that nobody has been answered is judged by the rules alone.
+    assert (await ask(store, ruleset, spool, angry("c3", "t1"))).decision.degraded
+    await back(store, own_server)
+    await degraded.drain(store, spool)
+    assert (await ask(store, ruleset, spool, one)).decision == first.decision
+    assert (await ask(store, ruleset, spool, other)).decision == quiet.decision
