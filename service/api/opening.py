@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from html import escape
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
@@ -22,10 +22,17 @@ NOW = {
 }
 
 
+ANSWERS: dict[int | str, dict[str, Any]] = {
+    200: {"description": "the link holds"},
+    # No key is asked for, so none can be wrong.
+    **{status: row for status, row in problems_documented("link_invalid", "link_expired").items() if status != 401},
+}
+
+
 @router.get(
     "/open/{handoff_id}",
     summary="Follow the link of a message",
-    responses={200: {"description": "the link holds"}, **problems_documented("link_invalid", "link_expired")},
+    responses=ANSWERS,
 )
 async def follow(
     handoff_id: HandoffId,
