@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -19,12 +18,15 @@ class Patience:
     waited_ms: tuple[int, ...] = ()
     left: tuple[float, ...] = ()
 
-    def drawn(self, chance: random.Random, beyond_ms: int = 0) -> int | None:
-        """Return how long somebody waits who has waited `beyond_ms`, None for one who never leaves."""
+    def drawn(self, luck: float, beyond_ms: int = 0) -> int | None:
+        """Return how long somebody waits who has waited `beyond_ms`, None for one who never leaves.
+
+        `luck` is drawn evenly from 0 to 1.
+        """
         gone = self.left_by(beyond_ms)
         if gone >= 1:
             return beyond_ms
-        at = bisect_left(self.left, gone + chance.random() * (1 - gone))
+        at = bisect_left(self.left, gone + luck * (1 - gone))
         at = max(at, bisect_right(self.waited_ms, beyond_ms))
         return self.waited_ms[at] if at < len(self.waited_ms) else None
 

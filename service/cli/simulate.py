@@ -6,7 +6,6 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
@@ -15,10 +14,22 @@ from rules.errors import render
 from rules.grammar import duration_ms
 from rules.model import Queue
 from rules.operators import Operator
-from rules.simulated import RUNS_MAX, ArrivalsUnfit, Recording, Simulated, recording, simulate
+from rules.simulated import ArrivalsUnfit, Recording, Simulated, recording, simulate
 from service import rule_files
 from service.cli.arrival_files import arrivals_of
 from service.cli.output import EXIT_FINDINGS, JsonFlag, note, progress, refuse, say_json
+from service.cli.simulate_options import (
+    AddOption,
+    AgainstOption,
+    ArrivalsArgument,
+    HandlingOption,
+    OperatorsOption,
+    PlotOption,
+    QueueOption,
+    RoutingArgument,
+    RunsOption,
+    WarmUpOption,
+)
 from service.cli.simulate_report import as_json_object, say_report, write_plot
 
 # A bar that moved with each of thirty thousand arrivals would take longer than they do.
@@ -34,48 +45,16 @@ class Scenario:
 
 
 def simulate_command(
-    routing: Annotated[Path, typer.Argument(help="Rule files with the queues: a directory, or one file.")],
-    arrivals: Annotated[
-        list[Path],
-        typer.Argument(help="Who came: .csv or .jsonl, also .gz; docs/simulate.md says what stands in a row."),
-    ],
-    operators: Annotated[
-        str | None,
-        typer.Option(
-            "--operators",
-            metavar="FILE|NUMBER",
-            help="Who works: an operators.yaml, or so many people who can do everything. The one beside the rules if "
-            "left out.",
-        ),
-    ] = None,
-    add: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--add",
-            metavar="PEOPLE",
-            help='Compare with so many more, as \'2 {languages: [es], hours: [{days: [mon], from: "09:00", to: '
-            '"17:00"}]}\'. May be given again.',
-        ),
-    ] = None,
-    against: Annotated[
-        str | None, typer.Option("--against", metavar="FILE|NUMBER", help="Compare with these people instead.")
-    ] = None,
-    queue: Annotated[
-        str | None, typer.Option("--queue", help="Where those go who name no queue of the rules; the only one if one.")
-    ] = None,
-    handling: Annotated[
-        str | None,
-        typer.Option("--handling", metavar="TIME", help="How long one takes, where nothing was recorded: 6m."),
-    ] = None,
-    warm_up: Annotated[
-        str, typer.Option("--warm-up", metavar="TIME", help="Do not count those who came in this first time.")
-    ] = "1h",
-    runs: Annotated[
-        int, typer.Option("--runs", min=1, max=RUNS_MAX, help="How often to play it, with other draws.")
-    ] = 5,
-    plot: Annotated[
-        Path | None, typer.Option("--plot", metavar="FILE.svg", help="Draw the waits over the hours of the week.")
-    ] = None,
+    routing: RoutingArgument,
+    arrivals: ArrivalsArgument,
+    operators: OperatorsOption = None,
+    add: AddOption = None,
+    against: AgainstOption = None,
+    queue: QueueOption = None,
+    handling: HandlingOption = None,
+    warm_up: WarmUpOption = "1h",
+    runs: RunsOption = 5,
+    plot: PlotOption = None,
     as_json: JsonFlag = False,
 ) -> None:
     """See what other people, hours or queues would have made of recorded arrivals.

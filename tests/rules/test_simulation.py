@@ -226,9 +226,9 @@ def test_patience_counts_those_who_were_answered_until_then() -> None:
 def test_who_has_stayed_so_long_is_drawn_from_those_who_stay_longer() -> None:
     chance = random.Random(1)
     found = patience_of([(10, True), (20, True), (30, True), (40, False)])
-    assert {found.drawn(chance, 20) for _ in range(100)} == {30, None}
-    assert {found.drawn(chance, 30) for _ in range(100)} == {None}
-    assert Patience().drawn(chance) is None
+    assert {found.drawn(chance.random(), 20) for _ in range(100)} == {30, None}
+    assert {found.drawn(chance.random(), 30) for _ in range(100)} == {None}
+    assert Patience().drawn(chance.random()) is None
 
 
 def test_true_patience_is_found_again_where_half_are_answered_first() -> None:

@@ -25,6 +25,18 @@ async def api(server: Server) -> AsyncIterator[Api]:
         yield found
 
 
+async def test_a_handoff_says_where_it_stands_while_it_waits_and_a_list_does_not(api: Api) -> None:
+    await api.escalated()
+    second = (await api.escalated())["handoff"]
+    alone = (await api.get(f"/handoffs/{second['id']}", "agent")).json()
+    assert (alone["position"], alone["wait_ms"]) == (2, None)
+    listed = (await api.get("/handoffs", "operator")).json()["handoffs"]
+    assert {(each["position"], each["wait_ms"]) for each in listed} == {(None, None)}
+    claimed = await api.claimed()
+    held = (await api.get(f"/handoffs/{claimed[0]['id']}", "agent")).json()
+    assert (held["state"], held["position"], held["wait_ms"]) == ("leased", None, None)
+
+
 async def test_queues_are_listed_with_their_depths(api: Api) -> None:
     await api.escalated()
     await api.claimed()
