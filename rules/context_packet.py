@@ -178,7 +178,7 @@ class Found:
 class ContextPacket:
     """All that an operator needs of a handoff, within PACKET_BYTES_MAX. `cut` says what was left out to fit, in words.
 
-    `notice` explains the fences to whoever, or whatever, reads the packet.
+    `notice` explains the fences to whoever, or whatever, reads the packet. `drill`: nobody waits, it is a fire drill.
     """
 
     version: int
@@ -199,3 +199,4 @@ class ContextPacket:
     entities: tuple[NamedId, ...]
     found: tuple[Found, ...]
     cut: tuple[str, ...] = ()
+    drill: bool = False

@@ -27,6 +27,7 @@ from rules.context_packet import TranscriptTurn as TranscriptTurn
 from rules.decision import Decision, Evidence, Inside
 from rules.fences import NOTICE, Author, fence, neutralise, prefix_length
 from rules.handoff import Handoff, Kind, draft_turn_id
+from rules.marks import is_drill
 from rules.mask import Mask, Masked, mask
 from rules.model import STOPPING
 from rules.packet_json import PacketInvalid as PacketInvalid
@@ -107,6 +108,7 @@ def build(
         entities=_named_ids(transcript),
         found=_found(decisions, transcript, shown),
         cut=(f"transcript: the {len(transcript) - TURNS_MAX} oldest turns",) if len(transcript) > TURNS_MAX else (),
+        drill=is_drill(handoff.conversation_id),
     )
     return fit(packet)
 

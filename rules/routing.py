@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from rules.handoff import KINDS, Handoff, Kind, Reason, Reroute
+from rules.marks import DRILL_BEHIND_MS, is_drill
 from rules.model import PRIORITIES, OnTimeout, Priority, Queue, Rule
 from rules.route import moved_on, route_into
 from rules.turn import Turn
@@ -39,6 +40,7 @@ def open_handoff(
     """Return the handoff that `top`, the first of the rules that fired, asks for. `reason.at_ms` is its opening."""
     queue, answer_within_ms, on_timeout = _promise(top, queues)
     expires_at_ms = reason.at_ms + answer_within_ms
+    behind_ms = DRILL_BEHIND_MS if is_drill(turn.conversation_id) else 0
     return Handoff(
         handoff_id=handoff_id,
         tenant=tenant,
@@ -49,7 +51,7 @@ def open_handoff(
         priority=top.then.priority,
         opened_at_ms=reason.at_ms,
         expires_at_ms=expires_at_ms,
-        score_ms=score_ms(reason.at_ms, top.then.priority, expires_at_ms),
+        score_ms=behind_ms + score_ms(reason.at_ms, top.then.priority, expires_at_ms),
         on_timeout=on_timeout,
         reasons=(reason,),
         route=route_into(queue, answer_within_ms, turn.locale, reason.at_ms),

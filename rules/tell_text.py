@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from rules.handoff import Handoff
+from rules.marks import is_drill
 from rules.model import PRIORITIES
 from rules.notices import PAGE
 from rules.route import language_of
@@ -46,6 +47,7 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
         "high": "high",
         "normal": "normal",
         "low": "low",
+        "drill": "FIRE DRILL, no customer waits: ",
     },
     "es": {
         "opened": "espera a una persona",
@@ -69,6 +71,7 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
         "high": "alta",
         "normal": "normal",
         "low": "baja",
+        "drill": "SIMULACRO, no espera ningún cliente: ",
     },
 }
 
@@ -138,7 +141,8 @@ def trial_message(channel: str, language: str) -> Message:
 
 def _headline(item: Item, words: Mapping[str, str]) -> str:
     handoff = item.handoff
-    return f"{plain(handoff.queue)} ({words[handoff.priority]}): {words[item.occasion]}"
+    mark = words["drill"] if is_drill(handoff.conversation_id) else ""
+    return f"{mark}{plain(handoff.queue)} ({words[handoff.priority]}): {words[item.occasion]}"
 
 
 def _priorities(items: Sequence[Item], words: Mapping[str, str]) -> str:

@@ -41,6 +41,11 @@ COMMANDS: dict[str, tuple[Row, ...]] = {
             "channels", "service.cli.channels:channels", "Say how people are told: add, list, test and remove channels."
         ),
         Row(
+            "drill",
+            "service.cli.drill:drill",
+            "See whether a person comes in time: drill a queue, now or on a schedule.",
+        ),
+        Row(
             "simulate",
             "service.cli.simulate:simulate_command",
             "See what other people, hours or queues would have made of recorded arrivals.",

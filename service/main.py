@@ -110,6 +110,7 @@ def _upkeep(running: Running) -> list[asyncio.Task[None]]:
     if spool is not None:
         works.append(lambda: upkeep.drain_spool(running, spool))
     works.append(lambda: upkeep.look_at_waits(running))
+    works.append(lambda: upkeep.drill(running))
     if directory is not None:
         works.append(lambda: rule_watch.watch_rules(running, directory))
         works.append(lambda: operators_watch.watch_operators(running, directory))

@@ -6,7 +6,7 @@ from __future__ import annotations
 import structlog
 
 from service.clock import now_ms
-from service.flows import deliver, tellings
+from service.flows import deliver, drills, tellings
 from service.jobs import JOBS
 from workers.context import Context, run_job
 
@@ -30,6 +30,7 @@ async def _pass_on(context: Context, tenant: str, partition: int) -> None:
             context.nudges.send(JOBS["enrich"], tenant, handoff_id)
         # A telling may be due at once; the scheduler sees it within its tick.
         await tellings.owe(context.store, tenant, step.events)
+        await drills.follow(context.store, tenant, step.events, now_ms())
         if step.deliveries:
             context.nudges.send(JOBS["deliver"], tenant, partition)
         # Before the outbox forgets them: killed in between, the next run finds what stands there already.

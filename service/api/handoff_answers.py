@@ -9,6 +9,7 @@ from pydantic import Field
 
 from rules.assignment import why
 from rules.handoff import Handoff, Kind, Reason, Reply, Resolution, State
+from rules.marks import is_drill
 from rules.model import Priority, Verdict
 from rules.packet import ContextPacket
 from rules.packet_json import to_json
@@ -67,11 +68,12 @@ class HandoffAnswer(Shape):
     `expires_at_ms` is when it must have been answered, `resolve_by_ms` when it must have ended, null for no promise.
     `position` and `wait_ms` are told of a waiting handoff that is asked for by itself, else they are null.
     `reserved_for` may be the only one to claim it until `reserved_until_at_ms`. `assigned_why` says why its last
-    operator got it, and why then.
+    operator got it, and why then. `drill`: nobody waits, it is a fire drill.
     """
 
     id: str
     conversation_id: str
+    drill: bool
     kind: Kind
     state: State
     queue: str
@@ -178,6 +180,7 @@ def handoff_answer(handoff: Handoff, waits: WaitTold | None = None) -> dict[str,
     return {
         "id": handoff.handoff_id,
         "conversation_id": handoff.conversation_id,
+        "drill": is_drill(handoff.conversation_id),
         "kind": handoff.kind,
         "state": handoff.state,
         "queue": handoff.queue,

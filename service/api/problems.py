@@ -77,6 +77,7 @@ PROBLEMS: dict[str, ProblemSpec] = {
     "events_unknown": ProblemSpec(422, "no such events", "GET /webhooks/events lists them"),
     "channel_unknown": ProblemSpec(404, "no such channel", "GET /channels lists the channels of this tenant"),
     "channel_unfit": ProblemSpec(422, "the channel cannot be as asked for", "mend what `detail` names"),
+    "drill_unknown": ProblemSpec(404, "no such drill", "GET /drills lists the drills of this tenant"),
     "link_invalid": ProblemSpec(403, "the link was not signed here", "open it as it stands in the message"),
     "link_expired": ProblemSpec(410, "the link is too old", "look for the handoff in the list of open ones"),
     "cursor_invalid": ProblemSpec(422, "the cursor is not one of ours", "start again without `cursor`"),

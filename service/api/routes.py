@@ -12,6 +12,7 @@ from fastapi import Depends, Path, Request, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from rules.handoff import Handoff
+from rules.marks import is_drill
 from service.api.bodies import TokenBody
 from service.api.handoff_answers import claimed_answer, handoff_answer
 from service.api.identity import Caller, permit
@@ -83,7 +84,9 @@ class Call:
         except Refusal as refusal:
             moves[verb, refusal.code] += 1
             raise
-        moves[verb, "done"] += 1
+        handoff = value.handoff if isinstance(value, Claimed) else value
+        if not (isinstance(handoff, Handoff) and is_drill(handoff.conversation_id)):
+            moves[verb, "done"] += 1
         return value
 
 

@@ -20,6 +20,7 @@ from pydantic import (
 )
 from pydantic.dataclasses import dataclass
 
+from rules.marks import DRILL_MARK
 from rules.turn import AgentRef, Customer, Parent, ToolCall, TopicScore, Turn
 from service.api.faults import refusal
 from service.api.json_text import parse
@@ -167,6 +168,8 @@ def read_turn(raw: bytes) -> Turn:
         raise refusal(invalid.errors(include_url=False, include_input=False), TurnBody) from None
     if turn.message is None and turn.reply is None and not turn.tool_calls:
         raise Refused("body_invalid", "one of `message`, `reply` and `tool_calls` is required")
+    if turn.conversation_id.startswith(DRILL_MARK):
+        raise Refused("body_invalid", f"a `conversation_id` that begins with `{DRILL_MARK}` is that of a fire drill")
     for call in turn.tool_calls or ():
         if call.args:
             check_values("tool_calls.args", call.args)

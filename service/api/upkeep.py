@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Callable
 from service.api.running import Running
 from service.clock import now_ms
 from service.errors import StoreAway
-from service.flows import degraded, waits
+from service.flows import degraded, drills, waits
+from service.flows.machine_work import tenants
 from service.flows.spool import Spool
 from service.logs import failure
 
@@ -34,6 +35,19 @@ async def look_at_waits(running: Running) -> None:
         await asyncio.sleep(waits.LOOK_EVERY_MS / 1000)
         try:
             await waits.look_again(running.store, now_ms())
+        except StoreAway:
+            continue
+
+
+async def drill(running: Running) -> None:
+    """Open the fire drills that are due, each once however many processes look. Never returns."""
+    while True:
+        await asyncio.sleep(drills.LOOK_EVERY_MS / 1000)
+        try:
+            for tenant in await tenants(running.store):
+                due = await drills.due(running.store, tenant, now_ms())
+                if due:
+                    await drills.run_due(running.store, await running.overseen(tenant), tenant, due, now_ms())
         except StoreAway:
             continue
 

@@ -6,6 +6,7 @@ import secrets
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
+from rules.marks import is_drill
 from service.errors import HandoffUnknown, LimitReached
 from service.store import handoffs, outcomes
 from service.store.outcomes import OUTCOMES_MAX
@@ -47,6 +48,9 @@ async def record(
         if conversation_id not in (None, handoff.conversation_id):
             raise HandoffUnknown
         conversation_id = handoff.conversation_id
+    if is_drill(conversation_id or ""):
+        # What became of a customer is counted; of a drill nothing can become.
+        raise HandoffUnknown
     if conversation_id is None:
         raise ValueError("an outcome names a conversation or a handoff")
     outcome = {

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from rules.evaluate import Ruleset
 from rules.handoff import Handoff, wanted
+from rules.marks import is_drill
 from rules.operators import may_take
 from rules.route import Wanted
 from rules.routing import score_ms
@@ -48,7 +49,7 @@ class QueueWait:
 async def told(store: Store, change: Change, now_ms: int) -> Change:
     """Return the change with how long its waiting handoff will probably take."""
     handoff = change.handoff
-    if handoff is None:
+    if handoff is None or is_drill(handoff.conversation_id):
         return change
     view, there = await _view(store, handoff.tenant, handoff.queue, now_ms), store.waits.at_work[handoff.tenant]
     now = circumstances(view.history, view.ahead_of(handoff.score_ms), _able(there, wanted(handoff)), now_ms)

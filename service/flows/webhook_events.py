@@ -11,6 +11,7 @@ from types import MappingProxyType
 import orjson
 from standardwebhooks import Webhook
 
+from rules.marks import is_drill
 from service.store.webhooks import Delivery, Endpoint, Event
 
 # type -> what happened, as the documentation and the API tell it.
@@ -38,6 +39,8 @@ EVENTS: Mapping[str, str] = MappingProxyType(
         "handoff.resolve_missed": "the time to resolve it is over",
         "handoff.rerouted": "nobody came in time; it moved to the queue that `on_timeout` names",
         "handoff.expired": "nobody came in time; `on_timeout` holds",
+        "drill.passed": "somebody came to a fire drill in time",
+        "drill.failed": "nobody came to a fire drill in time",
         "key.created": "an API key was made",
         "key.revoked": "an API key was ended",
         "operators.declared": "operators were declared",
@@ -95,6 +98,7 @@ def body_of(delivery: Delivery) -> bytes:
                 **about,
                 "actor": event.actor,
                 "at_ms": event.at_ms,
+                **({"drill": True} if is_drill(event.conversation_id) else {}),
             },
         }
     )

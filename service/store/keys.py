@@ -197,6 +197,22 @@ class Place:
         """ZSET telling_id -> when one channel is to be told. A key a channel: what one is owed holds up no other."""
         return f"{self.tag}tellings_due:{channel}"
 
+    # Drills are the tenant's, and the outbox that tells of them lies in its first partition.
+
+    def drill(self, drill_id: str) -> str:
+        """HASH one fire drill: when each step of its path was reached, and its result. It expires."""
+        return f"{self.tag}drill:{drill_id}"
+
+    @property
+    def drills(self) -> str:
+        """ZSET drill_id -> when it was opened: the history."""
+        return f"{self.tag}drills"
+
+    @property
+    def drill_schedules(self) -> str:
+        """HASH queue -> when it is drilled."""
+        return f"{self.tag}drill_schedules"
+
     # A tenant has one set of versions of its rules. They lie in its first partition: the outbox there tells of them.
 
     @property

@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from rules.marks import DRILL_BEHIND_MS
 from rules.route import wanted_in
 from service.store.handoffs import Candidate, Taken, taken_before
 from service.store.keys import Place
@@ -101,13 +102,17 @@ async def ahead(store: Store, elsewhere: list[Place], queue: str, score_ms: int)
 
 
 async def counts(store: Store, tenant: str, queue: str) -> tuple[int, int, int | None]:
-    """Return how many wait, how many are held, and when the oldest of the most urgent ones was opened."""
+    """Return how many wait, how many are held, and when the oldest of the most urgent ones was opened.
+
+    Fire drills are not counted: all of them stand behind everybody else.
+    """
+    customers = f"({DRILL_BEHIND_MS}"
 
     async def look(place: Place) -> tuple[int, int, list[int]]:
         waiting, opened, head = await asyncio.gather(
-            store.link.call("ZCARD", place.waiting(queue)),
-            store.link.call("ZCARD", place.open(queue)),
-            store.link.call("ZRANGE", place.waiting(queue), 0, HEAD_READ_MAX - 1),
+            store.link.call("ZCOUNT", place.waiting(queue), "-inf", customers),
+            store.link.call("ZCOUNT", place.open(queue), "-inf", customers),
+            store.link.call("ZRANGEBYSCORE", place.waiting(queue), "-inf", customers, "LIMIT", 0, HEAD_READ_MAX),
         )
         when = await asyncio.gather(
             *(store.link.call("HGET", place.handoff(handoff_id.decode()), "opened_at_ms") for handoff_id in head)
