@@ -61,6 +61,7 @@ unit: $(VENV)/.test
 bench: $(VENV)/.bench ## measure again what bench/results says
 	@$(BIN)/python -m bench.kernel
 	@$(BIN)/python -m bench.text
+	@$(BIN)/python -m bench.replay
 	@$(BIN)/python -m bench.check
 	@$(BIN)/python -m bench.http
 	@$(BIN)/python -m bench.http_path
