@@ -168,7 +168,8 @@ class _File(ExpectReader):
     ) -> TurnStep:
         turn = self.turn(node, values, conversation, number)
         expect = self.expect_of_turn(values["expect"]) if "expect" in values else None
-        return TurnStep(self.source.span(node), after_ms, turn, expect)
+        pressures = self.pressures(values["pressure"]) if "pressure" in values else {}
+        return TurnStep(self.source.span(node), after_ms, turn, expect, pressures)
 
     def _after_ms(self, values: Mapping[str, Node], otherwise: int) -> int:
         return (read_duration(self.source, values["after"], "`after`") or 0) if "after" in values else otherwise

@@ -40,6 +40,7 @@ TURN_KEYS: KeyTable = _table(
     KeySpec("customer", "map", "id, tier and what the rule files declare under `customer:`"),
     KeySpec("agent", "map", "id, version and prompt_version"),
     KeySpec("parent", "map", "agent and conversation_id that the conversation came from"),
+    KeySpec("pressure", "map", "how full queues are then, as `{tier1: 160%}` of their budgets"),
 )
 
 # What is expected of a turn, and after the `say` of it also of a move of the handoff.

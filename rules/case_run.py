@@ -91,7 +91,7 @@ def _turn(run: Run, step: TurnStep) -> Seen:
     fell_due = _go_on(run, run.now_ms + step.after_ms)
     before, number = run.conversation, len(run.decisions) + 1
     standing = _open(run)
-    judged = judge(run.ruleset, step.turn, before, run.now_ms)
+    judged = judge(run.ruleset, step.turn, before, run.now_ms, step.pressures)
     names = Names("test", f"dec_{number}", f"hof_{number}")
     change = think(run.ruleset, names, step.turn, judged, standing, run.now_ms)
     if change.event is not None and change.handoff is not None:

@@ -23,6 +23,7 @@ _STRUCTURES: Mapping[str, Callable[[], Schema]] = {
     "cases": lambda: {"type": "array", "minItems": 1, "items": _keys(CASE_KEYS)},
     "turns": lambda: {"type": ["array", "null"], "items": _step()},
     "expect": lambda: _expect(EXPECT_KEYS),
+    "pressure": lambda: {"type": "object", "additionalProperties": KINDS["share"]},
     # Whatever the caller, a tool or an operator would send.
     **{name: lambda: {"type": "object"} for name in ("signals", "customer", "args", "facts", "edited")},
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from rules.case_keys import AGENT_KEYS, CALL_KEYS, PARENT_KEYS
+from rules.compile_budget import read_percent_of_budget
 from rules.compile_values import (
     did_you_mean,
     is_empty,
@@ -15,6 +16,7 @@ from rules.compile_values import (
     read_number,
     read_text,
     read_word,
+    read_map,
 )
 from rules.grammar import number_of
 from rules.keys import KeyTable
@@ -111,6 +113,16 @@ class TurnReader:
             self.source.refuse("R116", node, f"`{key}` is not a map", f"write `{key}: {{name: value}}`")
             return {}
         return plain
+
+    def pressures(self, node: Node) -> dict[str, int]:
+        """Return how full queues are assumed to be, in percent; only a queue with a budget can be."""
+        found = {}
+        for key, value in read_map(self.source, node, "`pressure`"):
+            self._check_known(key, self.files.budgets, "R103", "queue with a budget")
+            percent = read_percent_of_budget(self.source, value, f"the pressure of `{key.value}`")
+            if percent is not None:
+                found[key.value] = percent
+        return found
 
     def _texts_of(self, values: Mapping[str, Node], key: str, table: KeyTable) -> dict[str, str | None]:
         if key not in values:

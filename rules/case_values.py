@@ -68,6 +68,7 @@ class TurnStep:
     after_ms: int
     turn: Turn
     expect: Expect | None = None
+    pressures: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

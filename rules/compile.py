@@ -164,4 +164,5 @@ def _rule_files(texts: Mapping[str, str], names: Names, rules: list[Rule]) -> Ru
         queues=names.queues,
         signals=names.declarations,
         rules=tuple(rules),
+        budgets={name: queue.budget for name, queue in names.queues.items() if queue.budget is not None},
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Literal, cast
 from zoneinfo import ZoneInfo
 
@@ -106,7 +107,7 @@ def _threshold(source: Source, key: TextNode, node: Node) -> Threshold | None:
         source.refuse("R161", values["value"], f"{what} is {threshold.written}, below its `min` {low.written}")
     elif high is not None and threshold.value > high.value:
         source.refuse("R161", values["value"], f"{what} is {threshold.written}, above its `max` {high.written}")
-    return threshold
+    return replace(threshold, limits=(low.value if low else None, high.value if high else None))
 
 
 def _amount(source: Source, node: Node, what: str) -> Threshold | None:

@@ -35,11 +35,15 @@ DECLARE_HINTS: dict[NameKind, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """A named number; `written` is as the author wrote it, `is_span` tells that it was written as a time (ms)."""
+    """A named number; `written` is as the author wrote it, `is_span` tells that it was written as a time (ms).
+
+    `limits` are its lowest and its highest value, None where there is none.
+    """
 
     value: float | int
     written: str
     is_span: bool
+    limits: tuple[float | int | None, float | int | None] = (None, None)
 
 
 @dataclass(slots=True)

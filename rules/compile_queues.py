@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias, cast
 
+from rules.compile_budget import read_budget
 from rules.compile_names import Names
 from rules.compile_notify import note_late_notices, read_channel, read_notices
 from rules.compile_values import (
@@ -101,6 +102,7 @@ def _queue(source: Source, key: TextNode, node: Node, names: Names) -> Queue | N
     spans = {word: _duration(source, values, word) for word in _SPANS}
     ladder = _ladder(source, name, values["ladder"], names) if "ladder" in values else ()
     notify = read_notices(source, values["notify"], names) if "notify" in values else ()
+    budget = read_budget(source, values["budget"]) if "budget" in values else None
     if answer_within_ms is None or on_timeout is None:
         return None
     queue = Queue(
@@ -118,6 +120,7 @@ def _queue(source: Source, key: TextNode, node: Node, names: Names) -> Queue | N
         warn_before_ms=spans["warn_before"],
         ladder=ladder,
         notify=notify,
+        budget=budget,
     )
     _note_times_that_never_come(source, values, queue)
     return queue

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import cast
 
+from rules.compile_budget import read_busy
 from rules.compile_conditions import comparisons, read_condition
 from rules.compile_names import Names
 from rules.compile_queues import read_on_timeout
@@ -22,7 +23,7 @@ from rules.compile_values import (
     read_word,
 )
 from rules.keys import CONTINUE_KEYS, MODE_KEYS, MODES, RULE_KEYS, RULE_VERDICTS, THEN_KEYS
-from rules.model import PRIORITIES, VERDICTS, Condition, Mode, Priority, Rule, Span, Then, Verdict
+from rules.model import PRIORITIES, VERDICTS, BusyStep, Condition, Mode, Priority, Rule, Span, Then, Verdict
 from rules.nodes import MapNode, Node, TextNode
 from rules.signals import TOPIC_SETS
 from rules.source import Source
@@ -70,7 +71,10 @@ def _rule(source: Source, item: Node, names: Names) -> Rule | None:
     regulated = is_regulated(when, names)
     if regulated:
         refuse_unanswered(source, values["then"], then, names)
-    return Rule(rule_id, why, when, then, mode, span, regulated)
+    busy: tuple[BusyStep, ...] = ()
+    if "when_busy" in values:
+        busy = read_busy(source, values["when_busy"], values["when_busy"], when, then, names)
+    return Rule(rule_id, why, when, then, mode, span, regulated, busy)
 
 
 def _id(source: Source, item: Node, node: Node | None, names: Names) -> tuple[str | None, Span]:

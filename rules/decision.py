@@ -7,6 +7,7 @@ from typing import Literal, TypeAlias
 
 from rules.handoff import HumanStretch, Reply
 from rules.model import STOPPING, OnTimeout, Verdict
+from rules.shed import Shed
 from rules.turn import Scalar, Value
 from rules.waits import Wait
 
@@ -74,6 +75,7 @@ class Decision:
     wait: Wait | None = None
     replies: tuple[Reply, ...] = ()
     after_human: HumanStretch | None = None
+    shed: tuple[Shed, ...] = ()
 
     @property
     def must_stop(self) -> bool:

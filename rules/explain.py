@@ -36,6 +36,13 @@ def fired(ruleset: Ruleset, evaluation: Evaluation) -> tuple[FiredRule, ...]:
     return live + tuple(_fired_rule(rule, account, live=False) for rule in evaluation.shadow)
 
 
+def still_holds(ruleset: Ruleset, evaluation: Evaluation, condition: Condition) -> bool:
+    """Return whether a condition with the signals of a rule that fired, and perhaps other numbers, holds."""
+    calls = tuple(map(call_values, evaluation.turn.tool_calls))
+    account = _Account(evaluation.values, calls, evaluation.evidence, ruleset.files.topics)
+    return _holding(condition, account, negated=False) is not None
+
+
 def _fired_rule(rule: Rule, account: _Account, *, live: bool) -> FiredRule:
     checks = _holding(rule.when, account, negated=False) or ()
     # The same comparison may stand twice in a condition, and is one reason all the same.

@@ -19,6 +19,8 @@ ValueKind: TypeAlias = Literal[
     "number",
     "duration",
     "number or duration",
+    "numbers",
+    "share",
     "count",
     "bool",
     "word",
@@ -129,8 +131,23 @@ QUEUE_KEYS: KeyTable = _table(
     KeySpec("warn_before", "duration", "how long before either deadline those concerned are warned"),
     KeySpec("ladder", "list", "what changes while it waits, step by step"),
     KeySpec("notify", "list", "who is told of it, when, and how often until somebody comes"),
+    KeySpec("budget", "map", "operator minutes that it may ask for"),
     KeySpec("say", "say", "what the agent says when a rule that stops the turn has no words of its own"),
     KeySpec("meanwhile", "say", "what the agent says on later turns, until the handoff ends"),
+)
+
+BUDGET_KEYS: KeyTable = _table(
+    KeySpec("minutes", "number", "operator minutes that there are", required=True),
+    KeySpec("over", "duration", "in which time, at most a day", required=True),
+    KeySpec("minutes_each", "number", "what a handoff takes, until 20 have been seen; unknown when it is not said"),
+)
+
+# A step of what a rule sheds.
+BUSY_KEYS: KeyTable = _table(
+    KeySpec("over", "share", "from which pressure on, as `150%` of the budget", required=True),
+    KeySpec("thresholds", "numbers", "other numbers for thresholds of the rule, within their `min` and `max`"),
+    KeySpec("then", "word", "what becomes of the rule's verdict", choices=("review", "callback")),
+    KeySpec("say", "say", "what the agent says then"),
 )
 
 # A step of a queue's ladder.
@@ -213,6 +230,7 @@ RULE_KEYS: KeyTable = _table(
     KeySpec("when", "condition", "the condition", required=True),
     KeySpec("then", "map", "what happens when it holds", required=True),
     KeySpec("mode", "rollout", "live unless told", choices=MODES),
+    KeySpec("when_busy", "list", "what is shed while its queue is over its budget"),
 )
 
 # One of RULE_VERDICTS stands among these, with the queue as its value.

@@ -152,6 +152,30 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class Budget:
+    """The operator minutes (in ms) that a queue may ask for in any `over_ms`; `each_ms` is what a handoff takes until
+    enough have been seen, None for unknown."""
+
+    minutes_ms: int
+    over_ms: int
+    each_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BusyStep:
+    """What a rule gives up once its queue's pressure is at `over_percent` of the budget.
+
+    `thresholds` take the place of the rule's own numbers, which can only keep it from firing. `to` makes a `review` of
+    what stops the agent, or a call-back of `priority: low`; None leaves the verdict.
+    """
+
+    over_percent: int
+    thresholds: Mapping[str, float]
+    to: Literal["review", "callback"] | None
+    say: Words
+
+
+@dataclass(frozen=True, slots=True)
 class Queue:
     """Where handoffs wait, and the promise made to those who wait there.
 
@@ -174,6 +198,7 @@ class Queue:
     warn_before_ms: int | None = None
     ladder: tuple[Step, ...] = ()
     notify: tuple[Notice, ...] = ()
+    budget: Budget | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +247,7 @@ class Rule:
     mode: Mode
     span: Span
     regulated: bool = False
+    when_busy: tuple[BusyStep, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,3 +277,4 @@ class RuleFiles:
     timezone: str = "UTC"
     approvals: int = 1
     agents: Mapping[str, AgentDescription] = field(default_factory=dict)
+    budgets: Mapping[str, Budget] = field(default_factory=dict)

@@ -11,6 +11,8 @@ from rules.compile_values import NAME_CHARACTERS_MAX
 from rules.keys import (
     AGENT_KEYS,
     AUTONOMY_KEYS,
+    BUDGET_KEYS,
+    BUSY_KEYS,
     FILE_KEYS,
     HAND_OVER_KEYS,
     HANDS_OVER_KEYS,
@@ -73,6 +75,8 @@ _STRUCTURES: Mapping[str, Callable[[], Schema]] = {
     "queues": lambda: _named("queue_declaration"),
     "agents": lambda: _named("agent"),
     "rules": lambda: _items(RULE_KEYS),
+    "when_busy": lambda: _items(BUSY_KEYS),
+    "budget": lambda: _keys(BUDGET_KEYS),
     "ladder": lambda: _items(STEP_KEYS),
     "notify": lambda: _items(NOTICE_KEYS),
     "then": lambda: ref("then"),

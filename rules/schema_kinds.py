@@ -154,6 +154,8 @@ KINDS: dict[ValueKind, Schema] = {
     "condition": condition(in_call=False),
     "conditions": {"type": "array", "minItems": 1, "items": ref("condition")},
     "percent": {"type": "string", "pattern": r"^\s*\+?\d{1,3}(\.\d{1,9})?\s*%\s*$", "examples": ["10%"]},
+    "share": {"type": "string", "pattern": r"^\s*\d{1,4}\s*%\s*$", "examples": ["150%"]},
+    "numbers": {"type": ["object", "null"], "additionalProperties": {"anyOf": [_NUMBER, _DURATION]}},
     "topics": {"type": ["array", "null"], "items": _TEXT},
     "languages": one_or_many(_LANGUAGE),
     "amount": {"anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": r"^\$"}]},

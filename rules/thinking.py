@@ -17,6 +17,8 @@ from rules.history import before
 from rules.model import STOPPING, Queue, Rule, Verdict, Words
 from rules.routing import join, open_handoff
 from rules.say import of_rule, words
+from rules.shed import Shed
+from rules.shedding import NONE, Pressures, eased
 from rules.turn import Conversation, Turn, TurnRecord
 
 Event: TypeAlias = Literal["handoff.opened", "handoff.joined"]
@@ -76,15 +78,21 @@ class Judged:
     asking: Rule | None
     verdict: Verdict
     degraded: bool = False
+    shed: tuple[Shed, ...] = ()
 
 
-def judge(ruleset: Ruleset, turn: Turn, conversation: Conversation, now_ms: int) -> Judged:
-    """Return what the rules say, given what came before the turn."""
+def judge(ruleset: Ruleset, turn: Turn, conversation: Conversation, now_ms: int, pressures: Pressures = NONE) -> Judged:
+    """Return what the rules say, given what came before the turn and how full the queues are."""
     evaluation = evaluate(ruleset, turn, before(conversation, turn.turn_index), now_ms)
     fired = explain.fired(ruleset, evaluation) if evaluation.rules or evaluation.shadow else ()
+    if pressures and evaluation.rules:
+        # What fired is told as it fired, what is shed beside it.
+        evaluation, shed = eased(ruleset, evaluation, pressures)
+    else:
+        shed = ()
     top = evaluation.top
     asking = top if top is not None and top.then.verdict != "continue" else None
-    return Judged(evaluation, fired, asking, evaluation.verdict)
+    return Judged(evaluation, fired, asking, evaluation.verdict, shed=shed)
 
 
 def think(  # the turn's own five, and the stretch that has just ended
@@ -124,6 +132,7 @@ def think(  # the turn's own five, and the stretch that has just ended
         on_timeout=after.on_timeout if after else None,
         replies=replies_untold(handoff) if fenced and handoff is not None else (),
         after_human=None if ended is None else _stretch(ended),
+        shed=judged.shed,
     )
     return Change(turn, decision, judged.evaluation.record, handoff, after, event)
 

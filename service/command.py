@@ -46,6 +46,11 @@ COMMANDS: dict[str, tuple[Row, ...]] = {
             "See whether a person comes in time: drill a queue, now or on a schedule.",
         ),
         Row(
+            "shed",
+            "service.cli.shed:shed",
+            "List what was shed: decisions that asked people for less, as a queue was over its budget.",
+        ),
+        Row(
             "simulate",
             "service.cli.simulate:simulate_command",
             "See what other people, hours or queues would have made of recorded arrivals.",

@@ -111,6 +111,7 @@ def _upkeep(running: Running) -> list[asyncio.Task[None]]:
         works.append(lambda: upkeep.drain_spool(running, spool))
     works.append(lambda: upkeep.look_at_waits(running))
     works.append(lambda: upkeep.drill(running))
+    works.append(lambda: upkeep.look_at_budgets(running))
     if directory is not None:
         works.append(lambda: rule_watch.watch_rules(running, directory))
         works.append(lambda: operators_watch.watch_operators(running, directory))

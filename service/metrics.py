@@ -82,6 +82,7 @@ class Metrics:
     shadow_rules_fired: Counter[str] = field(default_factory=Counter)
     rules_faulty: bool = False
     waits_open: int = 0
+    shed: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     _latency: list[int] = field(default_factory=lambda: [0] * (len(BUCKETS_S) + 1))
     _latency_sum_s: float = 0.0
 
@@ -161,6 +162,12 @@ class _Families:
             "problems", "Problems answered, by code.", ("code",), {(k,): v for k, v in counts.problems.items()}
         )
         yield _counter("store_errors", "Calls that found the store away.", (), {(): counts.store_errors})
+        yield _counter(
+            "shed",
+            "Rules that asked people for less, as their queue was over its budget.",
+            ("queue", "rule", "to"),
+            {(*label,): number for label, number in counts.shed.items()},
+        )
         yield _counter("rules_loaded", "Times that rule files took effect.", (), {(): counts.rules_loaded})
         yield _counter(
             "shadow_judged",

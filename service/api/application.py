@@ -33,6 +33,7 @@ from service.api import (
     people,
     rulesets,
     schemas,
+    shed,
     versions,
     webhooks,
 )
@@ -74,6 +75,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     webhooks.router,
     channels.router,
     drills.router,
+    shed.router,
     opening.router,
     schemas.router,
     openapi.router,

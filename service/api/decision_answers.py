@@ -10,6 +10,7 @@ from rules.decision import Decision, FiredRule, Inside
 from rules.handoff import Action, Kind, OutcomeWord
 from rules.model import OnTimeout, Verdict
 from rules.say import words
+from rules.shed import Shed, ShedTo
 from rules.waits import Wait
 from service.flows.decide import Decided, Waiting
 
@@ -103,6 +104,20 @@ class HumanStretchAnswer(Shape):
     replies: list[ReplyAnswer]
 
 
+class ShedAnswer(Shape):
+    """A rule that asked people for less, as its queue was over its budget: `from` the verdict it asks for, `to` what it
+    was turned into, and the `pressure_percent` of the queue that reached its step `step_percent`."""
+
+    model_config = ConfigDict(frozen=True, populate_by_name=True)
+
+    rule: str
+    asked: Verdict = Field(alias="from")
+    to: ShedTo
+    queue: str
+    pressure_percent: int
+    step_percent: int
+
+
 class DecisionAnswer(Shape):
     """The answer to a turn, for ever the same. With `must_stop` neither send the draft nor run the proposed calls."""
 
@@ -122,6 +137,9 @@ class DecisionAnswer(Shape):
     )
     after_human: HumanStretchAnswer | None = Field(
         default=None, description="how a person's time with the conversation ended, in the first answer after it"
+    )
+    shed: list[ShedAnswer] = Field(
+        default_factory=list, description="what was shed as a queue was over its budget; left out if nothing was"
     )
 
 
@@ -155,7 +173,21 @@ def decision_answer(decided: Decided, locale: str | None) -> dict[str, object]:
         answer["replies"] = decision.replies
     if decision.after_human is not None:
         answer["after_human"] = decision.after_human
+    if decision.shed:
+        answer["shed"] = [shed_answer(shed) for shed in decision.shed]
     return answer
+
+
+def shed_answer(shed: Shed) -> dict[str, object]:
+    """Return what one rule shed."""
+    return {
+        "rule": shed.rule_id,
+        "from": shed.verdict,
+        "to": shed.to,
+        "queue": shed.queue,
+        "pressure_percent": shed.pressure_percent,
+        "step_percent": shed.step_percent,
+    }
 
 
 def _waiting(waiting: Waiting, locale: str | None) -> dict[str, object]:
@@ -227,6 +259,7 @@ class ExplainedAnswer(Shape):
     shadow: list[ExplainedRuleAnswer]
     handoff_id: str | None
     queue: str | None
+    shed: list[ShedAnswer]
 
 
 def explained_answer(decision: Decision) -> dict[str, object]:
@@ -245,6 +278,7 @@ def explained_answer(decision: Decision) -> dict[str, object]:
         "shadow": [_explained(rule) for rule in decision.rules if not rule.live],
         "handoff_id": decision.handoff_id,
         "queue": decision.queue,
+        "shed": [shed_answer(shed) for shed in decision.shed],
     }
 
 

@@ -73,6 +73,8 @@ def _tell(running: Running, decided: Decided, caller: Caller, ids: Ids, took_s: 
     running.metrics.decided(decision.verdict, rule_ids, decided.repeated, decision.degraded, took_s)
     if len(rule_ids) < len(decision.rules) and not decided.repeated:
         running.metrics.fired_in_shadow(rule.rule_id for rule in decision.rules if not rule.live)
+    if decision.shed and not decided.repeated:
+        running.metrics.shed.update((shed.queue, shed.rule_id, shed.to) for shed in decision.shed)
     running.log.info(
         "decided",
         request_id=ids[0],

@@ -14,6 +14,7 @@ from rules.model import Priority, Verdict
 from rules.packet import ContextPacket
 from rules.packet_json import to_json
 from rules.route import step_at_ms
+from rules.shedding import Load
 from service.api.decision_answers import (
     OnTimeoutAnswer,
     ReplyAnswer,
@@ -117,6 +118,22 @@ class ToldAnswer(Shape):
     held: int
 
 
+class BudgetAnswer(Shape):
+    """A queue's budget of operator minutes over `over_ms`, and what its pressure is made of.
+
+    `spent_minutes` went into handoffs that ended in that time, `open` are there now and take `minutes_each`, as
+    `observed` handlings say; 0 where the rule file says it. `pressure_percent` is null while it cannot be known.
+    """
+
+    minutes: float
+    over_ms: int
+    spent_minutes: float
+    open: int
+    minutes_each: float | None
+    observed: int
+    pressure_percent: int | None
+
+
 class QueueAnswer(Shape):
     """A queue. `declared` is false when the active rule files no longer name it.
 
@@ -131,6 +148,7 @@ class QueueAnswer(Shape):
     declared: bool
     wait_ms: WaitAnswer | None
     wait_told: ToldAnswer
+    budget: BudgetAnswer | None
 
 
 class QueuesAnswer(Shape):
@@ -236,12 +254,26 @@ def page_answer(page: Page) -> dict[str, object]:
     return {"handoffs": [handoff_answer(handoff) for handoff in page.handoffs], "cursor": page.cursor}
 
 
-def queues_answer(queues: list[QueueView], waits: Mapping[str, QueueWait]) -> dict[str, object]:
-    """Return the queues with their depths and waits."""
-    return {"queues": [_queue(queue, waits[queue.name]) for queue in queues]}
+def queues_answer(
+    queues: list[QueueView], waits: Mapping[str, QueueWait], loads: Mapping[str, Load]
+) -> dict[str, object]:
+    """Return the queues with their depths, waits and budgets."""
+    return {"queues": [_queue(queue, waits[queue.name], loads.get(queue.name)) for queue in queues]}
 
 
-def _queue(queue: QueueView, wait: QueueWait) -> dict[str, object]:
+def _budget(load: Load) -> dict[str, object]:
+    return {
+        "minutes": load.budget.minutes_ms / 60_000,
+        "over_ms": load.budget.over_ms,
+        "spent_minutes": round(load.spent_ms / 60_000, 1),
+        "open": load.open,
+        "minutes_each": None if load.each_ms is None else round(load.each_ms / 60_000, 1),
+        "observed": load.observed,
+        "pressure_percent": load.percent,
+    }
+
+
+def _queue(queue: QueueView, wait: QueueWait, load: Load | None) -> dict[str, object]:
     return {
         "name": queue.name,
         "title": queue.title,
@@ -251,6 +283,7 @@ def _queue(queue: QueueView, wait: QueueWait) -> dict[str, object]:
         "declared": queue.declared,
         "wait_ms": wait_answer(wait.wait),
         "wait_told": {"told": wait.kept.told, "held": wait.kept.held},
+        "budget": None if load is None else _budget(load),
     }
 
 

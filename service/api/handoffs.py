@@ -18,7 +18,7 @@ from service.api.handoff_answers import (
 )
 from service.api.routes import NAME_CHARS_MAX, Call, HandoffId, answered, called, problems_documented
 from service.clock import now_ms
-from service.flows import handoffs, waits
+from service.flows import budgets, handoffs, waits
 
 # Below the 60 s after which proxies and clients commonly give up on a silent connection.
 WAIT_MS_MAX = 30_000
@@ -114,4 +114,6 @@ async def queues(call: Annotated[Call, called("list")]) -> Response:
     rules = await running.overseen(tenant)
     found = await handoffs.queues(running.store, rules, tenant)
     names = (queue.name for queue in found)
-    return answered(queues_answer(found, await waits.of_queues(running.store, rules, tenant, names, now_ms())))
+    told = await waits.of_queues(running.store, rules, tenant, names, now_ms())
+    loads = await budgets.loads(running.store, tenant, rules.files.budgets, now_ms())
+    return answered(queues_answer(found, told, loads))

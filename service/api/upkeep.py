@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from service.api.running import Running
 from service.clock import now_ms
 from service.errors import StoreAway
-from service.flows import degraded, drills, waits
+from service.flows import budgets, degraded, drills, waits
 from service.flows.machine_work import tenants
 from service.flows.spool import Spool
 from service.logs import failure
@@ -48,6 +48,16 @@ async def drill(running: Running) -> None:
                 due = await drills.due(running.store, tenant, now_ms())
                 if due:
                     await drills.run_due(running.store, await running.overseen(tenant), tenant, due, now_ms())
+        except StoreAway:
+            continue
+
+
+async def look_at_budgets(running: Running) -> None:
+    """Know how full the queues with a budget are, so that no turn has to look. Never returns."""
+    while True:
+        await asyncio.sleep(budgets.LOOK_EVERY_MS / 1000)
+        try:
+            await budgets.look_again(running.store, now_ms())
         except StoreAway:
             continue
 

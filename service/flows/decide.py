@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 from dataclasses import dataclass, replace
 
@@ -16,7 +17,7 @@ from service.errors import ConversationBusy, DecisionUnknown, NotDurable, StoreA
 from service.flows import deadlines, operators, waits
 from service.flows.degraded import answer_alone, told_in
 from service.flows.spool import Spool
-from service.store import conversations, decisions, handoffs, keys, queues
+from service.store import budgets, conversations, decisions, handoffs, keys, queues
 from service.store.conversations import Loaded
 from service.store.decisions import Change, Moved
 from service.store.keys import Place
@@ -126,6 +127,7 @@ async def _decide(store: Store, ruleset: Ruleset, place: Place, names: Names, tu
         loaded = left or await conversations.load(store, place, conversation_id, names.decision_id)
         if isinstance(loaded, Decision):
             await store.confirm(place)
+            await _list_shed(store, place, loaded)
             return decided(loaded, repeated=True)
         if stale := _stale(turn, loaded):
             raise stale
@@ -138,17 +140,28 @@ async def _decide(store: Store, ruleset: Ruleset, place: Place, names: Names, tu
         ended = None
         if loaded.ended_handoff_id is not None:
             ended = await handoffs.find(store, place, loaded.ended_handoff_id)
-        judged = judge(ruleset, turn, loaded.conversation, now_ms)
+        judged = judge(ruleset, turn, loaded.conversation, now_ms, store.pressures.of(tenant, ruleset.files, now_ms))
         change = think(ruleset, names, turn, judged, handoff, now_ms, ended)
         if change.handoff is not None and change.handoff.state == "waiting":
             change = await _promised(store, ruleset, place, change, change.handoff, now_ms)
         written = await decisions.commit(store, place, loaded, change, turn.agent.id or "agent")
         if not isinstance(written, Moved):
+            await _list_shed(store, place, written[0])
             return decided(written[0], repeated=written[1], before=loaded.conversation)
         if left is not None:
             recent.distrust(tenant, conversation_id)
             left = None
     raise ConversationBusy(TRIES_MAX)
+
+
+async def _list_shed(store: Store, place: Place, decision: Decision) -> None:
+    """Put a decision that shed something on the list; again for a repeated one, as its process may have died before.
+
+    The decision is written, so a store that goes away now must not lead to another one.
+    """
+    if decision.shed:
+        with contextlib.suppress(StoreAway):
+            await budgets.note_shed(store, place, decision)
 
 
 def _stale(turn: Turn, loaded: Loaded) -> TurnStale | None:

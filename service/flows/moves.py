@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -27,8 +28,9 @@ from service.errors import (
     LimitReached,
     MoveIllegal,
     QueueUnknown,
+    StoreAway,
 )
-from service.store import codec, handoffs
+from service.store import budgets, codec, handoffs
 from service.store.handoffs import REPLIES_MAX
 from service.store.keys import Place
 from service.store.multiplexed import Reply
@@ -255,7 +257,11 @@ async def _end(  # the verbs' own five, and what only one of the two asks beside
             **further(current),
         }
 
-    return await _move(store, tenant, verb, lease, values, now_ms)
+    moved = await _move(store, tenant, verb, lease, values, now_ms)
+    # It has ended; what is counted of it must not make a failure of that.
+    with contextlib.suppress(StoreAway):
+        await budgets.note_handled(store, moved)
+    return moved
 
 
 async def _move(store: Store, tenant: str, verb: str, lease: Lease, values: _Values, now_ms: int) -> Handoff:

@@ -15,6 +15,7 @@ from rules.moves import advance_at_ms
 from rules.notices import Notice, Quiet, Tier
 from rules.packet import TranscriptTurn
 from rules.route import Route
+from rules.shed import Shed
 from rules.turn import Scalar, ToolCall, Turn, TurnRecord, Value
 from rules.waits import Circumstances, Told, Wait
 
@@ -167,6 +168,7 @@ def decision_in(raw: bytes) -> Decision:
     fields["wait"] = Wait(**wait) if wait else None
     fields["replies"] = tuple(Reply(**reply) for reply in fields.get("replies", ()))
     fields["after_human"] = _stretch_in(fields.get("after_human"))
+    fields["shed"] = tuple(Shed(**shed) for shed in fields.get("shed", ()))
     return Decision(**fields)
 
 

@@ -96,6 +96,15 @@ class Place:
         """LIST of how long the latest handoffs of a queue waited, latest first: what estimates are made of."""
         return f"{self.tag}waits:{queue}"
 
+    def handled(self, queue: str) -> str:
+        """ZSET how long it was in hand, and its id -> when it ended: what a queue takes of people's time."""
+        return f"{self.tag}handled:{queue}"
+
+    @property
+    def shed(self) -> str:
+        """ZSET decision_id -> when it was made, of decisions that asked people for less: the listing."""
+        return f"{self.tag}shed"
+
     @property
     def mark(self) -> str:
         """STRING, always empty: written so that a wait for the disk has something to wait for."""

@@ -11,6 +11,7 @@ from service.store import keys
 from service.store.connection import Link, link_to
 from service.store.moves import Moves
 from service.store.multiplexed import DURABLE_MS_MAX, Barrier, ServerError
+from service.store.pressures import PressureViews
 from service.store.recent import Recent, Told
 from service.store.scripts import Scripts, library
 from service.store.wait_views import WaitViews
@@ -39,6 +40,7 @@ class Store:
         self.recent = Recent()
         self.told = Told()
         self.waits = WaitViews()
+        self.pressures = PressureViews()
         self.seen_until_ms: dict[tuple[str, str], int] = {}  # operators this process has said to be there
         self._tenants: set[str] = set()
 

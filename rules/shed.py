@@ -1,0 +1,25 @@
+"""That a decision asked people for less because its queue was over its budget. A value only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from rules.model import Verdict
+
+ShedTo: TypeAlias = Literal["continue", "review", "callback"]
+
+
+@dataclass(frozen=True, slots=True)
+class Shed:
+    """What a rule asked for (`verdict`) and what it was turned `to`, under which pressure of its queue.
+
+    `step_percent` is the `over` of the highest step that was reached.
+    """
+
+    rule_id: str
+    verdict: Verdict
+    to: ShedTo
+    queue: str
+    pressure_percent: int
+    step_percent: int

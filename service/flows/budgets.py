@@ -1,0 +1,43 @@
+"""How full queues are and what was shed for it: read in the background, never while a turn waits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+from rules.decision import Decision
+from rules.model import Budget
+from rules.shedding import Load, load_of
+from service.store import budgets
+from service.store.store import Store
+
+# A budget is of an hour or so: five seconds later is soon enough, and a look reads some kilobytes.
+LOOK_EVERY_MS = 5_000
+# A tenant that no turn came from in so long is looked at no more.
+FOLLOWED_MS = 600_000
+# Decisions looked through for those of one queue.
+LISTED_MAX = 1_000
+
+
+async def loads(store: Store, tenant: str, of: Mapping[str, Budget], now_ms: int) -> Mapping[str, Load]:
+    """Return what each queue with a budget asks of people now."""
+    taken = await asyncio.gather(*(budgets.taken(store, tenant, queue) for queue in of))
+    return {
+        queue: load_of(budget, handled, opened, now_ms)
+        for (queue, budget), (handled, opened) in zip(of.items(), taken, strict=True)
+    }
+
+
+async def look_again(store: Store, now_ms: int) -> int:
+    """Read again how full the queues are of tenants that turns came from lately; return how many tenants."""
+    views = store.pressures.views
+    followed = [(tenant, view) for tenant, view in views.items() if now_ms - view.met_at_ms < FOLLOWED_MS]
+    for tenant, view in followed:
+        view.take(await loads(store, tenant, view.budgets, now_ms), now_ms)
+    return len(followed)
+
+
+async def listed(store: Store, tenant: str, queue: str | None, since_ms: int, limit: int) -> tuple[Decision, ...]:
+    """Return the latest decisions that shed something, of one queue or all."""
+    found = await budgets.shed_since(store, tenant, since_ms, limit if queue is None else LISTED_MAX)
+    return tuple(each for each in found if queue is None or any(shed.queue == queue for shed in each.shed))[:limit]

@@ -1,0 +1,72 @@
+"""What queues have taken of people's time, and what was shed, in Redis. Nothing is judged here.
+
+How long a handoff was in hand is written after its end, not in its script: one that is lost with the process makes a
+queue look a little freer, and no handoff depends on it. What was shed is written before the agent is answered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from rules.decision import Decision
+from rules.handoff import Handoff
+from rules.shedding import Handled
+from service.store import decisions
+from service.store.keys import Place
+from service.store.store import Store
+
+# Ends of a queue that are kept in each partition: a hundred people at six minutes each end a thousand in an hour.
+HANDLED_MAX = 1_000
+# What was in hand for longer was not worked on all the while: it was held overnight, or forgotten.
+TOOK_MS_MAX = 3_600_000
+# Shed decisions that are listed of each partition; the metrics count them all.
+SHED_MAX = 10_000
+
+
+async def note_handled(store: Store, handoff: Handoff) -> None:
+    """Remember how long a handoff that has ended was in hand. Done twice it is the same."""
+    if handoff.claimed_at_ms is None or handoff.ended_at_ms is None:
+        return
+    took_ms = min(max(0, handoff.ended_at_ms - handoff.claimed_at_ms), TOOK_MS_MAX)
+    key = store.place_of(handoff.tenant, handoff.conversation_id).handled(handoff.queue)
+    await asyncio.gather(
+        store.link.call("ZADD", key, handoff.ended_at_ms, f"{took_ms}:{handoff.handoff_id}"),
+        store.link.call("ZREMRANGEBYRANK", key, 0, -HANDLED_MAX - 1),
+    )
+
+
+async def taken(store: Store, tenant: str, queue: str) -> tuple[tuple[Handled, ...], int]:
+    """Return the latest handlings of a queue and how many of its handoffs are open: one round trip."""
+
+    async def look(place: Place) -> tuple[list[Handled], int]:
+        flat, opened = await asyncio.gather(
+            store.link.call("ZRANGE", place.handled(queue), 0, -1, "WITHSCORES"),
+            store.link.call("ZCARD", place.open(queue)),
+        )
+        pairs = zip(flat[::2], flat[1::2], strict=True)
+        return [Handled(int(float(score)), int(member.partition(b":")[0])) for member, score in pairs], opened
+
+    looked = await asyncio.gather(*(look(place) for place in store.places(tenant)))
+    return tuple(each for handled, _ in looked for each in handled), sum(opened for _, opened in looked)
+
+
+async def note_shed(store: Store, place: Place, decision: Decision) -> None:
+    """Put a decision on the list of what was shed. Done twice it is the same."""
+    since_ms = decision.decided_at_ms - store.kept_ms
+    await asyncio.gather(
+        store.link.call("ZADD", place.shed, decision.decided_at_ms, decision.decision_id, durable=True),
+        store.link.call("ZREMRANGEBYSCORE", place.shed, "-inf", since_ms),
+        store.link.call("ZREMRANGEBYRANK", place.shed, 0, -SHED_MAX - 1),
+    )
+
+
+async def shed_since(store: Store, tenant: str, since_ms: int, limit: int) -> tuple[Decision, ...]:
+    """Return decisions that shed something since a moment and are still kept, latest first."""
+
+    async def look(place: Place) -> tuple[Decision, ...]:
+        found = await store.link.call("ZREVRANGEBYSCORE", place.shed, "+inf", since_ms, "LIMIT", 0, limit)
+        return await decisions.many(store, place, tuple(decision_id.decode() for decision_id in found))
+
+    looked = await asyncio.gather(*(look(place) for place in store.places(tenant)))
+    every = sorted((each for part in looked for each in part), key=lambda each: -each.decided_at_ms)
+    return tuple(every[:limit])
