@@ -13,10 +13,10 @@ from rules.compile_values import (
     read_bool,
     read_keys,
     read_list,
+    read_map,
     read_number,
     read_text,
     read_word,
-    read_map,
 )
 from rules.grammar import number_of
 from rules.keys import KeyTable
