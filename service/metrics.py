@@ -169,6 +169,25 @@ class _Families:
             {(*label,): number for label, number in counts.shed.items()},
         )
         yield _counter("rules_loaded", "Times that rule files took effect.", (), {(): counts.rules_loaded})
+        yield from self._shadow()
+        yield _counter("rules_refused", "Edits of rule files that were refused.", (), {(): counts.rules_refused})
+        about = "1 while the rule files cannot be used and the rules before go on deciding."
+        yield _gauge("rules_faulty", about, (), {(): int(counts.rules_faulty)})
+        yield _gauge("waits_open", "Long polls of agents that are open.", (), {(): counts.waits_open})
+        if self._late is not None:
+            yield _late_family(self._late)
+        yield _gauge("store_up", "1 when the store answered this scrape.", (), {(): int(self._store_up)})
+        labels = ("tenant", "queue")
+        yield _gauge("queue_waiting", "Handoffs that wait.", labels, {_of(d): d.waiting for d in self._depths})
+        yield _gauge("queue_leased", "Handoffs with an operator.", labels, {_of(d): d.leased for d in self._depths})
+        yield _gauge(
+            "queue_oldest_wait_seconds", "Age of the oldest handoff that waits.", labels,
+            {_of(d): d.oldest_wait_ms / 1000 for d in self._depths},
+        )  # fmt: skip
+
+    def _shadow(self) -> Iterator[Metric]:
+        """Yield what was judged beside the answers, and decided nothing."""
+        counts = self._metrics
         yield _counter(
             "shadow_judged",
             "Turns judged by a version in shadow, by what came of it.",
@@ -184,20 +203,6 @@ class _Families:
             ("rule_id",),
             {(k,): v for k, v in counts.shadow_rules_fired.items()},
         )
-        yield _counter("rules_refused", "Edits of rule files that were refused.", (), {(): counts.rules_refused})
-        about = "1 while the rule files cannot be used and the rules before go on deciding."
-        yield _gauge("rules_faulty", about, (), {(): int(counts.rules_faulty)})
-        yield _gauge("waits_open", "Long polls of agents that are open.", (), {(): counts.waits_open})
-        if self._late is not None:
-            yield _late_family(self._late)
-        yield _gauge("store_up", "1 when the store answered this scrape.", (), {(): int(self._store_up)})
-        labels = ("tenant", "queue")
-        yield _gauge("queue_waiting", "Handoffs that wait.", labels, {_of(d): d.waiting for d in self._depths})
-        yield _gauge("queue_leased", "Handoffs with an operator.", labels, {_of(d): d.leased for d in self._depths})
-        yield _gauge(
-            "queue_oldest_wait_seconds", "Age of the oldest handoff that waits.", labels,
-            {_of(d): d.oldest_wait_ms / 1000 for d in self._depths},
-        )  # fmt: skip
 
     def _histogram(self) -> HistogramMetricFamily:
         below = 0
