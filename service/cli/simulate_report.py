@@ -141,10 +141,10 @@ def write_plot(path: Path, found: Found) -> None:
     if path.suffix != ".svg":
         refuse(f"{path}: a plot is an SVG picture", "give it a name that ends in .svg")
     # Nobody who only reads tables should wait for it. It leaves a finder for its maps behind, of a kind that Python
-    # warns of at every import after it, and maps are not drawn here.
-    finders = list(sys.meta_path)
+    # warns of at every import after it, and maps are not drawn here. What else it brought must stay: the finder of
+    # importlib_metadata takes the standard library's place, and without both no package has a version any more.
     pygal = import_module("pygal")
-    sys.meta_path[:] = finders
+    sys.meta_path[:] = [finder for finder in sys.meta_path if type(finder).__module__ != "pygal"]
     hours = sorted({hour for runs in found.values() for run in runs for hour in run.hours})
     chart = pygal.Line(
         title="mean wait in minutes, by hour of the week",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 
@@ -89,12 +87,6 @@ def test_help_teaches_with_examples(command: str) -> None:
 
 
 def test_the_command_says_its_version_and_what_it_is_for() -> None:
-    # README's test installs the checkout anew beside this one, and for a moment no version is there to be read.
-    for _ in range(300):
-        with suppress(metadata.PackageNotFoundError):
-            metadata.version("handrail")
-            break
-        time.sleep(0.1)
     assert handrail("--version").stdout == f"handrail {metadata.version('handrail')}\n"
     assert "Decide, on every turn of an AI agent" in handrail("--help").stdout
     assert (handrail().stdout + handrail().stderr).startswith("Usage: handrail [OPTIONS] COMMAND [ARGS]...\n")
