@@ -53,6 +53,7 @@ async def test_queues_are_listed_with_their_depths(api: Api) -> None:
         "declared": True,
         "wait_ms": None,
         "wait_told": {"told": 0, "held": 0},
+        "budget": None,
     }
 
 
