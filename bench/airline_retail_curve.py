@@ -20,11 +20,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.airline_retail_chart import chart, tables
-from rules.compile import compile_files
-from rules.evaluate import Ruleset, build, evaluate
+from rules.compile.rule_files import compile_files
+from rules.evaluation.evaluate import Ruleset, build, evaluate
 from rules.history import remember
 from rules.model import STOPPING
-from rules.transcripts import Recorded, read
+from rules.replay.transcripts import Recorded, read
 from rules.turn import Conversation
 
 HERE = Path(__file__).resolve().parent

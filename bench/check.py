@@ -15,8 +15,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from rules import patterns
-from rules.compile import compile_files
+from rules.compile.rule_files import compile_files
+from rules.text import patterns
 
 RESULTS = Path(__file__).parent / "results" / "check.json"
 TARGET_S = 0.3

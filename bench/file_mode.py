@@ -26,7 +26,7 @@ from pathlib import Path
 import httpx
 
 from bench.check import mixed
-from rules.files_hash import files_hash
+from rules.files.files_hash import files_hash
 from service import rule_files
 
 RESULTS = Path(__file__).parent / "results" / "file-mode.json"

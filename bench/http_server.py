@@ -15,8 +15,8 @@ from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
 
 from bench.kernel_path import _WORDS as WORDS
-from rules.compile import files_or_raise
-from rules.evaluate import Ruleset, build
+from rules.compile.rule_files import files_or_raise
+from rules.evaluation.evaluate import Ruleset, build
 from service import logs, settings
 from service.api.decision_answers import DecisionAnswer
 from service.api.escalation import PATH

@@ -17,9 +17,9 @@ import clips
 import datalogic_py
 import zen
 
-from rules.clauses import without_not
-from rules.facts import Facts, Probes
-from rules.index import index_of
+from rules.evaluation.clauses import without_not
+from rules.evaluation.facts import Facts, Probes
+from rules.evaluation.index import index_of
 from rules.model import All, Any, Compare, Condition, Not
 from rules.turn import Conversation, Turn
 

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from statistics import median
 from typing import Any as Anything
 
-from rules import explain, signals
-from rules.compile import files_or_raise
-from rules.evaluate import Ruleset, build, evaluate, find_topics
-from rules.facts import Facts
+from rules.compile.rule_files import files_or_raise
+from rules.evaluation import explain, signals
+from rules.evaluation.evaluate import Ruleset, build, evaluate, find_topics
+from rules.evaluation.facts import Facts
 from rules.history import remember
 from rules.turn import AgentRef, Conversation, Customer, ToolCall, Turn
 

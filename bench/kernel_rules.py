@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from rules.comparisons import COMPARISONS
+from rules.evaluation.comparisons import COMPARISONS
 from rules.model import All, Any, Compare, Condition, Not, Span
 
 SPAN = Span("bench.yaml", 1, 1, 2)

@@ -24,10 +24,10 @@ from typing import Any
 import uvloop
 
 from bench.text import WORDS
-from rules.compile import files_or_raise
-from rules.evaluate import Ruleset, build
+from rules.compile.rule_files import files_or_raise
+from rules.evaluation.evaluate import Ruleset, build
 from rules.handoff import wanted
-from rules.packet import dumps as packet_dumps
+from rules.packet.packet import dumps as packet_dumps
 from rules.turn import Customer, ToolCall, Turn
 from service.clock import now_ms
 from service.flows import deadlines, handoffs, operators

@@ -25,10 +25,10 @@ import polars as pl
 
 from bench.kernel import machine
 from bench.replay_log import RULES, rule_files, write_log
-from rules.columns import Asked, asked_by, judge, questions_of
-from rules.evaluate import build
-from rules.logged_turns import LoggedTurns
+from rules.evaluation.evaluate import build
 from rules.model import RuleFiles
+from rules.replay.columns import Asked, asked_by, judge, questions_of
+from rules.replay.logged_turns import LoggedTurns
 from service.flows.deltas import compare
 from service.turn_logs import CALLS, TURNS, FiledPart, parts_of, read_ahead
 

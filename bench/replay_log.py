@@ -9,10 +9,10 @@ from pathlib import Path
 
 import polars as pl
 
-from rules.compile import files_or_raise
+from rules.compile.rule_files import files_or_raise
 from rules.model import RuleFiles
-from rules.turn_log import CALL_COLUMNS, STRETCH_COLUMNS, TURN_COLUMNS, About, Part, type_of
-from rules.turn_rows import Definition, definition_of
+from rules.replay.turn_log import CALL_COLUMNS, STRETCH_COLUMNS, TURN_COLUMNS, About, Part, type_of
+from rules.replay.turn_rows import Definition, definition_of
 from service.turn_logs import write_part
 
 RULES = 200

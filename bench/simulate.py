@@ -20,11 +20,11 @@ from typing import Any
 import orjson
 
 from bench.callcenter import DATA
-from rules.arrivals import Arrival, arrivals_in
 from rules.model import OnTimeout, Queue, Then
-from rules.operators import Absence, Operator, Shift
-from rules.simulated import Recording, recording, simulate
-from rules.simulation import Coming, play, rule_for
+from rules.routing.operators import Absence, Operator, Shift
+from rules.simulation.arrivals import Arrival, arrivals_in
+from rules.simulation.simulated import Recording, recording, simulate
+from rules.simulation.simulation import Coming, play, rule_for
 
 RESULT = Path(__file__).parent / "results" / "simulate.json"
 QUEUES = {"line": Queue("line", 3_600_000, OnTimeout("callback", {}))}

@@ -13,9 +13,9 @@ import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from rules.engines import ENGINES, hyperscan
 from rules.model import Topic
-from rules.text import Matcher
+from rules.text.engines import ENGINES, hyperscan
+from rules.text.topics import Matcher
 
 RESULTS = Path(__file__).parent / "results" / "text.json"
 TARGET_US = 25.0

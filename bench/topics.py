@@ -18,10 +18,10 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from rules.compile import files_or_raise
+from rules.compile.rule_files import files_or_raise
 from rules.decision import Inside
-from rules.scorecards import wilson
-from rules.text import Matcher
+from rules.replay.scorecards import wilson
+from rules.text.topics import Matcher
 
 REPOSITORY = Path(__file__).parents[1]
 LIBRARY = REPOSITORY / "rules" / "library"

@@ -21,10 +21,10 @@ from pathlib import Path
 from typing import Any
 
 from bench.callcenter import DATA, Call, half_of, signs_of_life, waiting_calls
-from rules.compile import files_or_raise
-from rules.evaluate import Ruleset, build
+from rules.compile.rule_files import files_or_raise
+from rules.evaluation.evaluate import Ruleset, build
+from rules.routing.waits import Wait
 from rules.turn import Turn
-from rules.waits import Wait
 from service.flows import handoffs, operators, waits
 from service.flows.access import Store, open_store, start_or_attach
 from service.flows.decide import decide

@@ -7,9 +7,9 @@ from typing import Literal, TypeAlias
 
 from rules.handoff import HumanStretch, Reply
 from rules.model import STOPPING, OnTimeout, Verdict
-from rules.shed import Shed
+from rules.routing.shed import Shed
+from rules.routing.waits import Wait
 from rules.turn import Scalar, Value
-from rules.waits import Wait
 
 # The customer's message, the agent's draft, or what one of the turn's tool calls gave back.
 Inside: TypeAlias = Literal["message", "reply", "tool_output"]

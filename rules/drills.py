@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 
-from rules.compile import files_or_raise
-from rules.evaluate import Ruleset, build
+from rules.compile.rule_files import files_or_raise
+from rules.evaluation.evaluate import Ruleset, build
 from rules.marks import DRILL_MARK as DRILL_MARK
 from rules.marks import is_drill as is_drill
 from rules.model import OnTimeout, Queue

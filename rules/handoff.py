@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from rules.model import STOPPING, OnTimeout, Priority, Verdict
-from rules.route import Route, Wanted
-from rules.waits import Told
+from rules.routing.route import Route, Wanted
+from rules.routing.waits import Told
 
 State: TypeAlias = Literal["waiting", "leased", "held", "resolved", "handed_back", "expired"]
 

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from rules.notices import Notice
+from rules.telling.notices import Notice
 from rules.turn import Scalar
 
 if TYPE_CHECKING:  # a description says its conditions and words in what stands here
-    from rules.descriptions import AgentDescription
+    from rules.agents.descriptions import AgentDescription
 
 Verdict: TypeAlias = Literal["continue", "review", "hold", "escalate", "held_by_human"]
 # Weakest first: the strongest verdict of the rules that fired is the turn's verdict.

@@ -10,9 +10,9 @@ from dataclasses import replace
 from rules.handoff import ENDED, MOVES, Handoff, Resolution, wanted
 from rules.history import cut
 from rules.model import PRIORITIES, Queue, Words
-from rules.operators import People
-from rules.route import after_step, moved_on, route_into, step_at_ms, step_due
-from rules.routing import score_ms
+from rules.routing.operators import People
+from rules.routing.route import after_step, moved_on, route_into, step_at_ms, step_due
+from rules.routing.routing import score_ms
 from rules.say import words
 from rules.turn import Conversation
 

@@ -9,16 +9,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from rules import explain
 from rules.decision import Decision, FiredRule
-from rules.evaluate import Evaluation, Ruleset, evaluate
+from rules.evaluation import explain
+from rules.evaluation.evaluate import Evaluation, Ruleset, evaluate
 from rules.handoff import Handoff, HumanStretch, Reason, replies_untold
 from rules.history import before
 from rules.model import STOPPING, Queue, Rule, Verdict, Words
-from rules.routing import join, open_handoff
+from rules.routing.routing import join, open_handoff
+from rules.routing.shed import Shed
+from rules.routing.shedding import NONE, Pressures, eased
 from rules.say import of_rule, words
-from rules.shed import Shed
-from rules.shedding import NONE, Pressures, eased
 from rules.turn import Conversation, Turn, TurnRecord
 
 Event: TypeAlias = Literal["handoff.opened", "handoff.joined"]

@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from rules.case_run import Seen, start, take
-from rules.case_values import Case, MoveStep, Step, TurnStep
+from rules.cases.case_run import Seen, start, take
+from rules.cases.values import Case, MoveStep, Step, TurnStep
 from rules.decision import Decision
-from rules.evaluate import Ruleset
-from rules.explain_json import fired_json, near_json
+from rules.evaluation.evaluate import Ruleset
+from rules.evaluation.explain_json import fired_json, near_json
+from rules.evaluation.near_misses import NearMiss, near_misses
 from rules.handoff import Handoff
 from rules.model import Span
-from rules.near_misses import NearMiss, near_misses
 from rules.thinking import Judged
 from rules.turn import Turn
 

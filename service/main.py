@@ -17,8 +17,8 @@ from urllib.parse import urlsplit
 import typer
 import uvicorn
 
-from rules.errors import RuleFileInvalid, render
-from rules.evaluate import Ruleset
+from rules.evaluation.evaluate import Ruleset
+from rules.files.errors import RuleFileInvalid, render
 from service import logs, rule_files, settings, supervise
 from service.api import first_keys, following, operators_watch, rule_watch, upkeep
 from service.api.application import Handrail

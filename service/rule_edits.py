@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeAlias
 
-from rules.files_hash import files_hash
+from rules.files.files_hash import files_hash
 from service import rule_files
 from service.clock import now_ms
 from service.rule_files import RulesUnreadable, Stamp

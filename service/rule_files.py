@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rules.compile import compile_files
-from rules.errors import Problem, RuleFileInvalid
-from rules.evaluate import Ruleset, build
+from rules.compile.rule_files import compile_files
+from rules.evaluation.evaluate import Ruleset, build
+from rules.files.errors import Problem, RuleFileInvalid
 from rules.model import RuleFiles
 
 # The rule files that ship with Handrail, in the installed package as in the checkout.

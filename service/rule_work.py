@@ -17,14 +17,14 @@ from typing import BinaryIO, Literal, TypeAlias
 
 import orjson
 
-from rules.case_coverage import Watch, coverage_of
-from rules.case_json import case_json, coverage_json, totals_json
-from rules.case_values import Case
-from rules.cases import read_cases, run_case
-from rules.compile import compile_files
-from rules.errors import Problem, RuleFileInvalid, render
-from rules.evaluate import Ruleset, build
-from rules.problem_json import problem_json
+from rules.cases.case_json import case_json, coverage_json, totals_json
+from rules.cases.coverage import Watch, coverage_of
+from rules.cases.runner import read_cases, run_case
+from rules.cases.values import Case
+from rules.compile.rule_files import compile_files
+from rules.evaluation.evaluate import Ruleset, build
+from rules.files.errors import Problem, RuleFileInvalid, render
+from rules.files.problem_json import problem_json
 from rules.trial import play, tried_json
 from service.rule_files import OPERATORS_NAMES, TESTS_ENDINGS
 

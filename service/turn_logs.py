@@ -17,9 +17,9 @@ from typing import Any, Protocol
 import polars as pl
 from polars.exceptions import PolarsError
 
-from rules.columns import Asked
-from rules.turn_log import PART_TURNS_MAX, About, Part, about_of, part_of
-from rules.turn_rows import LogUnreadable, Rows, Stretch
+from rules.replay.columns import Asked
+from rules.replay.turn_log import PART_TURNS_MAX, About, Part, about_of, part_of
+from rules.replay.turn_rows import LogUnreadable, Rows, Stretch
 
 TURNS, CALLS, STRETCHES = "turns.parquet", "calls.parquet", "stretches.parquet"
 # What the file itself says of the part, under this key of its metadata.

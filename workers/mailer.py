@@ -10,7 +10,7 @@ from email.utils import format_datetime, localtime
 
 import aiosmtplib
 
-from rules.tell_text import Message
+from rules.telling.tell_text import Message
 from service.flows.channels import Mail
 from service.flows.tries import Answer
 from service.flows.webhook_targets import Address, Targets

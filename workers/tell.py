@@ -11,7 +11,7 @@ import orjson
 import structlog
 from standardwebhooks import Webhook
 
-from rules.tell_text import SHOWN_MAX, Item, Message
+from rules.telling.tell_text import SHOWN_MAX, Item, Message
 from service.clock import now_ms
 from service.flows import links, tellings, webhooks
 from service.flows.access import Store

@@ -6,8 +6,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Response
 
-from rules.describe import as_json, describe, found
-from rules.descriptions import Autonomy
+from rules.agents.describe import as_json, describe, found
+from rules.agents.descriptions import Autonomy
 from rules.model import Priority, Verdict
 from service.api.decision_answers import Shape
 from service.api.routes import NAME_CHARS_MAX, Call, answered, called, problems_documented

@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Path, Response
 from pydantic import Field, SecretStr, StringConstraints
 
-from rules.keys import DAYS
-from rules.notices import Quiet, hours_of
+from rules.files.keys import DAYS
+from rules.telling.notices import Quiet, hours_of
 from service.api.bodies import Body
 from service.api.decision_answers import Shape
 from service.api.routes import NAME_CHARS_MAX, Call, answered, called, problems_documented

@@ -9,9 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from rules.decision import Decision, FiredRule, Inside
 from rules.handoff import Action, Kind, OutcomeWord
 from rules.model import OnTimeout, Verdict
+from rules.routing.shed import Shed, ShedTo
+from rules.routing.waits import Wait
 from rules.say import words
-from rules.shed import Shed, ShedTo
-from rules.waits import Wait
 from service.flows.decide import Decided, Waiting
 
 

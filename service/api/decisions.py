@@ -7,7 +7,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Response
 
-from rules.recorded import write_case
+from rules.cases.recorded import write_case
 from service.api.decision_answers import CaseAnswer, ExplainedAnswer, explained_answer
 from service.api.routes import Call, DecisionId, answered, called, problems_documented
 from service.flows import decide, recorded_decisions

@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StringConstraints, model_validator
 from pydantic.dataclasses import dataclass
 
-from rules.case_files import TURN_GAP_MS
-from rules.case_values import MoveStep, Step, TurnStep
+from rules.cases.case_files import TURN_GAP_MS
+from rules.cases.values import MoveStep, Step, TurnStep
 from rules.model import PRIORITIES, VERDICTS
 from rules.trial import NOWHERE
 from rules.turn import AgentRef, Customer, Parent, ToolCall, TopicScore, Turn

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import orjson
 from fastapi import APIRouter, Response
 
-from rules.case_values import Case, TurnStep
+from rules.cases.values import Case, TurnStep
 from rules.trial import trial
 from service import rule_files
 from service.api.draft_bodies import (

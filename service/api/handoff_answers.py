@@ -7,14 +7,14 @@ from typing import Any
 
 from pydantic import Field
 
-from rules.assignment import why
 from rules.handoff import Handoff, Kind, Reason, Reply, Resolution, State
 from rules.marks import is_drill
 from rules.model import Priority, Verdict
-from rules.packet import ContextPacket
-from rules.packet_json import to_json
-from rules.route import step_at_ms
-from rules.shedding import Load
+from rules.packet.packet import ContextPacket
+from rules.packet.packet_json import to_json
+from rules.routing.assignment import why
+from rules.routing.route import step_at_ms
+from rules.routing.shedding import Load
 from service.api.decision_answers import (
     OnTimeoutAnswer,
     ReplyAnswer,

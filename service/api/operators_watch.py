@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Mapping
 from pathlib import Path
 
-from rules.compile_operators import compile_operators
-from rules.errors import render
+from rules.compile.operators import compile_operators
+from rules.files.errors import render
 from service import rule_files
 from service.api.running import Running
 from service.clock import now_ms

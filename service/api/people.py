@@ -8,8 +8,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Response
 from pydantic import StrictBool, StringConstraints
 
-from rules.compile_operators import NAME, compile_operators
-from rules.operators import Operator
+from rules.compile.operators import NAME, compile_operators
+from rules.routing.operators import Operator
 from service.api.bodies import Body, ClaimBody
 from service.api.decision_answers import Shape
 from service.api.handoff_answers import ClaimedAnswer

@@ -9,9 +9,9 @@ import asyncio
 from pathlib import Path
 from time import perf_counter
 
-from rules.compile import compile_files
-from rules.errors import RuleFileInvalid
-from rules.evaluate import Ruleset, build
+from rules.compile.rule_files import compile_files
+from rules.evaluation.evaluate import Ruleset, build
+from rules.files.errors import RuleFileInvalid
 from service import rule_files
 from service.api import rules_fault
 from service.api.rules_fault import RulesFault

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rules.errors import PROBLEMS, Problem, render
+from rules.files.errors import PROBLEMS, Problem, render
 
 # In a log line and in /readyz: the first ones are mostly the cause of the others, and `handrail check` shows all.
 PROBLEMS_LOGGED_MAX = 5

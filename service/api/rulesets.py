@@ -7,8 +7,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Response
 
+from rules.files.problem_json import problem_json
 from rules.model import Priority, Rule, Verdict
-from rules.problem_json import problem_json
 from service.api.decision_answers import Shape
 from service.api.routes import Call, answered, called, problems_documented
 from service.api.rules_fault import PROBLEMS_TOLD_MAX

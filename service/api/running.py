@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import structlog
 from structlog.typing import FilteringBoundLogger
 
-from rules.evaluate import Ruleset
+from rules.evaluation.evaluate import Ruleset
 from service.api.identity import Callers
 from service.api.rules_fault import RulesFault
 from service.api.workbench import Workbench

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Response
 
-from rules.schema import schema_text
+from rules.files.schema import schema_text
 
 router = APIRouter(tags=["managers"])
 

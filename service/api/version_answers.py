@@ -7,10 +7,10 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, model_validator
 
-from rules.diff_words import as_json, lines
-from rules.differences import Difference, Effect
+from rules.diff.differences import Difference, Effect
+from rules.diff.words import as_json, lines
+from rules.files.problem_json import problem_json
 from rules.model import Verdict
-from rules.problem_json import problem_json
 from service.api.bodies import Body
 from service.api.decision_answers import Shape
 from service.flows.rulesets import FILES_MAX, MESSAGE_CHARS_MAX, History, Pushed, RolledBack, State, Version

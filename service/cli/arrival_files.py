@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from rules.arrivals import Arrival, ArrivalInvalid, arrivals_in
+from rules.simulation.arrivals import Arrival, ArrivalInvalid, arrivals_in
 
 # A day of a call centre is one line; 2,000 calls of it are 100 kB.
 LINE_BYTES_MAX = 16_777_216

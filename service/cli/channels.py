@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from rules.grammar import duration_ms
+from rules.files.grammar import duration_ms
 from service.cli.output import EXIT_FINDINGS, JsonFlag, refuse, say, say_json, say_table
 from service.cli.service_client import DataDirOption, KeyOption, UrlOption, service_at
 

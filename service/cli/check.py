@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rules.compile_names import UNKNOWN_CODES
+from rules.compile.names import UNKNOWN_CODES
 from service.cli.check_formats import FORMATS, Checked
 from service.cli.output import EXIT_FINDINGS, JsonFlag, console, note, refuse, say_all
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TypeAlias
 from urllib.parse import quote
 
-from rules.errors import PROBLEMS, Problem, ProblemSpec, render
+from rules.files.errors import PROBLEMS, Problem, ProblemSpec, render
+from rules.files.problem_json import problem_json
 from rules.model import RuleFiles
-from rules.problem_json import problem_json
 from service import rule_files
 from service.cli.output import plain
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import yaml
 
-from rules.transcripts import Recorded, RowInvalid, read
+from rules.replay.transcripts import Recorded, RowInvalid, read
 
 LINE_BYTES_MAX = 4_194_304  # one conversation; two hundred turns of tools and their results are 400 kB
 YAML_BYTES_MAX = 8_388_608  # YAML is for samples that people write; more belongs into .jsonl

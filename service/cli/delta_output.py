@@ -1,4 +1,4 @@
-"""The decision delta as a manager reads it, and as JSON. Nothing is counted here that rules/delta.py did not count."""
+"""The decision delta as a manager reads it, and as JSON. It counts nothing that rules/replay/delta.py did not."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from rules.decision import Check, FiredRule
-from rules.delta import DELTA_KINDS, Delta, DeltaKind, Difference, KindTotal, Side, Step, flows, rule_ids
-from rules.evaluate import Ruleset
+from rules.evaluation.evaluate import Ruleset
 from rules.model import Rule
-from rules.operator_minutes import Minutes, extra_minutes
-from rules.replay import RuleStatus, SignalsSeen, could_hold
-from rules.scorecards import Rate
+from rules.replay.conversations import RuleStatus, SignalsSeen, could_hold
+from rules.replay.delta import DELTA_KINDS, Delta, DeltaKind, Difference, KindTotal, Side, Step, flows, rule_ids
+from rules.replay.operator_minutes import Minutes, extra_minutes
+from rules.replay.scorecards import Rate
 from service.cli.output import say, say_table
 from service.flows.deltas import Compared, Shown
 

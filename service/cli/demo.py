@@ -15,8 +15,8 @@ import typer
 
 from handrail_client import AsyncHandrail, HandrailError
 from rules.model import STOPPING
-from rules.replay import Played, SignalsSeen, Step, play, score
-from rules.transcripts import Recorded
+from rules.replay.conversations import Played, SignalsSeen, Step, play, score
+from rules.replay.transcripts import Recorded
 from service import rule_files
 from service.cli.conversation_files import SAMPLES, conversations, files_of
 from service.cli.demo_people import BUDGET_MS, Ledger, agent, operator

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from handrail_client import AsyncHandrail, Claimed, Decision, HandrailError, Resolution
-from rules.transcripts import Recorded
+from rules.replay.transcripts import Recorded
 from service.cli.replay_over_http import sent_turn
 from service.clock import now_ms
 

@@ -6,8 +6,8 @@ import statistics
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 
-from rules.replay import Scores
-from rules.scorecards import Rate
+from rules.replay.conversations import Scores
+from rules.replay.scorecards import Rate
 from service.cli.demo_people import HandoffSeen, Ledger
 from service.cli.output import say, say_table
 

@@ -14,11 +14,11 @@ from typing import Annotated
 
 import typer
 
-from rules.describe import as_json, describe, found
-from rules.description_page import page
-from rules.descriptions import ID_SEPARATOR, AgentDescription
+from rules.agents.describe import as_json, describe, found
+from rules.agents.descriptions import ID_SEPARATOR, AgentDescription
+from rules.agents.page import page
+from rules.agents.pages import Block, Bullets, Page, Paragraph, Table, html, markdown
 from rules.model import Rule, RuleFiles
-from rules.pages import Block, Bullets, Page, Paragraph, Table, html, markdown
 from service import rule_files
 from service.cli.output import JsonFlag, console, note, plain, refuse, say, say_json, say_table
 from service.clock import now_ms

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from rules.grammar import duration_ms
-from rules.wording import span_text
+from rules.evaluation.wording import span_text
+from rules.files.grammar import duration_ms
 from service.cli.output import EXIT_FINDINGS, JsonFlag, note, refuse, say, say_json, say_table
 from service.cli.service_client import DataDirOption, KeyOption, Service, UrlOption, service_at
 

@@ -12,17 +12,17 @@ import typer
 from pydantic import ValidationError
 
 from handrail_client import Turn as SentTurn
-from rules import explain as reasons
 from rules.decision import FiredRule
-from rules.evaluate import Evaluation, Ruleset, evaluate
-from rules.explain_json import fired_json, near_json, values_json
+from rules.evaluation import explain as reasons
+from rules.evaluation.evaluate import Evaluation, Ruleset, evaluate
+from rules.evaluation.explain_json import fired_json, near_json, values_json
+from rules.evaluation.near_misses import NearMiss, near_misses
+from rules.evaluation.signals import SIGNALS, read, read_as
+from rules.evaluation.wording import unit_of, value_text
 from rules.history import remember
 from rules.model import STOPPING
-from rules.near_misses import NearMiss, near_misses
 from rules.say import of_rule
-from rules.signals import SIGNALS, read, read_as
 from rules.turn import AgentRef, Conversation, Customer, Parent, ToolCall, TopicScore, Turn, Value
-from rules.wording import unit_of, value_text
 from service import rule_files
 from service.cli.output import JsonFlag, note, refuse, say, say_json, say_table
 from service.cli.reasons import say_fired, say_near, say_verdict

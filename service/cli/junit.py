@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
-from rules.cases import CaseResult, render_case
-from rules.errors import Problem, render
+from rules.cases.runner import CaseResult, render_case
+from rules.files.errors import Problem, render
 
 SUITES = "handrail"
 # A test file is a suite, and a reader of reports groups by the class: the file without its ending.

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rules.compile import compile_files
-from rules.errors import RuleFileInvalid
+from rules.compile.rule_files import compile_files
+from rules.files.errors import RuleFileInvalid
 from rules.model import RuleFiles
 from service import rule_files
 from service.cli.output import refuse

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from rules.compile_operators import compile_operators
-from rules.errors import render
+from rules.compile.operators import compile_operators
+from rules.files.errors import render
 from service import rule_files
 from service.cli.output import EXIT_FINDINGS, JsonFlag, note, refuse, say, say_json, say_table
 from service.cli.service_client import DataDirOption, KeyOption, UrlOption, service_at

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from rules.decision import Evidence, FiredRule
+from rules.evaluation.near_misses import Lack, NearMiss
 from rules.model import STOPPING
-from rules.near_misses import Lack, NearMiss
 from rules.turn import Turn
 from service.cli.output import say
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from rules.errors import RuleFileInvalid
-from rules.turn_rows import LogUnreadable
+from rules.files.errors import RuleFileInvalid
+from rules.replay.turn_rows import LogUnreadable
 from service.cli.arrival_files import ArrivalsUnreadable
 from service.cli.conversation_files import ConversationsUnreadable
 from service.cli.output import note, refuse

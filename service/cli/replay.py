@@ -12,12 +12,12 @@ from typing import Annotated
 
 import typer
 
-from rules.agent_scores import AgentScore
-from rules.description_page import target_text
-from rules.evaluate import Ruleset
-from rules.replay import Played, RuleScore, Scores, SignalsSeen, play, score
-from rules.scorecards import Rate
-from rules.transcripts import SYNTHETIC_TURN_MS, TRUTHS, Recorded
+from rules.agents.page import target_text
+from rules.evaluation.evaluate import Ruleset
+from rules.replay.agent_scores import AgentScore
+from rules.replay.conversations import Played, RuleScore, Scores, SignalsSeen, play, score
+from rules.replay.scorecards import Rate
+from rules.replay.transcripts import SYNTHETIC_TURN_MS, TRUTHS, Recorded
 from service import rule_files
 from service.cli.conversation_files import conversations, files_of
 from service.cli.named_rules import Where

@@ -6,8 +6,8 @@ import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
-from rules.evaluate import Ruleset, build
-from rules.turn_rows import Rows, stretches_of
+from rules.evaluation.evaluate import Ruleset, build
+from rules.replay.turn_rows import Rows, stretches_of
 from service.cli import delta_output
 from service.cli.conversation_files import conversations, files_of
 from service.cli.named_rules import Where, named_rules

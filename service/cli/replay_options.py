@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from rules.transcripts import TRUTHS
+from rules.replay.transcripts import TRUTHS
 
 RulesArgument = Annotated[
     Path,

@@ -19,8 +19,8 @@ from handrail_client import (
 )
 from handrail_client import Turn as SentTurn
 from rules.model import STOPPING, VERDICTS, Verdict
-from rules.replay import Played, Step
-from rules.transcripts import Recorded
+from rules.replay.conversations import Played, Step
+from rules.replay.transcripts import Recorded
 from rules.turn import Turn
 from service.cli.output import first_of, refuse
 

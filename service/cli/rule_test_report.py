@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rules.case_advice import gaps
-from rules.case_coverage import RuleCoverage, percent, totals
-from rules.case_json import case_json, coverage_json, totals_json
-from rules.cases import CaseResult, LineKind, failure_lines
+from rules.cases.advice import gaps
+from rules.cases.case_json import case_json, coverage_json, totals_json
+from rules.cases.coverage import RuleCoverage, percent, totals
+from rules.cases.runner import CaseResult, LineKind, failure_lines
 from service.cli.junit import TimedResult
 from service.cli.output import say, say_table
 

@@ -11,11 +11,11 @@ from typing import Annotated
 
 import typer
 
-from rules.case_coverage import Watch, percent, totals
-from rules.case_values import Case
-from rules.cases import CaseResult, coverage, read_cases, run_case
-from rules.errors import RuleFileInvalid
-from rules.evaluate import Ruleset
+from rules.cases.coverage import Watch, percent, totals
+from rules.cases.runner import CaseResult, coverage, read_cases, run_case
+from rules.cases.values import Case
+from rules.evaluation.evaluate import Ruleset
+from rules.files.errors import RuleFileInvalid
 from rules.model import Span
 from service import rule_files
 from service.cli.decision_case import print_case

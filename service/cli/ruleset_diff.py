@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from rules.diff import diff as difference_of
-from rules.diff_words import as_json as difference_json
-from rules.diff_words import lines
+from rules.diff.files import diff as difference_of
+from rules.diff.words import as_json as difference_json
+from rules.diff.words import lines
 from service.cli.named_rules import Where, named_rules
 from service.cli.output import JsonFlag, say, say_json
 from service.cli.service_client import DataDirOption, KeyOption, UrlOption

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from rules.schema import SCHEMAS, schema_text
+from rules.files.schema import SCHEMAS, schema_text
 from service.cli.output import refuse, say_all
 
 

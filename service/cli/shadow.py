@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from rules.scorecards import Rate
+from rules.replay.scorecards import Rate
 from service.cli.output import JsonFlag, say, say_json, say_table
 from service.cli.service_client import DataDirOption, KeyOption, UrlOption, service_at
 from service.cli.versions import VersionArgument, moment

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import typer
 
-from rules.compile_operators import OPERATORS_MAX, compile_operators
-from rules.errors import render
-from rules.grammar import duration_ms
+from rules.compile.operators import OPERATORS_MAX, compile_operators
+from rules.files.errors import render
+from rules.files.grammar import duration_ms
 from rules.model import Queue
-from rules.operators import Operator
-from rules.simulated import ArrivalsUnfit, Recording, Simulated, recording, simulate
+from rules.routing.operators import Operator
+from rules.simulation.simulated import ArrivalsUnfit, Recording, Simulated, recording, simulate
 from service import rule_files
 from service.cli.arrival_files import arrivals_of
 from service.cli.output import EXIT_FINDINGS, JsonFlag, note, progress, refuse, say_json

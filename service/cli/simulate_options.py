@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rules.simulated import RUNS_MAX
+from rules.simulation.simulated import RUNS_MAX
 
 RoutingArgument = Annotated[Path, typer.Argument(help="Rule files with the queues: a directory, or one file.")]
 ArrivalsArgument = Annotated[

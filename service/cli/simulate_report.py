@@ -8,8 +8,8 @@ from importlib import import_module
 from pathlib import Path
 from statistics import fmean
 
-from rules.keys import DAYS
-from rules.simulated import Figures, Recording, Simulated
+from rules.files.keys import DAYS
+from rules.simulation.simulated import Figures, Recording, Simulated
 from service.cli.output import refuse, say, say_table
 
 Found = Mapping[str, Sequence[Simulated]]

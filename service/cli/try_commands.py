@@ -10,15 +10,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from rules.case_files import TURN_GAP_MS
-from rules.case_run import packet_of, start, take
-from rules.grammar import duration_ms, number_of
+from rules.cases.case_files import TURN_GAP_MS
+from rules.cases.case_run import packet_of, start, take
+from rules.evaluation.signals import CUSTOMER_PREFIX, SIGNALS, read, read_as
+from rules.evaluation.wording import unit_of, value_text
+from rules.files.grammar import duration_ms, number_of
 from rules.model import SignalDeclaration
-from rules.packet_json import to_json
-from rules.signals import CUSTOMER_PREFIX, SIGNALS, read, read_as
+from rules.packet.packet_json import to_json
 from rules.trial import Tried
 from rules.turn import AgentRef, Customer, Scalar, ToolCall, TopicScore, Value
-from rules.wording import unit_of, value_text
 from service.cli.try_session import Mistake, Session, did_you_mean
 
 STATUSES = ("proposed", "ok", "error")

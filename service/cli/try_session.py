@@ -9,13 +9,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NoReturn
 
-from rules.case_files import STEPS_MAX, TURN_GAP_MS, read_case_files
-from rules.case_text import HEADER, case_text
-from rules.case_values import Case, TurnStep
-from rules.cases import run_cases
-from rules.compile import compile_files
-from rules.errors import RuleFileInvalid, render
-from rules.evaluate import Ruleset, build
+from rules.cases.case_files import STEPS_MAX, TURN_GAP_MS, read_case_files
+from rules.cases.case_text import HEADER, case_text
+from rules.cases.runner import run_cases
+from rules.cases.values import Case, TurnStep
+from rules.compile.rule_files import compile_files
+from rules.evaluation.evaluate import Ruleset, build
+from rules.files.errors import RuleFileInvalid, render
 from rules.trial import Tried, move_step, play, trial, turn_step
 from rules.turn import AgentRef, Customer, Parent, ToolCall, TopicScore, Turn, Value
 from service import rule_files

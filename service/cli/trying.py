@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from rules.case_values import MoveStep, TurnStep
+from rules.cases.values import MoveStep, TurnStep
 from rules.handoff import Handoff
 from rules.model import STOPPING
 from rules.trial import Tried, tried_json

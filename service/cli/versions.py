@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from rules.errors import RuleFileInvalid
+from rules.files.errors import RuleFileInvalid
 from service import rule_files
 from service.cli.output import EXIT_FINDINGS, JsonFlag, note, refuse, say, say_json, say_table
 from service.cli.service_client import (

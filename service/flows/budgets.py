@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from rules.decision import Decision
 from rules.model import Budget
-from rules.shedding import Load, load_of
+from rules.routing.shedding import Load, load_of
 from service.store import budgets
 from service.store.store import Store
 

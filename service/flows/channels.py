@@ -8,9 +8,9 @@ import secrets
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from rules.notices import Quiet, is_timezone
-from rules.tell_text import LANGUAGES
-from rules.telling import TEST, Telling
+from rules.telling.notices import Quiet, is_timezone
+from rules.telling.tell_text import LANGUAGES
+from rules.telling.telling import TEST, Telling
 from service.errors import LimitReached, Refusal
 from service.flows import webhooks
 from service.flows.webhook_targets import Targets, WebhookUrlRefused, allowed, check_url, is_loopback, literal

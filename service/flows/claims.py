@@ -7,11 +7,11 @@ import secrets
 from dataclasses import dataclass
 from typing import Literal
 
-from rules.evaluate import Ruleset
+from rules.evaluation.evaluate import Ruleset
 from rules.handoff import ENDED, Assignment, Handoff, moves_from, wanted
-from rules.operators import Operator, may_take, weight
-from rules.packet import ContextPacket, build
-from rules.route import wanted_in
+from rules.packet.packet import ContextPacket, build
+from rules.routing.operators import Operator, may_take, weight
+from rules.routing.route import wanted_in
 from service.errors import AlreadyClaimed, CapacityReached, ConversationBusy, HandoffUnknown, MoveIllegal, QueueUnknown
 from service.flows import deadlines
 from service.store import conversations, decisions, handoffs, operators, queues, waits

@@ -12,7 +12,7 @@ from rules import moves
 from rules.handoff import OPEN, Handoff, wanted
 from rules.moves import ACTOR as ACTOR
 from rules.moves import missed
-from rules.operators import People
+from rules.routing.operators import People
 from service.flows import operators
 from service.store import codec, handoffs, keys, timers, waits
 from service.store.keys import Place

@@ -7,12 +7,12 @@ import random
 from dataclasses import dataclass, replace
 
 from rules.decision import Decision
-from rules.evaluate import Ruleset
+from rules.evaluation.evaluate import Ruleset
 from rules.handoff import Handoff
 from rules.model import OnTimeout
+from rules.routing.waits import Wait
 from rules.thinking import Names, judge, think
 from rules.turn import Conversation, Turn
-from rules.waits import Wait
 from service.errors import ConversationBusy, DecisionUnknown, NotDurable, StoreAway, StoreBusy, TurnStale
 from service.flows import deadlines, operators, waits
 from service.flows.degraded import answer_alone, told_in

@@ -13,11 +13,11 @@ import orjson
 import structlog
 
 from rules.decision import Decision, FiredRule
-from rules.evaluate import Evaluation, Ruleset, is_live
+from rules.evaluation.evaluate import Evaluation, Ruleset, is_live
+from rules.evaluation.signals import SIGNALS
 from rules.handoff import Handoff
 from rules.model import Aggregate, CallMatch, Compare, Condition, Not, Rule
-from rules.routing import join
-from rules.signals import SIGNALS
+from rules.routing.routing import join
 from rules.thinking import Names, judge, think
 from rules.turn import Conversation, ToolCall, Turn
 from service.flows.spool import Spool

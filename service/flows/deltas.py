@@ -9,17 +9,17 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from rules import explain
-from rules.column_signals import Reread
-from rules.column_verdicts import conversation_id_of, verdicts_of
-from rules.columns import Fired, asked_by, judge, questions_of
 from rules.decision import Evidence, FiredRule
-from rules.delta import DELTA_KINDS, Delta, DeltaKind, Difference, Step, delta_of
-from rules.evaluate import Evaluation, Ruleset
-from rules.logged_turns import LoggedTurns, settled
-from rules.mask import mask
-from rules.replay import SignalsSeen
-from rules.turn_log import Part
+from rules.evaluation import explain
+from rules.evaluation.evaluate import Evaluation, Ruleset
+from rules.replay.column_signals import Reread
+from rules.replay.column_verdicts import conversation_id_of, verdicts_of
+from rules.replay.columns import Fired, asked_by, judge, questions_of
+from rules.replay.conversations import SignalsSeen
+from rules.replay.delta import DELTA_KINDS, Delta, DeltaKind, Difference, Step, delta_of
+from rules.replay.logged_turns import LoggedTurns, settled
+from rules.replay.turn_log import Part
+from rules.text.mask import mask
 from service.turn_logs import LogPart, read_ahead
 
 # Of a message in an example: some lines around the words that a rule rests on.

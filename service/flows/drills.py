@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from rules.drills import DRILL_MARK, Schedule, is_drill, rules_of, scheduled_id, slot_at_ms, turn_of
-from rules.evaluate import Ruleset
+from rules.evaluation.evaluate import Ruleset
 from rules.handoff import ENDED, Handoff
 from service.errors import HandoffUnknown, LimitReached, QueueUnknown, Refusal
 from service.flows import deadlines

@@ -11,7 +11,7 @@ import binascii
 import re
 from dataclasses import dataclass
 
-from rules.evaluate import Ruleset
+from rules.evaluation.evaluate import Ruleset
 from rules.handoff import Handoff, State
 from service.errors import CursorInvalid
 from service.flows.acknowledging import acknowledge as acknowledge

@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, replace
 
-from rules.errors import Problem
-from rules.evaluate import Ruleset, is_in_share
+from rules.evaluation.evaluate import Ruleset, is_in_share
+from rules.files.errors import Problem
 from rules.turn import Turn
 from service.errors import Refusal, StoreAway
 from service.flows.decide import Decided

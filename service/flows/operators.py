@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from rules.compile_operators import OPERATORS_MAX
+from rules.compile.operators import OPERATORS_MAX
 from rules.handoff import Handoff, wanted
 from rules.model import Queue
-from rules.operators import Operator, People, Person, is_on_shift
+from rules.routing.operators import Operator, People, Person, is_on_shift
 from service.errors import LimitReached, OperatorUnknown
 from service.store import operators
 from service.store.store import Store

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 
+from rules.cases.recorded import Recorded
 from rules.decision import Decision
 from rules.handoff import Handoff
-from rules.recorded import Recorded
 from service.errors import TurnNotKept
 from service.flows import decide
 from service.store import conversations, decisions, handoffs, keys

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from rules.cases import CaseResult, render_failure
-from rules.errors import Problem, render
-from rules.problem_json import problem_json
+from rules.cases.runner import CaseResult, render_failure
+from rules.files.errors import Problem, render
+from rules.files.problem_json import problem_json
 from service.errors import Refusal
 
 # An answer with more would be read by nobody; the first ones are mostly the cause of the others.

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from rules.cases import CaseResult, read_cases, run_case
-from rules.compile import compile_files
-from rules.errors import Problem, RuleFileInvalid
-from rules.evaluate import Ruleset, build
+from rules.cases.runner import CaseResult, read_cases, run_case
+from rules.compile.rule_files import compile_files
+from rules.evaluation.evaluate import Ruleset, build
+from rules.files.errors import Problem, RuleFileInvalid
 from service.errors import LimitReached
 from service.flows.ruleset_refusals import RulesInvalid
 from service.rule_files import OPERATORS_NAMES, TESTS_ENDINGS

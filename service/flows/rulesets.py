@@ -13,12 +13,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
-from rules.cases import CaseResult
-from rules.diff import diff
-from rules.differences import Difference
-from rules.errors import Problem
-from rules.evaluate import Ruleset
-from rules.files_hash import files_hash
+from rules.cases.runner import CaseResult
+from rules.diff.differences import Difference
+from rules.diff.files import diff
+from rules.evaluation.evaluate import Ruleset
+from rules.files.errors import Problem
+from rules.files.files_hash import files_hash
 from service import rule_files
 from service.compiling import beside
 from service.errors import ConversationBusy, LimitReached

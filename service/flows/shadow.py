@@ -11,12 +11,12 @@ from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from rules.clauses import without_not
 from rules.decision import Decision
-from rules.evaluate import Evaluation, Ruleset, evaluate
-from rules.facts import Probes
+from rules.evaluation.clauses import without_not
+from rules.evaluation.evaluate import Evaluation, Ruleset, evaluate
+from rules.evaluation.facts import Probes
+from rules.evaluation.index import index_of
 from rules.history import before
-from rules.index import index_of
 from rules.model import VERDICTS
 from rules.turn import Conversation, Turn
 from service.store import shadows

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field, replace
 
 import structlog
 
-from rules import tell_text
 from rules.handoff import Handoff
-from rules.notices import OCCASIONS
-from rules.tell_text import SHOWN_MAX, Item, Message
-from rules.telling import ONCE_KEPT_MS, Happened, Held, Over, Tell, Telling, begun, next_of
+from rules.telling import tell_text
+from rules.telling.notices import OCCASIONS
+from rules.telling.tell_text import SHOWN_MAX, Item, Message
+from rules.telling.telling import ONCE_KEPT_MS, Happened, Held, Over, Tell, Telling, begun, next_of
 from service.flows import links
 from service.flows.access import Store
 from service.flows.channels import GATHER_MS_DEFAULT, TEST_MARK

@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from rules.evaluate import Ruleset
+from rules.evaluation.evaluate import Ruleset
 from rules.handoff import Handoff, wanted
 from rules.marks import is_drill
-from rules.operators import may_take
-from rules.route import Wanted
-from rules.routing import score_ms
+from rules.routing.operators import may_take
+from rules.routing.route import Wanted
+from rules.routing.routing import score_ms
+from rules.routing.waits import Kept, Told, Wait, circumstances, estimate, kept
 from rules.thinking import Change
-from rules.waits import Kept, Told, Wait, circumstances, estimate, kept
 from service.store import waits
 from service.store.queues import ahead
 from service.store.store import Store

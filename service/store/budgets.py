@@ -10,7 +10,7 @@ import asyncio
 
 from rules.decision import Decision
 from rules.handoff import Handoff
-from rules.shedding import Handled
+from rules.routing.shedding import Handled
 from service.store import decisions
 from service.store.keys import Place
 from service.store.store import Store

@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeAlias
 
 import orjson
 
-from rules.notices import Quiet
+from rules.telling.notices import Quiet
 from service.store import keys
 from service.store.codec import dumps, quiet_in
 from service.store.store import Store

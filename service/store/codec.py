@@ -12,12 +12,12 @@ from rules.decision import Check, Decision, Evidence, FiredRule
 from rules.handoff import Assignment, Handoff, HumanStretch, Kind, Reason, Reply, Reroute, Resolution, State, wanted
 from rules.model import Need, OnTimeout, Priority, Step
 from rules.moves import advance_at_ms
-from rules.notices import Notice, Quiet, Tier
-from rules.packet import TranscriptTurn
-from rules.route import Route
-from rules.shed import Shed
+from rules.packet.packet import TranscriptTurn
+from rules.routing.route import Route
+from rules.routing.shed import Shed
+from rules.routing.waits import Circumstances, Told, Wait
+from rules.telling.notices import Notice, Quiet, Tier
 from rules.turn import Scalar, ToolCall, Turn, TurnRecord, Value
-from rules.waits import Circumstances, Told, Wait
 
 Json = dict[str, Any]
 

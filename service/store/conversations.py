@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from rules.context_packet import TRANSCRIPT_TURNS_MAX as TRANSCRIPT_TURNS_MAX
-from rules.context_packet import TranscriptTurn
 from rules.decision import Decision
+from rules.packet.context_packet import TRANSCRIPT_TURNS_MAX as TRANSCRIPT_TURNS_MAX
+from rules.packet.context_packet import TranscriptTurn
 from rules.turn import Conversation
 from service.store import codec
 from service.store.keys import Place

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import cast
 
 from rules.handoff import Assignment, Handoff, State
-from rules.packet import ContextPacket, PacketInvalid
-from rules.packet import dumps as packet_dumps
-from rules.packet import loads as packet_loads
+from rules.packet.packet import ContextPacket, PacketInvalid
+from rules.packet.packet import dumps as packet_dumps
+from rules.packet.packet import loads as packet_loads
 from service.errors import HandoffUnknown
 from service.store import codec, keys
 from service.store.keys import Place

@@ -10,8 +10,8 @@ from typing import Any
 
 import orjson
 
-from rules.compile_operators import OPERATORS_MAX
-from rules.operators import Absence, Operator, Shift
+from rules.compile.operators import OPERATORS_MAX
+from rules.routing.operators import Absence, Operator, Shift
 from service.store import keys
 from service.store.codec import dumps
 from service.store.keys import Place

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from rules.model import Budget, RuleFiles
-from rules.shedding import NONE, Load, Pressures
+from rules.routing.shedding import NONE, Load, Pressures
 
 # What nobody has read again for so long is unknown, and the unknown sheds nothing.
 READ_MS_MAX = 30_000

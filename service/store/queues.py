@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from rules.marks import DRILL_BEHIND_MS
-from rules.route import wanted_in
+from rules.routing.route import wanted_in
 from service.store.handoffs import Candidate, Taken, taken_before
 from service.store.keys import Place
 from service.store.store import Store

@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from rules.telling import Telling
+from rules.telling.telling import Telling
 from service.store import keys
 from service.store.codec import dumps, quiet_in
 from service.store.keys import Place

@@ -6,8 +6,8 @@ from bisect import bisect_left, insort
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from rules.operators import Operator
-from rules.waits import Waited
+from rules.routing.operators import Operator
+from rules.routing.waits import Waited
 
 # Queues that one process tells waits of; the one that was asked least lately gives way. 600 waits are 150 kB.
 VIEWS_MAX = 256

@@ -11,8 +11,8 @@ import asyncio
 import orjson
 
 from rules.handoff import Handoff
-from rules.operators import Operator
-from rules.waits import HISTORY_MAX, Waited, so_far
+from rules.routing.operators import Operator
+from rules.routing.waits import HISTORY_MAX, Waited, so_far
 from service.store import codec, operators
 from service.store.keys import Place
 from service.store.store import Store

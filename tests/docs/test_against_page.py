@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from rules.delta import EXAMPLES_MAX
-from rules.operator_minutes import HANDLINGS_MIN
-from rules.turn_log import PART_TURNS_MAX
+from rules.replay.delta import EXAMPLES_MAX
+from rules.replay.operator_minutes import HANDLINGS_MIN
+from rules.replay.turn_log import PART_TURNS_MAX
 from service.cli.delta_output import PER_CONVERSATIONS
 from tests.service.cli_run import handrail
 

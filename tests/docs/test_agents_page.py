@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from rules.agent_rules import rules_of
-from rules.cases import coverage, render_failure, run_cases
-from rules.compile import compile_files
-from rules.descriptions import ACTS, AUTONOMIES
-from rules.errors import render
-from rules.evaluate import build
-from rules.keys import (
+from rules.agents.descriptions import ACTS, AUTONOMIES
+from rules.agents.rules import rules_of
+from rules.cases.runner import coverage, render_failure, run_cases
+from rules.compile.rule_files import compile_files
+from rules.evaluation.evaluate import build
+from rules.files.errors import render
+from rules.files.keys import (
     AGENT_KEYS,
     AUTONOMY_KEYS,
     HAND_OVER_KEYS,

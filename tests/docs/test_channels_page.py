@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from rules.compile import compile_files
-from rules.compile_notify import NOTICES_MAX, REPEAT_MS_MIN
-from rules.errors import render
-from rules.keys import NOTICE_KEYS, QUIET_KEYS, KeyTable
-from rules.notices import OCCASIONS
-from rules.tell_text import SHOWN_MAX
-from rules.telling import HELD_LOOK_MS, ONCE_KEPT_MS
+from rules.compile.notify import NOTICES_MAX, REPEAT_MS_MIN
+from rules.compile.rule_files import compile_files
+from rules.files.errors import render
+from rules.files.keys import NOTICE_KEYS, QUIET_KEYS, KeyTable
+from rules.telling.notices import OCCASIONS
+from rules.telling.tell_text import SHOWN_MAX
+from rules.telling.telling import HELD_LOOK_MS, ONCE_KEPT_MS
 from service.flows.channels import GATHER_MS_DEFAULT
 from service.flows.links import LINK_MS
 from service.flows.tellings import LEASE_MS

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import yaml
 
-from rules.packet import PACKET_BYTES_MAX, ContextPacket
-from rules.packet_lint import FINDINGS
-from rules.packet_size import CUT_ORDER
-from rules.replay import Scores
-from rules.scorecards import Rate
-from rules.transcripts import SYNTHETIC_TURN_MS, TRUTHS, read
+from rules.packet.packet import PACKET_BYTES_MAX, ContextPacket
+from rules.packet.packet_lint import FINDINGS
+from rules.packet.packet_size import CUT_ORDER
+from rules.replay.conversations import Scores
+from rules.replay.scorecards import Rate
+from rules.replay.transcripts import SYNTHETIC_TURN_MS, TRUTHS, read
 from service.cli.check_formats import FORMATS
 from service.cli.output import EXIT_FINDINGS, EXIT_FINE, EXIT_USAGE
 from service.command import COMMANDS

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rules.drills import DAY_MS, EVERY_MS_MAX, EVERY_MS_MIN, WITHIN_MS_MAX, WITHIN_MS_MIN
 from rules.marks import DRILL_MARK
-from rules.tell_text import _WORDS
+from rules.telling.tell_text import _WORDS
 from service.cli.drill import drill
 from service.flows.drills import LOOK_EVERY_MS
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from rules.compile import files_or_raise
+from rules.compile.rule_files import files_or_raise
+from rules.evaluation.wording import span_text
 from rules.model import RuleFiles
-from rules.wording import span_text
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "library.md").read_text("utf-8")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from rules.compile_operators import compile_operators
-from rules.errors import render
-from rules.keys import OPERATOR_KEYS
-from rules.routing import PRIORITY_ALLOWANCE_MS
+from rules.compile.operators import compile_operators
+from rules.files.errors import render
+from rules.files.keys import OPERATOR_KEYS
+from rules.routing.routing import PRIORITY_ALLOWANCE_MS
 from service.flows.operators import PRESENT_MS
 from service.store.operators import KEEPER_KEPT_MS
 

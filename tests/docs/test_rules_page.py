@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from rules.case_files import read_case_files
-from rules.compile import compile_files, files_or_raise
-from rules.compile_comparisons import OPERATORS, PRESENCE
-from rules.compile_conditions import CONDITION_DEPTH_MAX
-from rules.compile_rules import RULES_MAX
-from rules.compile_values import NAME_CHARACTERS_MAX, SAY_CHARACTERS_MAX
-from rules.errors import PROBLEMS, Problem, render
-from rules.grammar import COMPARISON_CHARACTERS_MAX, DURATION_MS_MAX, FUNCTIONS
-from rules.history import TURNS_READ_MAX
-from rules.keys import (
+from rules.cases.case_files import read_case_files
+from rules.compile.comparisons import OPERATORS, PRESENCE
+from rules.compile.conditions import CONDITION_DEPTH_MAX
+from rules.compile.rule_files import compile_files, files_or_raise
+from rules.compile.rules import RULES_MAX
+from rules.compile.values import NAME_CHARACTERS_MAX, SAY_CHARACTERS_MAX
+from rules.evaluation.signals import CALL_SIGNALS, SIGNALS, SignalSpec
+from rules.files.errors import PROBLEMS, Problem, render
+from rules.files.grammar import COMPARISON_CHARACTERS_MAX, DURATION_MS_MAX, FUNCTIONS
+from rules.files.keys import (
     CONDITION_KEYS,
     FILE_KEYS,
     ON_TIMEOUT_KEYS,
@@ -33,9 +33,9 @@ from rules.keys import (
     TOPIC_KEYS,
     KeyTable,
 )
-from rules.nodes import DEPTH_MAX, NODES_MAX
-from rules.signals import CALL_SIGNALS, SIGNALS, SignalSpec
-from rules.source import FILE_CHARACTERS_MAX
+from rules.files.nodes import DEPTH_MAX, NODES_MAX
+from rules.files.source import FILE_CHARACTERS_MAX
+from rules.history import TURNS_READ_MAX
 
 DOCS = Path(__file__).parents[2] / "docs"
 RULES = (DOCS / "rules.md").read_text()

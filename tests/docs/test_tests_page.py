@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from rules.case_keys import EXPECT_KEYS, HANDOFF_KEYS, MOVE_KEYS, PACKET_KEYS, STEP_KEYS
-from rules.case_probes import WAYS_MAX
-from rules.cases import coverage, render_case, run_cases
-from rules.compile import compile_files
-from rules.evaluate import build
+from rules.cases.keys import EXPECT_KEYS, HANDOFF_KEYS, MOVE_KEYS, PACKET_KEYS, STEP_KEYS
+from rules.cases.probes import WAYS_MAX
+from rules.cases.runner import coverage, render_case, run_cases
+from rules.compile.rule_files import compile_files
+from rules.evaluation.evaluate import build
 from tests.service.cli_run import handrail
 
 PAGE = (Path(__file__).parents[2] / "docs" / "tests.md").read_text("utf-8")

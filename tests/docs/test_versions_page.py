@@ -8,9 +8,9 @@ from typing import get_args
 
 import pytest
 
-from rules.compile import files_or_raise
-from rules.diff_words import OVERALL, TITLES
-from rules.differences import EFFECTS
+from rules.compile.rule_files import files_or_raise
+from rules.diff.differences import EFFECTS
+from rules.diff.words import OVERALL, TITLES
 from service.command import COMMANDS
 from service.flows import ruleset_texts, rulesets, shadow
 from service.store import rulesets as kept

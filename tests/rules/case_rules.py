@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from rules.case_files import read_case_files
-from rules.cases import CaseResult, render_case, run_cases
-from rules.compile import files_or_raise
-from rules.errors import render
-from rules.evaluate import build
+from rules.cases.case_files import read_case_files
+from rules.cases.runner import CaseResult, render_case, run_cases
+from rules.compile.rule_files import files_or_raise
+from rules.evaluation.evaluate import build
+from rules.files.errors import render
 
 RULES = """\
 handrail: 1

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 from hypothesis import strategies as st
 
+from rules.evaluation.signals import CALL_SIGNALS, SIGNALS
 from rules.model import Aggregate, CallMatch, Compare, Condition, Mode, Rule, RuleFiles, Then, Topic
-from rules.signals import CALL_SIGNALS, SIGNALS
-from rules.transcripts import RecordedTurn
+from rules.replay.transcripts import RecordedTurn
+from rules.replay.turn_rows import Ended, Stretch
 from rules.turn import AgentRef, Parent, TopicScore, Turn
-from rules.turn_rows import Ended, Stretch
 from tests.rules import strategies
 from tests.rules.strategies import NOW_MS, SPAN, compare, nested, turns, windows
 

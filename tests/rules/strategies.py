@@ -8,8 +8,9 @@ from typing import Any as Anything
 
 from hypothesis import strategies as st
 
-from rules.comparisons import COMPARISONS
-from rules.compile_operands import LISTING
+from rules.compile.operands import LISTING
+from rules.evaluation.comparisons import COMPARISONS
+from rules.evaluation.wording import aggregate_text, operand_text
 from rules.model import (
     PRIORITIES,
     VERDICTS,
@@ -42,7 +43,6 @@ from rules.turn import (
     TurnRecord,
     Value,
 )
-from rules.wording import aggregate_text, operand_text
 
 NOW_MS = 1_790_000_000_000
 SPAN = Span("rules.yaml", 1, 1, 2)

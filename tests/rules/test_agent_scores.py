@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rules.agent_scores import AgentScore
-from rules.compile import files_or_raise
-from rules.evaluate import build
-from rules.replay import SignalsSeen, play, score
-from rules.scorecards import Rate
-from rules.transcripts import read
+from rules.compile.rule_files import files_or_raise
+from rules.evaluation.evaluate import build
+from rules.replay.agent_scores import AgentScore
+from rules.replay.conversations import SignalsSeen, play, score
+from rules.replay.scorecards import Rate
+from rules.replay.transcripts import read
 
 RULES = """handrail: 1
 agents:

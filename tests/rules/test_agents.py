@@ -10,16 +10,16 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rules import reference
-from rules.agent_rules import rule_for_undescribed, rules_of
-from rules.compile import compile_files
-from rules.compile_rules import precedence
-from rules.descriptions import ACTS, LIVE, SHADOW, UNDESCRIBED_ID, AgentDescription, Autonomy, HandOver, Scope
-from rules.evaluate import build, evaluate
-from rules.explain import fired
-from rules.keys import AGENT_KEYS, AUTONOMY_KEYS, HAND_OVER_KEYS, HANDS_OVER_KEYS, MAY_KEYS, TARGET_KEYS
+from rules.agents.descriptions import ACTS, LIVE, SHADOW, UNDESCRIBED_ID, AgentDescription, Autonomy, HandOver, Scope
+from rules.agents.rules import rule_for_undescribed, rules_of
+from rules.compile.rule_files import compile_files
+from rules.compile.rules import precedence
+from rules.evaluation import reference
+from rules.evaluation.evaluate import build, evaluate
+from rules.evaluation.explain import fired
+from rules.evaluation.near_misses import near_misses
+from rules.files.keys import AGENT_KEYS, AUTONOMY_KEYS, HAND_OVER_KEYS, HANDS_OVER_KEYS, MAY_KEYS, TARGET_KEYS
 from rules.model import All, Rule, RuleFiles, Span, Then, Topic
-from rules.near_misses import near_misses
 from rules.turn import AgentRef, Conversation, ToolCall, TopicScore, Turn
 from tests.rules.strategies import NOW_MS, compare, files_of
 from tests.rules.test_compile import one_line

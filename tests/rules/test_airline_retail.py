@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from rules.compile import files_or_raise
-from rules.evaluate import Ruleset, build
-from rules.replay import SignalsSeen, play, score
-from rules.transcripts import read
+from rules.compile.rule_files import files_or_raise
+from rules.evaluation.evaluate import Ruleset, build
+from rules.replay.conversations import SignalsSeen, play, score
+from rules.replay.transcripts import read
 
 ROOT = Path(__file__).parents[2]
 FILE = ROOT / "rules" / "library" / "airline-retail-agents.yaml"

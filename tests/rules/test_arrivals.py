@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rules.arrivals import Arrival, ArrivalInvalid, arrivals_in
+from rules.simulation.arrivals import Arrival, ArrivalInvalid, arrivals_in
 
 NINE = 1_763_283_600_000  # 2025-11-16T09:00:00Z
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from rules.compile import files_or_raise
-from rules.scorecards import wilson
-from rules.text import Matcher
+from rules.compile.rule_files import files_or_raise
+from rules.replay.scorecards import wilson
+from rules.text.topics import Matcher
 
 REPOSITORY = Path(__file__).parents[2]
 SHARED = Path(os.environ.get("HANDRAIL_SHARED_DATA", REPOSITORY.parent / "shared" / "data"))

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from rules.assignment import why
 from rules.handoff import Assignment, Handoff, Reason
 from rules.model import Need, OnTimeout
-from rules.route import Route
+from rules.routing.assignment import why
+from rules.routing.route import Route
 
 NOW = 1_800_000_000_000
 MINUTE = 60_000

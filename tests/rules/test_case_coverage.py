@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rules.case_advice import gaps
-from rules.case_coverage import RuleCoverage, Watch, percent, totals
-from rules.case_probes import WAYS_MAX, probe_of
-from rules.cases import coverage, run_cases
-from rules.compile import files_or_raise
-from rules.evaluate import Ruleset, build, evaluate
-from rules.facts import Facts
+from rules.cases.advice import gaps
+from rules.cases.coverage import RuleCoverage, Watch, percent, totals
+from rules.cases.probes import WAYS_MAX, probe_of
+from rules.cases.runner import coverage, run_cases
+from rules.compile.rule_files import files_or_raise
+from rules.evaluation.evaluate import Ruleset, build, evaluate
+from rules.evaluation.facts import Facts
+from rules.evaluation.signals import call_values
 from rules.model import RuleFiles
-from rules.signals import call_values
 from rules.turn import Conversation, Turn
 from tests.rules.strategies import NOW_MS, conversations, rule_files, turns
 

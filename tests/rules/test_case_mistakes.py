@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rules.case_files import STEPS_MAX, read_case_files
-from rules.cases import render_case
-from rules.compile import files_or_raise
-from rules.errors import RuleFileInvalid
-from rules.evaluate import build
+from rules.cases.case_files import STEPS_MAX, read_case_files
+from rules.cases.runner import render_case
+from rules.compile.rule_files import files_or_raise
+from rules.evaluation.evaluate import build
+from rules.files.errors import RuleFileInvalid
 from tests.rules.case_rules import refused, results
 
 MISTAKES = {

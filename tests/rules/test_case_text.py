@@ -7,12 +7,12 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rules.case_files import read_case_files
-from rules.case_text import HEADER, case_text
-from rules.case_values import Case, TurnStep
-from rules.cases import run_cases
-from rules.compile import files_or_raise
-from rules.evaluate import Ruleset, build
+from rules.cases.case_files import read_case_files
+from rules.cases.case_text import HEADER, case_text
+from rules.cases.runner import run_cases
+from rules.cases.values import Case, TurnStep
+from rules.compile.rule_files import files_or_raise
+from rules.evaluation.evaluate import Ruleset, build
 from rules.trial import move_step, play, trial, turn_step
 from rules.turn import AgentRef, Customer, Parent, ToolCall, TopicScore, Turn
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rules.cases import coverage
+from rules.cases.runner import coverage
 from tests.rules.case_rules import RULESET, results, told
 
 PASSING = {

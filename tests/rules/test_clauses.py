@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from rules.clauses import (
+from rules.evaluation.clauses import (
     ANY_CALL,
     CALL_NAMES,
     CLAUSES_PER_RULE_MAX,
@@ -15,8 +15,8 @@ from rules.clauses import (
     implied,
     without_not,
 )
+from rules.evaluation.wording import aggregate_text, operand_text
 from rules.model import Aggregate, All, Any, CallMatch, Condition, Not, Window
-from rules.wording import aggregate_text, operand_text
 from tests.rules.strategies import SPAN, compare
 
 A, B, C, D = (compare(name, "<", 1) for name in "abcd")

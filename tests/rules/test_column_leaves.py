@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rules import comparisons
-from rules.column_leaves import Leaf, Sets, bool_leaf, coded_leaf, every, number_leaf, opposite, set_leaf, some
-from rules.comparisons import COMPARISONS
+from rules.evaluation import comparisons
+from rules.evaluation.comparisons import COMPARISONS
 from rules.model import Compare
+from rules.replay.column_leaves import Leaf, Sets, bool_leaf, coded_leaf, every, number_leaf, opposite, set_leaf, some
 from rules.turn import Scalar, Value
 from tests.rules.strategies import compare
 

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rules import column_windows
-from rules.column_windows import Windows, windows_of
-from rules.facts import Facts, Probes
+from rules.evaluation.facts import Facts, Probes
 from rules.model import Aggregate, Compare, Span, Window
+from rules.replay import column_windows
+from rules.replay.column_windows import Windows, windows_of
 from rules.turn import Conversation, Turn, TurnRecord
 
 FUNCTIONS: dict[str, Callable[[Windows, Window, pl.Series], pl.Series]] = {

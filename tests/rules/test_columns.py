@@ -7,15 +7,16 @@ from dataclasses import replace
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from rules import columns, evaluate, reference
-from rules.asked import asked_signals
-from rules.evaluate import Evaluation, Ruleset, build
+from rules.evaluation import evaluate, reference
+from rules.evaluation.asked import asked_signals
+from rules.evaluation.evaluate import Evaluation, Ruleset, build
 from rules.history import cut, remember
-from rules.logged_turns import LoggedTurns, settled
 from rules.model import RuleFiles
+from rules.replay import columns
+from rules.replay.logged_turns import LoggedTurns, settled
+from rules.replay.turn_log import Part, part_of
+from rules.replay.turn_rows import Rows, Stretch
 from rules.turn import Conversation, Turn
-from rules.turn_log import Part, part_of
-from rules.turn_rows import Rows, Stretch
 from tests.rules.recorded_stretches import every_signal_files, recorded
 from tests.rules.strategies import rule_files
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rules import comparisons
-from rules.comparisons import COMPARISONS, Kind, key_of, kind_of, kinds_of, number_above, opposite
+from rules.evaluation import comparisons
+from rules.evaluation.comparisons import COMPARISONS, Kind, key_of, kind_of, kinds_of, number_above, opposite
 from rules.model import Aggregate, Compare, Window
 from rules.turn import Scalar, Value
 from tests.rules.strategies import NUMBERS, anything, compare, numbers, signal_compares

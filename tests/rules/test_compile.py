@@ -10,9 +10,9 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rules.compile import compile_files, files_or_raise
-from rules.errors import PROBLEMS, Problem, RuleFileInvalid, render
-from rules.grammar import DURATION_MS_MAX
+from rules.compile.rule_files import compile_files, files_or_raise
+from rules.files.errors import PROBLEMS, Problem, RuleFileInvalid, render
+from rules.files.grammar import DURATION_MS_MAX
 from rules.model import Mode, Need, OnTimeout, Queue, RuleFiles, SignalDeclaration, Step, Then, Topic
 
 EXAMPLE = r"""handrail: 1

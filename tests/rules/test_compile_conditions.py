@@ -9,11 +9,11 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rules.compile import compile_files
-from rules.compile_conditions import CONDITION_DEPTH_MAX, comparisons
-from rules.errors import Problem
+from rules.compile.conditions import CONDITION_DEPTH_MAX, comparisons
+from rules.compile.rule_files import compile_files
+from rules.evaluation.signals import CALL_SIGNALS, SIGNALS, TOPIC_SETS
+from rules.files.errors import Problem
 from rules.model import Aggregate, All, Any, CallMatch, Compare, Condition, Not, Span, Window
-from rules.signals import CALL_SIGNALS, SIGNALS, TOPIC_SETS
 
 # Declares and uses what the conditions below speak of, so that nothing else is said of it.
 NAMES = """handrail: 1

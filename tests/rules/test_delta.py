@@ -7,16 +7,16 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rules.column_verdicts import verdicts_of
-from rules.columns import judge, questions_of
-from rules.delta import Delta, DeltaKind, Step, delta_of
-from rules.evaluate import build
-from rules.logged_turns import LoggedTurns, settled
+from rules.evaluation.evaluate import build
 from rules.model import STOPPING, RuleFiles, Verdict
-from rules.replay import play
-from rules.transcripts import Recorded, RecordedTurn, Truth
-from rules.turn_log import Part, part_of
-from rules.turn_rows import Rows, Stretch
+from rules.replay.column_verdicts import verdicts_of
+from rules.replay.columns import judge, questions_of
+from rules.replay.conversations import play
+from rules.replay.delta import Delta, DeltaKind, Step, delta_of
+from rules.replay.logged_turns import LoggedTurns, settled
+from rules.replay.transcripts import Recorded, RecordedTurn, Truth
+from rules.replay.turn_log import Part, part_of
+from rules.replay.turn_rows import Rows, Stretch
 from tests.rules.recorded_stretches import every_signal_files, recorded
 
 Stop = tuple[str, Verdict, int] | None

@@ -9,16 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rules.agent_rules import rules_of
-from rules.compile import files_or_raise
-from rules.compile_rules import precedence
-from rules.describe import as_json, can_hold, describe
-from rules.description_page import TARGET_WORDS, TIMEOUT_WORDS, VERDICT_WORDS, page
-from rules.descriptions import AgentDescription
-from rules.evaluate import build, evaluate
-from rules.keys import TARGET_KEYS, TIMEOUT_VERDICTS
+from rules.agents.describe import as_json, can_hold, describe
+from rules.agents.descriptions import AgentDescription
+from rules.agents.page import TARGET_WORDS, TIMEOUT_WORDS, VERDICT_WORDS, page
+from rules.agents.pages import Bullets, Page, Paragraph, Section, Table, html, markdown
+from rules.agents.rules import rules_of
+from rules.compile.rule_files import files_or_raise
+from rules.compile.rules import precedence
+from rules.evaluation.evaluate import build, evaluate
+from rules.files.keys import TARGET_KEYS, TIMEOUT_VERDICTS
 from rules.model import VERDICTS, All, Any, Condition, Not
-from rules.pages import Bullets, Page, Paragraph, Section, Table, html, markdown
 from rules.turn import AgentRef, Conversation, Turn
 from tests.rules.strategies import NOW_MS, compare, conditions, conversations, files_of, turns
 from tests.rules.test_agents import TOPICS, descriptions

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rules.compile import files_or_raise
-from rules.diff import diff
-from rules.diff_words import as_json, lines
-from rules.differences import Difference
-from rules.evaluate import Evaluation, build, evaluate
+from rules.compile.rule_files import files_or_raise
+from rules.diff.differences import Difference
+from rules.diff.files import diff
+from rules.diff.words import as_json, lines
+from rules.evaluation.evaluate import Evaluation, build, evaluate
 from rules.model import VERDICTS, Aggregate, All, Any, Condition, Mode, Not, Rule, RuleFiles, Then, Window
 from rules.turn import Conversation, Turn
 from tests.rules import strategies as make

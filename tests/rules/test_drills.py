@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rules.compile import files_or_raise
+from rules.compile.rule_files import files_or_raise
 from rules.drills import DAY_MS, Schedule, first_at_ms, next_at_ms, rules_of, scheduled_id, slot_at_ms, turn_of
-from rules.evaluate import build
+from rules.evaluation.evaluate import build
 from rules.handoff import Handoff
 from rules.marks import DRILL_BEHIND_MS, DRILL_MARK, is_drill
-from rules.routing import score_ms
+from rules.routing.routing import score_ms
 from rules.thinking import Names, judge, think
 from rules.turn import Conversation
 

@@ -9,15 +9,15 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from rules import comparisons, signals
-from rules.clauses import without_not
-from rules.compile import compile_files
-from rules.domains import NEVER_UNKNOWN, Domains
-from rules.entailment import Reasoning
+from rules.compile.rule_files import compile_files
+from rules.evaluation import comparisons, signals
+from rules.evaluation.clauses import without_not
+from rules.evaluation.reference import Moment
+from rules.evaluation.signals import CALL_SIGNALS, SIGNALS, SignalSpec
+from rules.findings.domains import NEVER_UNKNOWN, Domains
+from rules.findings.entailment import Reasoning
+from rules.findings.regions import Region, covers, joined, met, region_of, whole
 from rules.model import Aggregate, CallMatch, Compare, Condition, Window
-from rules.reference import Moment
-from rules.regions import Region, covers, joined, met, region_of, whole
-from rules.signals import CALL_SIGNALS, SIGNALS, SignalSpec
 from rules.turn import Conversation, Turn, Value
 from tests.rules import strategies as make
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rules.errors import PROBLEMS, SOURCE_WIDTH_MAX, Problem, RuleFileInvalid, render
+from rules.files.errors import PROBLEMS, SOURCE_WIDTH_MAX, Problem, RuleFileInvalid, render
 from rules.model import Span
 
 

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rules import reference
-from rules.asked import asked_signals
-from rules.compile import files_or_raise
-from rules.evaluate import Evaluation, Ruleset, build, evaluate, is_live
+from rules.compile.rule_files import files_or_raise
+from rules.evaluation import reference
+from rules.evaluation.asked import asked_signals
+from rules.evaluation.evaluate import Evaluation, Ruleset, build, evaluate, is_live
 from rules.history import remember
 from rules.model import Mode, Rule, RuleFiles, Then
 from rules.turn import Conversation, ToolCall, Turn

@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 
-from rules.compile import files_or_raise
+from rules.compile.rule_files import files_or_raise
 from rules.decision import Check, Evidence
-from rules.evaluate import Ruleset, build, evaluate
-from rules.explain import condition_text, fired, sentence
+from rules.evaluation.evaluate import Ruleset, build, evaluate
+from rules.evaluation.explain import condition_text, fired, sentence
 from rules.history import remember
 from rules.model import Aggregate, All, Any, CallMatch, Compare, Condition, Not, Rule, RuleFiles, Then, Window
 from rules.model import Mode as RuleMode

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from rules.clauses import without_not
-from rules.facts import Facts, Probes
+from rules.evaluation.clauses import without_not
+from rules.evaluation.facts import Facts, Probes
 from rules.history import TURNS_READ_MAX
 from rules.model import Aggregate, Any, CallMatch, Window
 from rules.turn import Conversation, ToolCall, Turn, TurnRecord, Value

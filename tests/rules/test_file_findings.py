@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rules.compile import compile_files
+from rules.compile.rule_files import compile_files
 from rules.model import Topic
-from rules.text import Matcher
+from rules.text.topics import Matcher
 
 QUEUE = "  {name}: {{answer_within: 15m, {more}on_timeout: {{verdict: deny, say: {{en: Later.}}}}, say: {{en: Hi.}}}}\n"
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rules.grammar import (
+from rules.files.grammar import (
     COMPARISON_CHARACTERS_MAX,
     DURATION_MS_MAX,
     Call,

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rules import clauses, tables
-from rules import index as index_module
-from rules.clauses import without_not
-from rules.facts import Facts, Probes
-from rules.index import Index, index_of
+from rules.evaluation import clauses, tables
+from rules.evaluation import index as index_module
+from rules.evaluation.clauses import without_not
+from rules.evaluation.facts import Facts, Probes
+from rules.evaluation.index import Index, index_of
+from rules.evaluation.reference import Moment
 from rules.model import Aggregate, All, Any, CallMatch, Condition, Not, Window
-from rules.reference import Moment
 from rules.turn import Conversation, ToolCall, Turn, Value
 from tests.rules.strategies import (
     NOW_MS,

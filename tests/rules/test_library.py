@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from rules.cases import coverage, render_failure, run_cases
-from rules.compile import compile_files, files_or_raise
-from rules.errors import render
-from rules.evaluate import Ruleset, build
+from rules.cases.runner import coverage, render_failure, run_cases
+from rules.compile.rule_files import compile_files, files_or_raise
+from rules.evaluation.evaluate import Ruleset, build
+from rules.files.errors import render
 from rules.model import STOPPING, RuleFiles
 from rules.say import words
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from rules.compile import files_or_raise
-from rules.text import Matcher
+from rules.compile.rule_files import files_or_raise
+from rules.text.topics import Matcher
 
 LIBRARY = Path(__file__).parents[2] / "rules" / "library"
 

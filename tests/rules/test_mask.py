@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rules.mask import KINDS, iban_valid, luhn, mask
+from rules.text.mask import KINDS, iban_valid, luhn, mask
 
 FOUND = [
     ("card 4111 1111 1111 1111 thanks", "card [card ending 1111] thanks"),

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from rules.operator_minutes import Handlings, Minutes, extra_minutes
+from rules.replay.operator_minutes import Handlings, Minutes, extra_minutes
 
 MINUTE_MS = 60_000
 

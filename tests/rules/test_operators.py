@@ -6,11 +6,11 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from rules.compile_operators import compile_operators
-from rules.errors import render
+from rules.compile.operators import compile_operators
+from rules.files.errors import render
 from rules.model import Need
-from rules.operators import Absence, Operator, Shift, is_on_shift, may_take, weight
-from rules.route import Wanted
+from rules.routing.operators import Absence, Operator, Shift, is_on_shift, may_take, weight
+from rules.routing.route import Wanted
 
 NIGHT = Operator(
     "mia",

@@ -11,12 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rules import entities, promises
 from rules.decision import Check, Decision, Evidence, FiredRule
-from rules.fences import AUTHORS, CLOSE, OPEN, Author, author_of, fence, neutralise, unfence
 from rules.handoff import Handoff, Kind, Reason
 from rules.model import OnTimeout, Verdict
-from rules.packet import (
+from rules.packet.packet import (
     PACKET_BYTES_MAX,
     ContextPacket,
     TranscriptTurn,
@@ -27,9 +25,11 @@ from rules.packet import (
     loads,
     to_json,
 )
-from rules.packet_json import PacketInvalid
-from rules.packet_lint import FINDINGS
-from rules.packet_size import CUT_ORDER, DRAFT_CUT
+from rules.packet.packet_json import PacketInvalid
+from rules.packet.packet_lint import FINDINGS
+from rules.packet.packet_size import CUT_ORDER, DRAFT_CUT
+from rules.text import entities, promises
+from rules.text.fences import AUTHORS, CLOSE, OPEN, Author, author_of, fence, neutralise, unfence
 from rules.turn import ToolCall
 
 NOW_MS = 1_800_000_000_000

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import orjson
 
-from rules.compile import compile_files
-from rules.problem_json import SOURCE_LINE_CHARS_MAX, problem_json
+from rules.compile.rule_files import compile_files
+from rules.files.problem_json import SOURCE_LINE_CHARS_MAX, problem_json
 
 
 def problems_of(text: str, name: str = "a.yaml") -> list[dict[str, object]]:

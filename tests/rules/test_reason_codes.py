@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from rules.cases import render_failure, run_cases
-from rules.compile import files_or_raise
-from rules.evaluate import build
+from rules.cases.runner import render_failure, run_cases
+from rules.compile.rule_files import files_or_raise
+from rules.evaluation.evaluate import build
 from rules.model import Then
 
 RULES = """\

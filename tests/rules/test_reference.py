@@ -4,8 +4,8 @@ from itertools import product
 
 import pytest
 
+from rules.evaluation.reference import Moment, all_of, any_of, compared, negated
 from rules.model import Aggregate, All, Any, CallMatch, Compare, Condition, Not, Window
-from rules.reference import Moment, all_of, any_of, compared, negated
 from rules.turn import Conversation, Scalar, ToolCall, Turn, TurnRecord, Value
 from tests.rules.strategies import NOW_MS, SPAN, compare
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from rules.compile import files_or_raise
-from rules.evaluate import Ruleset, build
-from rules.replay import Played, RuleStatus, Scores, SignalsSeen, could_hold, play, score
-from rules.scorecards import Rate
-from rules.transcripts import read
+from rules.compile.rule_files import files_or_raise
+from rules.evaluation.evaluate import Ruleset, build
+from rules.replay.conversations import Played, RuleStatus, Scores, SignalsSeen, could_hold, play, score
+from rules.replay.scorecards import Rate
+from rules.replay.transcripts import read
 
 TAU = Path(__file__).parents[3] / "shared" / "data" / "tau.dev.jsonl.gz"
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from rules.cases import CaseResult, coverage, render_failure, run_cases
-from rules.compile import compile_files, files_or_raise
-from rules.errors import render
-from rules.evaluate import Ruleset, build
+from rules.cases.runner import CaseResult, coverage, render_failure, run_cases
+from rules.compile.rule_files import compile_files, files_or_raise
+from rules.evaluation.evaluate import Ruleset, build
+from rules.files.errors import render
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "docs" / "examples" / "rho-bank"

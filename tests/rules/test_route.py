@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from rules.handoff import Handoff, Reason, wanted
 from rules.model import PRIORITIES, All, Mode, Need, OnTimeout, Priority, Queue, Rule, Span, Step, Then
 from rules.moves import OFFER_AGAIN_MS, advance_at_ms, advanced, rerouted
-from rules.operators import Operator, People, Person
-from rules.route import Route, Wanted, moved_on, route_into, wanted_in
-from rules.routing import PRIORITY_ALLOWANCE_MS, open_handoff, score_ms
+from rules.routing.operators import Operator, People, Person
+from rules.routing.route import Route, Wanted, moved_on, route_into, wanted_in
+from rules.routing.routing import PRIORITY_ALLOWANCE_MS, open_handoff, score_ms
 from rules.turn import Turn
 
 NOW = 1_800_000_000_000

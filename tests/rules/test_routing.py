@@ -8,7 +8,7 @@ import pytest
 
 from rules.handoff import Handoff, Reason, Reroute
 from rules.model import All, Mode, OnTimeout, Priority, Queue, Rule, Span, Then, Verdict
-from rules.routing import REASONS_MAX, join, kind_of, open_handoff, score_ms
+from rules.routing.routing import REASONS_MAX, join, kind_of, open_handoff, score_ms
 from rules.turn import Turn
 
 NOW = 1_800_000_000_000

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rules.compile import compile_files
-from rules.compile_names import Names
-from rules.evaluate import build, evaluate
+from rules.compile.names import Names
+from rules.compile.rule_files import compile_files
+from rules.evaluation.evaluate import build, evaluate
+from rules.files.source import Source
+from rules.findings.rules import tell_of_rules
 from rules.model import Rule
-from rules.rule_findings import tell_of_rules
-from rules.source import Source
 from rules.turn import Conversation, Turn
 from tests.rules import strategies as make
 from tests.rules.test_entailment import SPECS, near, turns

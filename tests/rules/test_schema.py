@@ -14,15 +14,16 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rules import case_keys, keys
-from rules.case_files import read_case_files
-from rules.compile import compile_files, files_or_raise
-from rules.grammar import number_of, parse
-from rules.keys import KeyTable, ValueKind
-from rules.nodes import ListNode, MapNode, Node, read_nodes
-from rules.schema import SCHEMAS, schema_text
-from rules.schema_kinds import COMPARISON_PATTERN, DURATION_PATTERN, KINDS, call_examples, comparison_examples
-from rules.signals import CALL_SIGNALS, SIGNALS
+from rules.cases import keys as case_keys
+from rules.cases.case_files import read_case_files
+from rules.compile.rule_files import compile_files, files_or_raise
+from rules.evaluation.signals import CALL_SIGNALS, SIGNALS
+from rules.files import keys
+from rules.files.grammar import number_of, parse
+from rules.files.keys import KeyTable, ValueKind
+from rules.files.nodes import ListNode, MapNode, Node, read_nodes
+from rules.files.schema import SCHEMAS, schema_text
+from rules.files.schema_kinds import COMPARISON_PATTERN, DURATION_PATTERN, KINDS, call_examples, comparison_examples
 from tests.rules.test_compile import REFUSED, SEED, mutated
 from tests.rules.test_compile_conditions import FINE
 from tests.rules.test_compile_conditions import REFUSED as REFUSED_CONDITIONS

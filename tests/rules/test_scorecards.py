@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rules.scorecards import Rate, wilson
+from rules.replay.scorecards import Rate, wilson
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rules.compile import compile_files, files_or_raise
-from rules.evaluate import Ruleset, build
+from rules.compile.rule_files import compile_files, files_or_raise
+from rules.evaluation.evaluate import Ruleset, build
 from rules.model import Budget
-from rules.shedding import Handled, load_of
+from rules.routing.shedding import Handled, load_of
 from rules.thinking import Judged, judge
 from rules.turn import Conversation, Turn
 

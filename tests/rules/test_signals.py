@@ -13,8 +13,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rules.decision import Evidence
+from rules.evaluation.signals import (
+    ARGS_DEPTH_MAX,
+    ARGS_READ_MAX,
+    CALL_SIGNALS,
+    SIGNALS,
+    call_values,
+    read,
+    read_as,
+    record,
+)
 from rules.model import RuleFiles, SignalDeclaration, Topic
-from rules.signals import ARGS_DEPTH_MAX, ARGS_READ_MAX, CALL_SIGNALS, SIGNALS, call_values, read, read_as, record
 from rules.turn import AgentRef, Conversation, Customer, Parent, ToolCall, TopicScore, Turn, TurnRecord, Value
 
 NOW_MS = 1_795_300_200_000  # Sat 2026-11-21 22:30 UTC

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from rules.decision import Evidence
+from rules.evaluation.signals import call_values, read, record
 from rules.model import RuleFiles, Topic
-from rules.signals import call_values, read, record
 from rules.turn import Conversation, ToolCall, TopicScore, Turn, Value
 
 YES = Topic("says_yes", phrases=("yes",), means="confirmed")

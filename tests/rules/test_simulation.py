@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rules.arrivals import Arrival
 from rules.model import Need, OnTimeout, Priority, Queue, Step, Then
-from rules.operators import Absence, Operator, Shift
-from rules.patience import Patience, patience_of
-from rules.shifts import shift_moments_ms
-from rules.simulated import ArrivalsUnfit, draw, recording, simulate
-from rules.simulation import Coming, Passed, Played, play, rule_for
+from rules.routing.operators import Absence, Operator, Shift
+from rules.routing.shifts import shift_moments_ms
+from rules.simulation.arrivals import Arrival
+from rules.simulation.patience import Patience, patience_of
+from rules.simulation.simulated import ArrivalsUnfit, draw, recording, simulate
+from rules.simulation.simulation import Coming, Passed, Played, play, rule_for
 
 START = 1_763_283_600_000  # a Sunday, 09:00 UTC
 SECOND, MINUTE, HOUR, DAY = 1_000, 60_000, 3_600_000, 86_400_000

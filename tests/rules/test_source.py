@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rules.errors import render
-from rules.nodes import DEPTH_MAX, NODES_MAX, ListNode, MapNode, Node, TextNode
-from rules.source import FILE_CHARACTERS_MAX, SYNTAX_PROBLEMS_MAX, read_source
+from rules.files.errors import render
+from rules.files.nodes import DEPTH_MAX, NODES_MAX, ListNode, MapNode, Node, TextNode
+from rules.files.source import FILE_CHARACTERS_MAX, SYNTAX_PROBLEMS_MAX, read_source
 
 
 def plain(node: Node | None) -> object:

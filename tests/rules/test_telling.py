@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from rules.handoff import Handoff, Reason
 from rules.model import OnTimeout
 from rules.moves import claimed, released
-from rules.notices import Notice, Quiet, Tier, hours_of, quiet_until_ms
-from rules.route import Route
-from rules.tell_text import Item, gathered, message, plain
-from rules.telling import Happened, Held, Over, Tell, Telling, begun, is_owed, next_of
+from rules.routing.route import Route
+from rules.telling.notices import Notice, Quiet, Tier, hours_of, quiet_until_ms
+from rules.telling.tell_text import Item, gathered, message, plain
+from rules.telling.telling import Happened, Held, Over, Tell, Telling, begun, is_owed, next_of
 
 MINUTE = 60_000
 START = 1_795_262_400_000  # Saturday, 21 November 2026, 12:00 UTC

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from rules.engines import ENGINES, SIEVE_LENGTH_MAX, best_engine, hyperscan, taken_by_hyperscan
-from rules.literals import needed_words
 from rules.model import Topic
-from rules.normalise import _is_plain, _plain, _sources, is_word, normalise, original_spans
-from rules.patterns import PATTERN_LENGTH_MAX, PLACES_MAX, alternatives
-from rules.text import EVIDENCE_MAX, PHRASE_LENGTH_MAX, Matcher, pattern_problem, phrase_problem
+from rules.text.engines import ENGINES, SIEVE_LENGTH_MAX, best_engine, hyperscan, taken_by_hyperscan
+from rules.text.literals import needed_words
+from rules.text.normalise import _is_plain, _plain, _sources, is_word, normalise, original_spans
+from rules.text.patterns import PATTERN_LENGTH_MAX, PLACES_MAX, alternatives
+from rules.text.topics import EVIDENCE_MAX, PHRASE_LENGTH_MAX, Matcher, pattern_problem, phrase_problem
 
 EACH_ENGINE: list[Literal["hyperscan", "re2"]] = [name for name in ENGINES if name == "re2" or hyperscan is not None]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from rules.compile import files_or_raise
-from rules.evaluate import Ruleset, build, evaluate
-from rules.explain import fired
+from rules.compile.rule_files import files_or_raise
+from rules.evaluation.evaluate import Ruleset, build, evaluate
+from rules.evaluation.explain import fired
 from rules.turn import Conversation, ToolCall, Turn, Value
 
 RULES = """\

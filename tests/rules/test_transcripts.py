@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rules.transcripts import (
+from rules.replay.transcripts import (
     SYNTHETIC_START_AT_MS,
     SYNTHETIC_TURN_MS,
     TEXT_CHARS_MAX,

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rules.waits import (
+from rules.routing.waits import (
     ANSWERED_MIN,
     HISTORY_MS_MAX,
     PACE_WINDOW_MS,

@@ -5,10 +5,10 @@ import math
 import pytest
 from hypothesis import given
 
+from rules.evaluation.signals import Unit
+from rules.evaluation.wording import NAMED_MAX, aggregate_text, list_text, operand_text, span_text, unit_of, value_text
 from rules.model import Aggregate, Window
-from rules.signals import Unit
 from rules.turn import Value
-from rules.wording import NAMED_MAX, aggregate_text, list_text, operand_text, span_text, unit_of, value_text
 from tests.rules.strategies import anything, compare
 
 

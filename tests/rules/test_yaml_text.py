@@ -9,10 +9,10 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rules.case_files import read_case_files
-from rules.case_values import TurnStep
-from rules.compile import files_or_raise
-from rules.yaml_text import LINE_CHARS_MAX, flow, item_lines
+from rules.cases.case_files import read_case_files
+from rules.cases.values import TurnStep
+from rules.compile.rule_files import files_or_raise
+from rules.files.yaml_text import LINE_CHARS_MAX, flow, item_lines
 
 FILES = files_or_raise({"rules.yaml": "handrail: 1\nrules: []"})
 # Halves of characters are no text that a file could hold; callers' texts are cleaned of them before.

@@ -11,8 +11,8 @@ from typing import Any
 
 import httpx
 
-from rules.compile import compile_files
-from rules.evaluate import Ruleset, build
+from rules.compile.rule_files import compile_files
+from rules.evaluation.evaluate import Ruleset, build
 from service import settings
 from service.api.application import Handrail
 from service.api.running import Running

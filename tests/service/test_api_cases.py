@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from rules.cases import CaseResult, render_case, run_cases
-from rules.evaluate import Ruleset
-from rules.mask import mask
+from rules.cases.runner import CaseResult, render_case, run_cases
+from rules.evaluation.evaluate import Ruleset
+from rules.text.mask import mask
 from service.store import keys
 from tests.service.api_service import Api, Server, embedded, ruleset, served
 

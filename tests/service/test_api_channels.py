@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from rules.tell_text import Item, Message
+from rules.telling.tell_text import Item, Message
 from service.clock import now_ms
 from service.flows import channels, deliver, links, tellings
 from service.flows.channels import Channel

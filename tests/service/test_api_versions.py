@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from rules.evaluate import is_in_share
+from rules.evaluation.evaluate import is_in_share
 from service.api.version_answers import (
     DifferenceAnswer,
     HistoryAnswer,

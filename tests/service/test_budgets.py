@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from rules.compile import files_or_raise
-from rules.evaluate import build
+from rules.compile.rule_files import files_or_raise
+from rules.evaluation.evaluate import build
 from rules.turn import Turn
 from service.flows import budgets
 from service.flows.decide import decide

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from rules.case_run import OPERATOR, Run, Seen, packet_of, start, take
-from rules.case_values import Case, MoveStep, Step, TurnStep
-from rules.context_packet import ContextPacket
+from rules.cases.case_run import OPERATOR, Run, Seen, packet_of, start, take
+from rules.cases.values import Case, MoveStep, Step, TurnStep
 from rules.decision import Decision
 from rules.handoff import Handoff, Resolution
 from rules.model import Span
 from rules.moves import is_due
-from rules.packet_json import to_json
+from rules.packet.context_packet import ContextPacket
+from rules.packet.packet_json import to_json
 from rules.turn import ToolCall, Turn
 from service.errors import DraftUnseen
 from service.flows import handoffs

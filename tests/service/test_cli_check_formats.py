@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from rules.errors import PROBLEMS, Problem
+from rules.files.errors import PROBLEMS, Problem
 from rules.model import Span
 from service.cli.check_formats import FORMATS, Checked
 from tests.service.cli_run import BROKEN, RULES, as_json, handrail, rules_in

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from rules.compile import compile_files, files_or_raise
-from rules.errors import RuleFileInvalid
-from rules.evaluate import Ruleset, build
+from rules.compile.rule_files import compile_files, files_or_raise
+from rules.evaluation.evaluate import Ruleset, build
+from rules.files.errors import RuleFileInvalid
 from rules.turn import Conversation, Turn
 from service import rule_files
 from service.compiling import SWITCH_S, beside

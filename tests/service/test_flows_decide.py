@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from rules.evaluate import Ruleset
+from rules.evaluation.evaluate import Ruleset
 from service.errors import DecisionUnknown, TurnStale
 from service.flows import decide as flow
 from service.flows import handoffs

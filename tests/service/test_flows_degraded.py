@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from rules.compile import files_or_raise
-from rules.evaluate import Ruleset, build
+from rules.compile.rule_files import files_or_raise
+from rules.evaluation.evaluate import Ruleset, build
 from rules.thinking import Names
 from service.errors import StoreAway
 from service.flows import degraded, handoffs

@@ -7,7 +7,7 @@ import zlib
 
 import pytest
 
-from rules.evaluate import Ruleset
+from rules.evaluation.evaluate import Ruleset
 from rules.handoff import Handoff
 from service.errors import (
     AlreadyClaimed,

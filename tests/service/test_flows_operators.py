@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from rules.compile import files_or_raise
-from rules.compile_operators import compile_operators
-from rules.evaluate import Ruleset, build
+from rules.compile.operators import compile_operators
+from rules.compile.rule_files import files_or_raise
+from rules.evaluation.evaluate import Ruleset, build
 from rules.handoff import Handoff
-from rules.operators import Operator
+from rules.routing.operators import Operator
 from rules.turn import Customer
 from service.errors import CapacityReached, LimitReached, OperatorUnknown
 from service.flows import handoffs, operators

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from rules.evaluate import Ruleset
+from rules.evaluation.evaluate import Ruleset
 from service.errors import HandoffUnknown, KeyUnknown, LimitReached
 from service.flows import handoffs, keys, outcomes
 from service.flows.access import Store

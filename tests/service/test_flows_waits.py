@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from rules.evaluate import Ruleset
-from rules.waits import ANSWERED_MIN, Kept, Wait
+from rules.evaluation.evaluate import Ruleset
+from rules.routing.waits import ANSWERED_MIN, Kept, Wait
 from service.flows import handoffs, operators, waits
 from service.flows.access import Store
 from service.flows.decide import Decided, decide

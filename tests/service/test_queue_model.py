@@ -17,11 +17,11 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from rules.compile import files_or_raise
-from rules.evaluate import build
+from rules.compile.rule_files import files_or_raise
+from rules.evaluation.evaluate import build
 from rules.handoff import ENDED, KINDS, Handoff, Kind
 from rules.model import PRIORITIES
-from rules.operators import Operator
+from rules.routing.operators import Operator
 from rules.turn import Turn
 from service.errors import AlreadyClaimed, CapacityReached, LeaseLost, MoveIllegal, Refusal
 from service.flows import handoffs

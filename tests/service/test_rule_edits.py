@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from rules.files_hash import files_hash
+from rules.files.files_hash import files_hash
 from service import rule_files
 from service.rule_edits import LOOK_EVERY_MS, LOOK_EVERY_MS_MAX, MOVING_MS_MAX, YOUNG_MS, Edits, pause_ms
 from service.rule_files import RulesUnreadable

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rules.errors import RuleFileInvalid, render
+from rules.files.errors import RuleFileInvalid, render
 from service import rule_files
 from service.rule_files import RulesUnreadable
 

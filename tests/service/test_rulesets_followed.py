@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from rules.compile import files_or_raise
-from rules.evaluate import build
-from rules.files_hash import files_hash
+from rules.compile.rule_files import files_or_raise
+from rules.evaluation.evaluate import build
+from rules.files.files_hash import files_hash
 from service.errors import LimitReached, StoreAway
 from service.flows import rulesets as flow
 from service.flows.access import Store, hear_of_rulesets, open_store

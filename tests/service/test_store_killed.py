@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rules.evaluate import Ruleset
+from rules.evaluation.evaluate import Ruleset
 from service.errors import Refusal, StoreAway
 from service.flows import degraded, handoffs
 from service.flows.access import Store, open_store

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from rules.evaluate import Ruleset
+from rules.evaluation.evaluate import Ruleset
 from rules.handoff import ENDED, MOVES, Handoff, State, moves_from
 from service.errors import AlreadyClaimed, LeaseLost, MoveIllegal
 from service.flows import deadlines, handoffs

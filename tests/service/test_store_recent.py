@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from rules.evaluate import Ruleset
+from rules.evaluation.evaluate import Ruleset
 from service.errors import TurnStale
 from service.flows import handoffs
 from service.flows.claims import Claimed, Claiming

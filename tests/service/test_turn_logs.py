@@ -8,12 +8,12 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from rules.columns import Asked
 from rules.model import RuleFiles, Topic
-from rules.transcripts import RecordedTurn
+from rules.replay.columns import Asked
+from rules.replay.transcripts import RecordedTurn
+from rules.replay.turn_log import Part, part_of
+from rules.replay.turn_rows import LogUnreadable, Rows, Stretch
 from rules.turn import ToolCall, Turn
-from rules.turn_log import Part, part_of
-from rules.turn_rows import LogUnreadable, Rows, Stretch
 from service import turn_logs
 from service.turn_logs import CALLS, STRETCHES, TURNS, HeldPart, gathered, is_log, parts_of, read_ahead, write_part
 

@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
-from rules.files_hash import files_hash
+from rules.files.files_hash import files_hash
 from service import rule_files
 from tests.walks.served import RULES, Served, wait_until
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 
-from rules.compile import files_or_raise
-from rules.evaluate import Ruleset, build
+from rules.compile.rule_files import files_or_raise
+from rules.evaluation.evaluate import Ruleset, build
 from rules.handoff import Handoff
 from rules.turn import Turn
 from service.clock import now_ms

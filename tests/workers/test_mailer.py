@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from rules.tell_text import Message
+from rules.telling.tell_text import Message
 from service.flows.channels import Mail
 from service.flows.tries import Answer
 from service.flows.webhook_targets import Targets

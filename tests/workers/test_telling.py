@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from rules.compile import files_or_raise
-from rules.evaluate import Ruleset, build
+from rules.compile.rule_files import files_or_raise
+from rules.evaluation.evaluate import Ruleset, build
 from rules.handoff import Handoff
-from rules.notices import Quiet
-from rules.tell_text import Item, Message
+from rules.telling.notices import Quiet
+from rules.telling.tell_text import Item, Message
 from rules.turn import Customer, Turn
 from service.flows import channels, decide, deliver, handoffs, links, tellings
 from service.flows.access import Store

@@ -1,0 +1,1 @@
+"""What each agent may do, as rules and as a page that a manager signs."""

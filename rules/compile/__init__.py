@@ -1,0 +1,1 @@
+"""Rule file texts to values, or to every problem in them at once."""

@@ -1,0 +1,164 @@
+"""What rule files say of a queue's budget and of what a rule sheds when it is over. Values or problems come out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Literal, cast
+
+from rules.compile.conditions import comparisons
+from rules.compile.names import Names
+from rules.compile.values import (
+    did_you_mean,
+    read_duration,
+    read_keys,
+    read_list,
+    read_map,
+    read_number,
+    read_say,
+    read_word,
+)
+from rules.evaluation.signals import TOPIC_SETS
+from rules.files.grammar import duration_ms
+from rules.files.keys import BUDGET_KEYS, BUSY_KEYS
+from rules.files.nodes import Node, TextNode
+from rules.files.source import Source
+from rules.model import Aggregate, Budget, BusyStep, Compare, Condition, Then
+
+MINUTE_MS = 60_000
+# A budget is looked at over hours. What lies further back than a day says nothing of how busy a queue is.
+OVER_MS_MAX = 86_400_000
+# More steps than this nobody can follow on a bad day.
+BUSY_STEPS_MAX = 10
+PERCENT_MAX = 1_000
+_SOME = Budget(MINUTE_MS, OVER_MS_MAX)
+_PERCENT = re.compile(r"(\d{1,4})\s*%\Z")
+
+
+def read_budget(source: Source, node: Node) -> Budget:
+    """Return a queue's budget. One with a mistake counts as declared, so that the mistake is told once."""
+    values = read_keys(source, node, BUDGET_KEYS, "`budget`")
+    if values is None or "minutes" not in values or "over" not in values:
+        return _SOME
+    minutes = read_number(source, values["minutes"], "`minutes`")
+    over_ms = read_duration(source, values["over"], "`over`")
+    each = read_number(source, values["minutes_each"], "`minutes_each`") if "minutes_each" in values else None
+    for word, number in (("minutes", minutes), ("minutes_each", each)):
+        if number is not None and not 0 < number <= 1_000_000:
+            source.refuse("R146", values[word], f"`{word}` is no number of minutes above 0", "write as many minutes")
+            return _SOME
+    if over_ms is not None and over_ms > OVER_MS_MAX:
+        source.refuse("R146", values["over"], "a budget over more than a day", "write `1h`, or at most `24h`")
+        return _SOME
+    if minutes is None or over_ms is None:
+        return _SOME
+    return Budget(round(minutes * MINUTE_MS), over_ms, None if each is None else round(each * MINUTE_MS))
+
+
+def read_percent_of_budget(source: Source, node: Node, what: str) -> int | None:
+    """Return a share of a budget, as `150%`."""
+    found = _PERCENT.match(node.value) if isinstance(node, TextNode) else None
+    if found is None or not 1 <= int(found[1]) <= PERCENT_MAX:
+        source.refuse("R146", node, f"{what} is no share of a budget", f"write `100%`, or up to `{PERCENT_MAX}%`")
+        return None
+    return int(found[1])
+
+
+def read_busy(source: Source, key: Node, node: Node, when: Condition, then: Then, names: Names) -> tuple[BusyStep, ...]:
+    """Return what a rule sheds, step by step. What must not be shed is refused, and so is what sheds nothing."""
+    regulated = _regulated_in(when, names)
+    if regulated is not None:
+        message = f"the rule asks for the regulated topic `{regulated}`, which is never shed"
+        source.refuse("R147", key, message, "remove `when_busy`")
+        return ()
+    if then.priority == "urgent":
+        source.refuse("R147", key, "the rule is `priority: urgent`, which is never shed", "remove `when_busy`")
+        return ()
+    queue = names.queues.get(then.queue or "")
+    if then.queue is None:
+        source.refuse("R148", key, "`continue` asks nobody, so there is nothing to shed", "remove `when_busy`")
+        return ()
+    if queue is not None and queue.budget is None:
+        hint = f"add `budget: {{minutes: 240, over: 1h, minutes_each: 6}}` to `{queue.name}`"
+        source.refuse("R148", key, f"the queue `{queue.name}` has no `budget`, so it is never over it", hint)
+        return ()
+    items = read_list(source, node, "`when_busy`")
+    if len(items) > BUSY_STEPS_MAX:
+        source.refuse(
+            "R113", node, f"`when_busy` has {len(items)} steps, the limit is {BUSY_STEPS_MAX}", "take some out"
+        )
+    steps: list[BusyStep] = []
+    for item in items[:BUSY_STEPS_MAX]:
+        step = _step(source, item, when, then, names)
+        if step is not None and steps and step.over_percent <= steps[-1].over_percent:
+            hint = "write the steps in the order of the pressure"
+            source.refuse("R148", item, f"the step before is at {steps[-1].over_percent}% already", hint)
+        elif step is not None:
+            steps.append(step)
+    return tuple(steps)
+
+
+def _step(source: Source, item: Node, when: Condition, then: Then, names: Names) -> BusyStep | None:
+    values = read_keys(source, item, BUSY_KEYS, "a step of `when_busy`")
+    if values is None or "over" not in values:
+        return None
+    over = read_percent_of_budget(source, values["over"], "`over`")
+    numbers = _thresholds(source, values["thresholds"], when, names) if "thresholds" in values else {}
+    to = read_word(source, values["then"], BUSY_KEYS["then"]) if "then" in values else None
+    words = read_say(source, values["say"]) if "say" in values else {}
+    if "thresholds" not in values and "then" not in values:
+        source.refuse("R148", item, "the step changes nothing", "add `thresholds:` or `then:`")
+    elif to == "review" and then.verdict == "review":
+        source.refuse("R148", values["then"], "the rule asks for a review already", "write `callback`, or a threshold")
+    elif to == "callback" and "say" not in values:
+        hint = "add `say: {en: We will call you back today.}`"
+        source.refuse("R148", values["then"], "a `callback` that nobody tells the customer of", hint)
+    elif over is not None:
+        return BusyStep(over, numbers, cast(Literal["review", "callback"] | None, to), words)
+    return None
+
+
+def _thresholds(source: Source, node: Node, when: Condition, names: Names) -> Mapping[str, float]:
+    """Return the numbers of thresholds that the rule compares with, each within the threshold's own limits."""
+    compared = {each.threshold for each in _outside(when) if each.threshold is not None}
+    numbers: dict[str, float] = {}
+    for key, value in read_map(source, node, "`thresholds`"):
+        if key.value not in compared:
+            hint = did_you_mean(source, key.value, compared)
+            message = f"the rule compares no signal of this turn with `${key.value}`"
+            source.refuse("R148", key, message, hint or "name one of its thresholds outside of `count` and `streak`")
+            continue
+        is_time = isinstance(value, TextNode) and value.style is None and duration_ms(value.value) is not None
+        number = read_duration(source, value, "a threshold") if is_time else read_number(source, value, "a threshold")
+        known = names.thresholds.get(key.value)
+        if number is None or known is None:
+            continue
+        low, high = known.limits
+        if known.is_span != is_time:
+            source.refuse("R148", value, f"`{key.value}` is {known.written}: one is a time, one is not")
+        elif low is not None and number < low:
+            source.refuse("R148", value, f"`{key.value}` would fall below its own `min`", "that is its floor")
+        elif high is not None and number > high:
+            source.refuse("R148", value, f"`{key.value}` would rise above its own `max`", "that is its floor")
+        else:
+            numbers[key.value] = number
+    return numbers
+
+
+def _outside(when: Condition) -> list[Compare]:
+    """Return the comparisons of a condition that are not counted over earlier turns."""
+    found = [each for each, _ in comparisons(when)]
+    inside = {id(each.left.of) for each in found if isinstance(each.left, Aggregate)}
+    return [each for each in found if id(each) not in inside]
+
+
+def _regulated_in(when: Condition, names: Names) -> str | None:
+    """Return a regulated topic that the condition speaks of, wherever and however it does."""
+    for compare, _ in comparisons(when):
+        if compare.left in TOPIC_SETS:
+            operands = compare.operand if isinstance(compare.operand, tuple) else (compare.operand,)
+            for name in operands:
+                topic = names.topics.get(str(name))
+                if topic is not None and topic.regulated:
+                    return topic.name
+    return None

@@ -1,0 +1,327 @@
+"""One comparison's parts held against the signals and the declared names: to a Compare, or to problems at its words."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal, NoReturn, TypeAlias, cast
+
+from rules.compile.names import Names
+from rules.compile.operands import Misfit, Wanted, read_operand, short_time
+from rules.compile.values import did_you_mean, one_of
+from rules.evaluation.signals import ARGS_PREFIX, CALL_SIGNALS, TOPIC_SETS, SignalSpec, SignalType
+from rules.files.grammar import (
+    COUNTING,
+    FUNCTIONS,
+    Call,
+    Comparison,
+    Lookback,
+    Name,
+    Operand,
+    Unparsed,
+    number_of,
+    parse,
+)
+from rules.files.nodes import TextNode
+from rules.files.source import Source
+from rules.history import TURNS_READ_MAX
+from rules.model import Aggregate, Compare, Window
+from rules.turn import Scalar
+
+# type of a signal -> the operators that ask something of it, as an author may write them.
+OPERATORS: dict[SignalType, tuple[str, ...]] = {
+    "number": ("<", "<=", ">", ">=", "=", "!=", "in", "not in"),
+    "text": ("=", "!=", "in", "not in"),
+    "bool": ("=", "!="),
+    "set": ("has", "lacks", "within", "not within"),
+}
+PRESENCE: tuple[str, ...] = ("is known", "is unknown")
+
+AggregateFunction: TypeAlias = Literal["count", "streak", "min", "max", "avg", "last"]
+
+_TYPE_NAMES: dict[SignalType, str] = {
+    "number": "a number",
+    "text": "a text",
+    "bool": "true or false",
+    "set": "a set of words",
+}
+# What follows a signal of the type in an example.
+_SAMPLES: dict[SignalType, str] = {"number": "< 0.5", "text": "= chat", "bool": "= true", "set": "has refunds"}
+# The texts of a turn, which an author may want to search -> how that is said.
+_TEXTS: dict[str, str] = {
+    "message": "declare a topic with the words as its `phrases:` and write `topics has NAME`",
+    "reply": "declare a topic with `phrases:` and `inside: [reply]` and write `reply_topics has NAME`",
+}
+_WORDS = re.compile(r"[A-Za-z][\w-]*(?:\.[\w-]+)*")
+_SPACES = re.compile(r"\s+")
+
+
+class _Told(Exception):
+    """The comparison was found wrong and the problem is noted already; nothing more can be said of it."""
+
+
+@dataclass(slots=True)
+class _Place:
+    """Where a comparison stands: its text's node, the names around it, whether it speaks of one tool call."""
+
+    source: Source
+    node: TextNode
+    names: Names
+    in_call: bool
+
+    def text(self, part: Name | Call | Comparison) -> str:
+        """Return a part of the comparison as it is written, white space folded."""
+        return _SPACES.sub(" ", self.node.value[part.start : part.end])
+
+
+def read_comparison(source: Source, node: TextNode, names: Names, in_call: bool) -> Compare | None:
+    """Return the comparison that the text is, None when it is none; every name in it counts as used either way."""
+    place = _Place(source, node, names, in_call)
+    try:
+        return _compare(place, parse(node.value))
+    except Unparsed as error:
+        first = _WORDS.search(node.value)
+        if first is not None and first[0] in _TEXTS and not (in_call or names.is_declared("signal", first[0])):
+            source.refuse("R101", node, _text_message(first[0]), _TEXTS[first[0]], first.start(), first.end())
+        else:
+            source.refuse("R120", node, error.message, error.hint, error.start, error.end)
+    except Misfit as misfit:
+        source.refuse(misfit.code, node, misfit.message, misfit.hint, misfit.start, misfit.end)
+    except _Told:
+        pass
+    _use_all(node.value, names)
+    return None
+
+
+def _compare(place: _Place, parsed: Comparison) -> Compare:
+    operand_known = _use_thresholds(place, parsed.operand)
+    if isinstance(parsed.left, Call):
+        left: Aggregate | str
+        left, spec = _aggregate(place, parsed.left)
+    else:
+        left, spec = parsed.left.text, _signal(place, parsed.left, parsed)
+    _check_operator(parsed, spec, place.text(parsed.left))
+    if not operand_known:
+        raise _Told
+    value: Scalar | tuple[Scalar, ...] | None = None
+    threshold = None
+    if parsed.operand is not None:
+        wanted = Wanted(spec, place.text(parsed.left), place.names)
+        value, threshold = read_operand(parsed.operand, parsed.operator, wanted)
+        if isinstance(left, str) and left in TOPIC_SETS:
+            for operand in parsed.operand.items or (parsed.operand,):
+                _use_topic(place, operand, str(operand.value), left)
+        _warn(place, parsed, value, wanted)
+    span = place.source.span(place.node, parsed.start, parsed.end)
+    return Compare(left, parsed.operator, value, place.text(parsed), span, threshold)
+
+
+def _signal(place: _Place, name: Name, parsed: Comparison) -> SignalSpec:
+    """Return the row of the signal that a name means here."""
+    known = CALL_SIGNALS if place.in_call else place.names.signals
+    if place.in_call and name.text.startswith(ARGS_PREFIX) and len(name.text) > len(ARGS_PREFIX):
+        return SignalSpec(name.text, _argument_type(parsed), None, "call", "an argument of the call")
+    spec = known.get(name.text)
+    if spec is not None:
+        if not place.in_call:
+            place.names.use("signal", name.text)
+        return spec
+    # A declaration with a mistake in it was told where it stands.
+    if not place.in_call and place.names.is_declared("signal", name.text):
+        raise _Told
+    _refuse_signal(place, name, known)
+
+
+def _text_message(name: str) -> str:
+    return f"`{name}` is a text and no signal"
+
+
+def _refuse_signal(place: _Place, name: Name, known: dict[str, SignalSpec]) -> NoReturn:
+    message = f"unknown signal `{name.text}`"
+    if place.in_call and name.text in place.names.signals:
+        message = f"`{name.text}` is no signal of a tool call"
+        hint: str | None = "write it beside `tool_call`, both as parts of an `all`"
+    elif place.in_call:
+        hint = did_you_mean(place.source, name.text, known) or one_of([*known, "args.NAME"])
+    elif name.text in CALL_SIGNALS or name.text.startswith(ARGS_PREFIX):
+        message = f"`{name.text}` is a signal of a tool call"
+        hint = f"write `tool_call: {{all: [name = …, {place.node.value.strip()}]}}`"
+        if "(" in place.node.value:
+            hint = "aggregate what a turn records of its calls, as `amount_usd_max` or `tools_failed`"
+    elif name.text in _TEXTS:
+        message, hint = _text_message(name.text), _TEXTS[name.text]
+    elif name.text.startswith("customer."):
+        attribute = name.text.removeprefix("customer.")
+        # Without what all of them begin with, which makes any two of them look near.
+        near = did_you_mean(place.source, attribute, _attributes(known))
+        hint = near and near.replace("`", "`customer.", 1)
+        if hint is None and place.names.torn:
+            raise _Told
+        hint = hint or f"declare it under `customer:` as `{attribute}: {{type: text}}`"
+    else:
+        place.names.refuse_unknown("signal", name.text, known, place.source, place.node, name.start, name.end)
+        raise _Told
+    raise Misfit("R101", name.start, name.end, message, hint)
+
+
+def _attributes(known: dict[str, SignalSpec]) -> list[str]:
+    """Return the names of the customer's attributes, without what they begin with."""
+    return [name.removeprefix("customer.") for name in known if name.startswith("customer.")]
+
+
+def _argument_type(parsed: Comparison) -> SignalType:
+    """Return the type that an argument must have for the comparison to say anything of it."""
+    if parsed.operator in ("has", "lacks", "within", "not within"):
+        return "set"
+    operand = parsed.operand
+    if operand is not None and operand.kind == "list" and operand.items:
+        operand = operand.items[0]
+    if operand is None or parsed.operator in ("<", "<=", ">", ">="):
+        return "number"
+    if operand.kind in ("number", "threshold", "percent", "duration"):
+        return "number"
+    return "bool" if operand.kind == "bool" else "text"
+
+
+def _aggregate(place: _Place, call: Call) -> tuple[Aggregate, SignalSpec]:
+    """Return the aggregate and what kind of number comes out of it."""
+    if call.function not in FUNCTIONS:
+        hint = did_you_mean(place.source, call.function, FUNCTIONS) or one_of(FUNCTIONS)
+        raise Misfit("R124", call.start, call.start + len(call.function), f"unknown aggregate `{call.function}`", hint)
+    if place.in_call:
+        hint = "write it beside `tool_call`, both as parts of an `all`"
+        raise Misfit("R124", call.start, call.end, "an aggregate looks at turns, not at one tool call", hint)
+    function = cast(AggregateFunction, call.function)
+    window = _window(call.over)
+    if function in COUNTING:
+        return _counting(place, call, function, window)
+    return _measuring(place, call, function, window)
+
+
+def _counting(place: _Place, call: Call, function: AggregateFunction, window: Window) -> tuple[Aggregate, SignalSpec]:
+    """Return a count or a streak, which look at whether a comparison held."""
+    if isinstance(call.of, Name):
+        spec = _recorded(place, call.of, None)
+        hint = f"write `{function}({call.of.text} {_SAMPLES[spec.type]})`"
+        message = f"`{function}` needs a comparison, not a signal"
+        raise Misfit("R124", call.of.start, call.of.end, message, hint)
+    assert isinstance(call.of.left, Name)  # noqa: S101 - the grammar reads no aggregate inside an aggregate
+    _recorded(place, call.of.left, call.of)
+    high = window.turns or TURNS_READ_MAX
+    counted = SignalSpec(function, "number", "count", "aggregate", "turns", low=0, high=high)
+    return Aggregate(function, _compare(place, call.of), window), counted
+
+
+def _measuring(place: _Place, call: Call, function: AggregateFunction, window: Window) -> tuple[Aggregate, SignalSpec]:
+    """Return a min, max, avg or last, which look at a number."""
+    if isinstance(call.of, Comparison):
+        name = place.text(call.of.left)
+        hint = f"write `{function}({name})` and compare the result, or use `count(...)`"
+        raise Misfit("R124", call.of.start, call.of.end, f"`{function}` needs a signal, not a comparison", hint)
+    spec = _recorded(place, call.of, None)
+    if spec.type != "number":
+        hint = f"count the turns instead: `count({call.of.text} {_SAMPLES[spec.type]}) over 10 turns >= 2`"
+        message = f"`{call.of.text}` is no number, so it has no {function}"
+        raise Misfit("R124", call.of.start, call.of.end, message, hint)
+    return Aggregate(function, call.of.text, window), spec
+
+
+def _recorded(place: _Place, name: Name, parsed: Comparison | None) -> SignalSpec:
+    """Return the row of a signal that earlier turns are known by."""
+    spec = _signal(place, name, parsed or Comparison(name, "is known", None, 0, 0, name.start, name.end))
+    if not spec.recorded:
+        message = f"`{name.text}` is not recorded, so nothing can look back at it"
+        hint = f"compare `{name.text}` itself, or aggregate a signal that docs/rules.md calls recorded"
+        raise Misfit("R124", name.start, name.end, message, hint)
+    return spec
+
+
+def _window(over: Lookback | None) -> Window:
+    if over is None:
+        return Window()
+    if over.turns is not None and not 1 <= over.turns <= TURNS_READ_MAX:
+        message = f"a window of {over.turns} turns; {TURNS_READ_MAX} turns are remembered"
+        raise Misfit("R125", over.start, over.end, message, f"write `over 1 turn` to `over {TURNS_READ_MAX} turns`")
+    if over.span_ms is not None and over.span_ms <= 0:
+        raise Misfit("R125", over.start, over.end, "a window of no time", "write `over 10m`")
+    return Window(over.turns, over.span_ms, over.earlier)
+
+
+def _check_operator(parsed: Comparison, spec: SignalSpec, left: str) -> None:
+    if parsed.operator in OPERATORS[spec.type] or parsed.operator in PRESENCE:
+        return
+    if spec.type == "set" and parsed.operand is not None and parsed.operator in ("=", "!=", "in", "not in"):
+        word = parsed.operand.items[0].text if parsed.operand.items else parsed.operand.text
+        hint = f"write `{left} {'has' if parsed.operator in ('=', 'in') else 'lacks'} {word}`"
+    elif spec.type == "bool":
+        hint = f"write `{left} = true` or `{left} = false`"
+    else:
+        hint = "write one of " + ", ".join(f"`{operator}`" for operator in (*OPERATORS[spec.type], *PRESENCE))
+    message = f"`{left}` is {_TYPE_NAMES[spec.type]}, which `{parsed.operator}` does not compare"
+    raise Misfit("R121", parsed.operator_start, parsed.operator_end, message, hint)
+
+
+def _use_thresholds(place: _Place, operand: Operand | None) -> bool:
+    """Note the thresholds that an operand names as used; return whether all of them can be."""
+    if operand is None:
+        return True
+    known = True
+    for part in operand.items or (operand,):
+        if part.kind != "threshold":
+            continue
+        name = str(part.value)
+        place.names.use("threshold", name)
+        if name in place.names.thresholds:
+            continue
+        known = False
+        if not place.names.is_declared("threshold", name):
+            if number_of(name) is not None:
+                message = f"`{part.text}` is no threshold's name"
+                place.source.refuse("R104", place.node, message, f"write `{name}`", part.start, part.end)
+            else:
+                everything = place.names.declared.get("threshold", ())
+                place.names.refuse_unknown(
+                    "threshold", name, everything, place.source, place.node, part.start, part.end
+                )
+    return known
+
+
+def _use_topic(place: _Place, operand: Operand, topic: str, signal: str) -> None:
+    place.names.use("topic", topic)
+    found = place.names.topics.get(topic)
+    # A topic that is not looked for in messages may still be sent by the caller.
+    if signal != "topics" and found is not None and TOPIC_SETS[signal] not in found.inside:
+        where = "replies" if signal == "reply_topics" else "what tools give back"
+        message = f"the topic `{topic}` is not looked for in {where}, so `{signal}` never has it"
+        hint = f"add `inside: [message, {TOPIC_SETS[signal]}]` to the topic `{topic}`"
+        raise Misfit("R131", operand.start, operand.end, message, hint)
+    if not place.names.is_declared("topic", topic):
+        everything = place.names.declared.get("topic", ())
+        place.names.refuse_unknown("topic", topic, everything, place.source, place.node, operand.start, operand.end)
+        raise _Told
+
+
+def _warn(place: _Place, parsed: Comparison, value: object, wanted: Wanted) -> None:
+    """Note a comparison that can be computed and yet says nothing, or never holds."""
+    operand, spec = parsed.operand, wanted.spec
+    assert operand is not None  # noqa: S101 - the caller looked
+    if short_time(operand, value, wanted):
+        message = f"`{operand.text}` means {operand.text} ms"
+        place.source.refuse("W211", place.node, message, f"write `{operand.text}s`", operand.start, operand.end)
+    if spec.type != "number":
+        return
+    text = place.text(parsed)
+    if (parsed.operator == "<" and value == spec.low) or (parsed.operator == ">" and value == spec.high):
+        edge = f"`{wanted.left}` is never {'below' if parsed.operator == '<' else 'above'} {operand.text}"
+        raise Misfit("R131", parsed.start, parsed.end, f"`{text}` can never hold: {edge}", "correct the number")
+    if (parsed.operator == ">=" and value == spec.low) or (parsed.operator == "<=" and value == spec.high):
+        hint = f"write `{wanted.left} is known` where that is meant" if spec.group != "aggregate" else None
+        message = f"`{text}` holds whatever the value is"
+        place.source.refuse("W205", place.node, message, hint, parsed.start, parsed.end)
+
+
+def _use_all(text: str, names: Names) -> None:
+    """Count every word of a refused comparison as used, so that one mistake is not told twice."""
+    for word in _WORDS.findall(text):
+        for kind in ("threshold", "topic", "signal"):
+            names.use(kind, word)

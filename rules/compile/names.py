@@ -1,0 +1,107 @@
+"""The names that rule files declare: where each stands, what it is, and which of them something uses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from rules.compile.values import did_you_mean
+from rules.evaluation.signals import SIGNALS, SignalSpec
+from rules.files.nodes import Node, TextNode
+from rules.files.source import Source
+from rules.model import Queue, SignalDeclaration, Topic
+
+NameKind: TypeAlias = Literal["threshold", "topic", "queue", "signal", "rule", "agent", "channel"]
+
+# kind -> the code for a name that is not declared, and for one that nothing uses.
+UNKNOWN_CODES: dict[NameKind, str] = {
+    "signal": "R101",
+    "topic": "R102",
+    "queue": "R103",
+    "threshold": "R104",
+    "channel": "R145",
+}
+UNUSED_CODES: dict[NameKind, str] = {"threshold": "W201", "topic": "W202", "queue": "W203", "signal": "W204"}
+# kind -> what to write where nothing near was declared.
+DECLARE_HINTS: dict[NameKind, str] = {
+    "threshold": "declare it under `thresholds:` as `{name}: 0.5`",
+    "topic": "declare it under `topics:` as `{name}: {{phrases: [...]}}`",
+    "queue": "declare it under `queues:` with its `answer_within`, `on_timeout` and `say`",
+    "signal": "declare it under `signals:` as `{name}: {{type: number}}`, or write one of docs/rules.md",
+    "channel": "add it to the list `channels:`, and to the service with `handrail channels add {name}`",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """A named number; `written` is as the author wrote it, `is_span` tells that it was written as a time (ms).
+
+    `limits` are its lowest and its highest value, None where there is none.
+    """
+
+    value: float | int
+    written: str
+    is_span: bool
+    limits: tuple[float | int | None, float | int | None] = (None, None)
+
+
+@dataclass(slots=True)
+class Names:
+    """Everything declared in all files. `torn` holds the texts of the files that could not be read in full."""
+
+    torn: tuple[str, ...] = ()
+    thresholds: dict[str, Threshold] = field(default_factory=dict)
+    topics: dict[str, Topic] = field(default_factory=dict)
+    queues: dict[str, Queue] = field(default_factory=dict)
+    declarations: dict[str, SignalDeclaration] = field(default_factory=dict)
+    signals: dict[str, SignalSpec] = field(default_factory=lambda: dict(SIGNALS))
+    places: dict[tuple[NameKind, str], tuple[Source, TextNode]] = field(default_factory=dict)
+    used: set[tuple[NameKind, str]] = field(default_factory=set)
+    # Queues that an `on_timeout` moves on to, looked at once all queues are known.
+    moves: list[tuple[Source, Node, str]] = field(default_factory=list)
+    # Channels that are told something, looked at once all lists of channels are known.
+    told: list[tuple[Source, Node, str]] = field(default_factory=list)
+    # Rules of which it was told already that their condition never or always holds.
+    told_of: set[str] = field(default_factory=set)
+    # What failed to compile still counts as declared and used, so one mistake is told once.
+    declared: dict[NameKind, set[str]] = field(default_factory=dict)
+
+    def declare(self, kind: NameKind, name: str, source: Source, node: TextNode) -> bool:
+        """Note where a name is declared; return False, and note the problem, when it was declared before."""
+        first = self.places.get((kind, name))
+        if first is None:
+            self.places[kind, name] = (source, node)
+            self.declared.setdefault(kind, set()).add(name)
+            return True
+        before, at = first
+        source.refuse("R107", node, f"the {kind} `{name}` is declared twice, first at {before.file}:{at.line}")
+        return False
+
+    def is_declared(self, kind: NameKind, name: str) -> bool:
+        """Return whether some file declares it, with or without mistakes."""
+        return (kind, name) in self.places
+
+    def use(self, kind: NameKind, name: str) -> None:
+        """Note that something asks for the name."""
+        self.used.add((kind, name))
+
+    def refuse_unknown(
+        self, kind: NameKind, name: str, known: Iterable[str], source: Source, node: Node, *place: int
+    ) -> None:
+        """Note that nobody declares the name; say nothing when a torn file seems to."""
+        if any(f"{name}:" in text for text in self.torn):
+            return
+        near = did_you_mean(source, name, known)
+        if near is None and self.torn:
+            return
+        hint = near or DECLARE_HINTS[kind].format(name=name)
+        source.refuse(UNKNOWN_CODES[kind], node, f"unknown {kind} `{name}`", hint, *place)
+
+    def refuse_unused(self) -> None:
+        """Note every declared name that nothing uses."""
+        if self.torn:
+            return
+        for (kind, name), (source, node) in self.places.items():
+            if kind in UNUSED_CODES and (kind, name) not in self.used:
+                source.refuse(UNUSED_CODES[kind], node, f"no rule uses the {kind} `{name.removeprefix('customer.')}`")

@@ -1,0 +1,220 @@
+"""Nodes of a rule file to texts, numbers, durations and words to say; a node of another kind is a problem."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+
+from rules.files.grammar import duration_ms, number_of
+from rules.files.keys import KeySpec, KeyTable
+from rules.files.nodes import ListNode, MapNode, Node, TextNode
+from rules.files.source import Source
+
+# Seeking near names is slow beside everything else; past this many in one file the author has another problem.
+SUGGESTIONS_MAX = 200
+# Comparing with more names than this helps nobody and takes seconds.
+SUGGESTED_FROM_MAX = 2_000
+NAME_CHARACTERS_MAX = 80
+# What an agent says at once: some paragraphs.
+SAY_CHARACTERS_MAX = 2_000
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+_LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:-[A-Za-z0-9]{2,8})*")
+_PERCENT = re.compile(r"([+-]?\d{1,9}(?:\.\d{1,9})?)\s*%?")
+_TRUE_WORDS: frozenset[str] = frozenset({"true", "True", "TRUE"})
+_FALSE_WORDS: frozenset[str] = frozenset({"false", "False", "FALSE"})
+_MEANT_BOOLS = {"yes": "true", "on": "true", "1": "true", "no": "false", "off": "false", "0": "false"}
+_EMPTY_WORDS: frozenset[str] = frozenset({"", "~", "null"})
+
+
+def did_you_mean(source: Source, given: str, known: Iterable[str]) -> str | None:
+    """Return a next step that names the nearest known name, None when none is near."""
+    source.suggestions += 1
+    candidates = list(known)
+    if source.suggestions > SUGGESTIONS_MAX or len(candidates) > SUGGESTED_FROM_MAX or len(given) > NAME_CHARACTERS_MAX:
+        return None
+    near = difflib.get_close_matches(given.lower(), candidates, n=1, cutoff=0.6)
+    return f"did you mean `{near[0]}`?" if near else None
+
+
+def one_of(names: Iterable[str]) -> str:
+    """Return a next step that lists all that may stand there."""
+    return "write one of " + ", ".join(f"`{name}`" for name in names)
+
+
+def read_keys(source: Source, node: Node, table: KeyTable, what: str) -> dict[str, Node] | None:
+    """Return the values under known keys, None when the node has no keys; unknown and missing keys are problems."""
+    if not isinstance(node, MapNode):
+        source.refuse("R116", node, f"{what} is not a map of keys", _keys_hint(table))
+        return None
+    values: dict[str, Node] = {}
+    for key, value in node.pairs:
+        if key.value in table:
+            values.setdefault(key.value, value)
+        else:
+            hint = did_you_mean(source, key.value, table) or _keys_hint(table)
+            source.refuse("R105", key, f"unknown key `{key.value}` in {what}", hint)
+    for spec in table.values():
+        if spec.required and spec.name not in values:
+            source.refuse("R106", node, f"{what} has no `{spec.name}`", f"add `{spec.name}:`, {spec.about}")
+    return values
+
+
+def read_map(source: Source, node: Node, what: str) -> list[tuple[TextNode, Node]]:
+    """Return the entries of a map whose keys are names that the author chose; bad names are left out."""
+    if is_empty(node):
+        return []
+    if not isinstance(node, MapNode):
+        source.refuse("R116", node, f"{what} is not a map", f"write `{what.strip('`')}:` and below it `name: …`")
+        return []
+    return [(key, value) for key, value in node.pairs if is_name(source, key)]
+
+
+def read_list(source: Source, node: Node, what: str) -> list[Node]:
+    """Return the items of a list; nothing at all is an empty list."""
+    if is_empty(node):
+        return []
+    if not isinstance(node, ListNode):
+        source.refuse("R116", node, f"{what} is not a list", "write each item on a line of its own after `- `")
+        return []
+    return node.items
+
+
+def is_empty(node: Node) -> bool:
+    """Return whether nothing is written there."""
+    return isinstance(node, TextNode) and node.style is None and node.value in _EMPTY_WORDS
+
+
+def is_name(source: Source, node: TextNode) -> bool:
+    """Return whether the text can be used as a name, and note it when not."""
+    if len(node.value) > NAME_CHARACTERS_MAX:
+        message = f"the name has {len(node.value)} characters, the limit is {NAME_CHARACTERS_MAX}"
+        source.refuse("R108", node, message, "write a shorter name")
+        return False
+    if _NAME.fullmatch(node.value) is None:
+        source.refuse("R108", node, f"`{node.value}` cannot be a name")
+        return False
+    return True
+
+
+def read_text(source: Source, node: Node, what: str) -> str | None:
+    """Return a text that is not empty."""
+    if not isinstance(node, TextNode):
+        source.refuse("R116", node, f"{what} is not a text", "write one text here")
+        return None
+    if is_empty(node) or not node.value.strip():
+        source.refuse("R116", node, f"{what} is empty", "write a text or remove the key")
+        return None
+    return node.value.strip()
+
+
+def read_texts(source: Source, node: Node, what: str) -> list[tuple[TextNode, str]]:
+    """Return the texts of a list with their nodes."""
+    texts = []
+    for item in read_list(source, node, what):
+        if isinstance(item, TextNode):
+            texts.append((item, item.value))
+        else:
+            hint = "put the text into quotes" if isinstance(item, MapNode) else "write one text an item"
+            source.refuse("R116", item, f"an item of {what} is not a text", hint)
+    return texts
+
+
+def read_number(source: Source, node: Node, what: str) -> float | int | None:
+    """Return a finite number."""
+    number = number_of(node.value) if isinstance(node, TextNode) and node.style is None else None
+    if number is None:
+        source.refuse("R116", node, f"{what} is not a number", "write a number without quotes, as `0.55` or `200`")
+    return number
+
+
+def read_duration(source: Source, node: Node, what: str) -> int | None:
+    """Return the milliseconds of a duration above zero."""
+    if not isinstance(node, TextNode):
+        source.refuse("R116", node, f"{what} is not a time", "write a number with its unit, as `15m`")
+        return None
+    written = node.value.strip()
+    span_ms = duration_ms(written)
+    if span_ms is None and number_of(written) is not None:
+        source.refuse("R123", node, f"{what} is {written} without a unit", f"write `{written}m` or `{written}s`")
+    elif span_ms is None:
+        hint = "write a number with its unit, `90s` `15m` `2h` or `3d`, a year at most"
+        source.refuse("R123", node, f"{what} is `{written}`, which is no time", hint)
+    elif span_ms <= 0:
+        source.refuse("R123", node, f"{what} is `{written}`, which is no time at all", "write at least `1s`")
+        return None
+    return span_ms
+
+
+def read_bool(source: Source, node: Node, what: str) -> bool | None:
+    """Return true or false; YAML's other words for them are refused, since `no` is also a language."""
+    word = node.value if isinstance(node, TextNode) and node.style is None else None
+    if word in _TRUE_WORDS or word in _FALSE_WORDS:
+        return word in _TRUE_WORDS
+    meant = _MEANT_BOOLS.get(word.lower()) if word else None
+    hint = f"write `{meant}`" if meant else "write `true` or `false`"
+    source.refuse("R116", node, f"{what} is neither `true` nor `false`", hint)
+    return None
+
+
+def read_word(source: Source, node: Node, spec: KeySpec) -> str | None:
+    """Return one of the words that the key knows."""
+    word = node.value if isinstance(node, TextNode) else None
+    if word in spec.choices:
+        return word
+    if word is None:
+        source.refuse("R116", node, f"`{spec.name}` is not a word", one_of(spec.choices))
+    else:
+        hint = did_you_mean(source, word, spec.choices) or one_of(spec.choices)
+        source.refuse("R109", node, f"`{word}` is no `{spec.name}`", hint)
+    return None
+
+
+def read_say(source: Source, node: Node) -> dict[str, str]:
+    """Return what to say by language."""
+    if isinstance(node, TextNode) and not is_empty(node):
+        source.refuse("R116", node, "`say` is one text without a language", "write `say: {en: …}`")
+        return {}
+    if not isinstance(node, MapNode) or not node.pairs:
+        source.refuse("R116", node, "`say` holds no words", "write `say: {en: …}`")
+        return {}
+    words: dict[str, str] = {}
+    for key, value in node.pairs:
+        if not is_language(key.value):
+            source.refuse("R109", key, f"`{key.value}` is no language", "write a tag such as `en`, `es` or `es-MX`")
+            continue
+        text = read_text(source, value, f"`say` in `{key.value}`")
+        if text is not None and len(text) > SAY_CHARACTERS_MAX:
+            message = f"`say` has {len(text)} characters, the limit is {SAY_CHARACTERS_MAX}"
+            source.refuse("R113", value, message, "say it shorter")
+        elif text is not None:
+            words[key.value] = text
+    if len(words) == len(node.pairs):
+        source.said.append((node, words))
+    return words
+
+
+def is_language(tag: str) -> bool:
+    """Return whether the text is a language tag as `en` or `es-MX`."""
+    return _LANGUAGE.fullmatch(tag) is not None
+
+
+def read_percent(source: Source, node: Node) -> int | None:
+    """Return a whole percentage from 0 to 100."""
+    found = _PERCENT.fullmatch(node.value.strip()) if isinstance(node, TextNode) else None
+    if found is None:
+        source.refuse("R160", node, "`rollout` is no percentage", "write it as `10%`")
+        return None
+    percent = float(found[1])
+    if not 0 <= percent <= 100:
+        source.refuse("R160", node, f"a rollout of {found[1]}% is outside of 0% to 100%")
+        return None
+    if percent != int(percent):
+        source.refuse("R160", node, f"a rollout of {found[1]}% is not a whole number", f"write `{round(percent)}%`")
+        return None
+    return int(percent)
+
+
+def _keys_hint(table: KeyTable) -> str:
+    return "known here: " + ", ".join(f"`{name}`" for name in table)

@@ -1,0 +1,1 @@
+"""From a turn's signals to the rules that fire, and to the reasons for it."""

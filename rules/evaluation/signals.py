@@ -1,0 +1,340 @@
+"""The table of signals, and how each is read from a turn and its conversation. Nothing is decided here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from math import isfinite
+from typing import Literal, TypeAlias
+
+from rules.decision import Evidence, Inside
+from rules.evaluation.comparisons import NUMBER_MAX
+from rules.evaluation.late_signals import LATE, MESSAGE_HASH, REPLY_HASH, WEEKDAYS, Asked, LateReader
+from rules.model import RuleFiles
+from rules.text.normalise import normalise
+from rules.turn import Conversation, ToolCall, Turn, TurnRecord, Value
+
+SignalType: TypeAlias = Literal["number", "text", "bool", "set"]
+# What a number counts, which decides how its operand is written: `90s` for ms, `18:00` for minutes, a date for day.
+Unit: TypeAlias = Literal["ratio", "score", "characters", "count", "usd", "ms", "hour", "minutes", "day"]
+
+# A caller that sends a whole distribution means the topics it believes in, not all of them.
+TOPIC_SCORE_MIN = 0.5
+# Deeper or further than any tool's arguments that were seen; what lies beyond reads as unknown.
+ARGS_DEPTH_MAX = 4
+ARGS_READ_MAX = 200
+
+CUSTOMER_PREFIX = "customer."
+
+
+@dataclass(frozen=True, slots=True)
+class SignalSpec:
+    """One row of the table: what a rule file may say of a signal.
+
+    `recorded` ones are kept with each decided turn, so aggregates may look back at them. `low` and `high` bound a
+    number, `values` lists all that a text can be; an operand outside of them is a mistake in the rule file.
+    """
+
+    name: str
+    type: SignalType
+    unit: Unit | None
+    group: str
+    about: str
+    recorded: bool = False
+    low: float | None = None
+    high: float | None = None
+    values: tuple[str, ...] = ()
+
+
+def _table(*rows: SignalSpec) -> dict[str, SignalSpec]:
+    return {row.name: row for row in rows}
+
+
+SIGNALS: dict[str, SignalSpec] = _table(
+    SignalSpec("confidence", "number", "ratio", "turn", "how sure the agent says it is", True, 0.0, 1.0),
+    SignalSpec("sentiment", "number", "score", "turn", "how the customer feels, from -1 to 1", True, -1.0, 1.0),
+    SignalSpec("message_present", "bool", None, "turn", "the customer wrote something besides white space"),
+    SignalSpec("message_length", "number", "characters", "turn", "length of the customer's message", True, 0),
+    SignalSpec("message_repeats", "number", "count", "turn", "earlier turns with the same message", low=0),
+    SignalSpec("draft_present", "bool", None, "turn", "the agent drafted a reply"),
+    SignalSpec("reply_length", "number", "characters", "turn", "length of the agent's draft", True, 0),
+    SignalSpec("reply_repeats", "number", "count", "turn", "earlier turns with the same reply", low=0),
+    SignalSpec("language", "text", None, "turn", "language of the locale: `es` of `es-MX`"),
+    SignalSpec("locale", "text", None, "turn", "locale as the caller sent it: `es-MX`"),
+    SignalSpec("channel", "text", None, "turn", "where the conversation takes place, as the caller names it"),
+    SignalSpec("topics", "set", None, "turn", "topics found in the message or sent by the caller", True),
+    SignalSpec("reply_topics", "set", None, "turn", "topics found in the agent's draft", True),
+    SignalSpec("asks_for_person", "bool", None, "turn", "the customer asks for a person", True),
+    SignalSpec("confirmed", "bool", None, "turn", "the customer's latest message agrees to what was proposed", True),
+    SignalSpec("sources", "set", None, "turn", "sources that the draft rests on, as the caller names them"),
+    SignalSpec("sources_count", "number", "count", "turn", "number of these sources", True, 0),
+    SignalSpec("customer.id", "text", None, "customer", "the caller's id of the customer"),
+    SignalSpec("customer.tier", "text", None, "customer", "the customer's tier, as the caller names it"),
+    SignalSpec("agent.id", "text", None, "agent", "which agent speaks"),
+    SignalSpec("agent.version", "text", None, "agent", "version of that agent"),
+    SignalSpec("agent.prompt_version", "text", None, "agent", "version of that agent's prompt"),
+    SignalSpec("parent.agent", "text", None, "agent", "the agent that handed the conversation over"),
+    SignalSpec("tools", "set", None, "tools", "names of all tool calls of the turn", True),
+    SignalSpec("tools_proposed", "set", None, "tools", "names of the calls that are proposed, not yet run", True),
+    SignalSpec("tools_failed", "set", None, "tools", "names of the calls that ended in an error", True),
+    SignalSpec("tool_calls_count", "number", "count", "tools", "number of tool calls of the turn", True, 0),
+    SignalSpec("tool_errors_count", "number", "count", "tools", "number of those that ended in an error", True, 0),
+    SignalSpec("writes_proposed_count", "number", "count", "tools", "proposed calls that change something", True, 0),
+    SignalSpec("output_topics", "set", None, "tools", "topics found in what the tools gave back", True),
+    SignalSpec("amount_usd_max", "number", "usd", "tools", "largest amount of the turn's tool calls", True, 0),
+    SignalSpec("turn_count", "number", "count", "conversation", "turns so far, this one included", low=0),
+    SignalSpec("elapsed_ms", "number", "ms", "conversation", "time since the first turn", low=0),
+    SignalSpec("since_last_turn_ms", "number", "ms", "conversation", "time since the turn before", low=0),
+    SignalSpec("tool_errors_total", "number", "count", "conversation", "failed tool calls, this turn included", low=0),
+    SignalSpec("handoffs_count", "number", "count", "conversation", "handoffs that this conversation had", low=0),
+    SignalSpec("since_handoff_ms", "number", "ms", "conversation", "time since the last handoff ended", low=0),
+    SignalSpec("clock.weekday", "text", None, "clock", "day of the week", values=WEEKDAYS),
+    SignalSpec("clock.hour", "number", "hour", "clock", "hour of the day, 0 to 23", low=0, high=23),
+    SignalSpec("clock.time", "number", "minutes", "clock", "time of the day", low=0, high=1439),
+    SignalSpec("clock.date", "number", "day", "clock", "the date"),
+)
+
+# What a condition inside `tool_call` may speak of, besides `args.NAME`.
+CALL_SIGNALS: dict[str, SignalSpec] = _table(
+    SignalSpec("name", "text", None, "call", "name of the tool"),
+    SignalSpec("write", "bool", None, "call", "the call changes something"),
+    SignalSpec("amount_usd", "number", "usd", "call", "amount that the caller gave, in US dollars", low=0),
+    SignalSpec("status", "text", None, "call", "how far the call is", values=("proposed", "ok", "error")),
+    SignalSpec("error", "text", None, "call", "the error it ended in"),
+    SignalSpec("has_error", "bool", None, "call", "it ended in an error"),
+    SignalSpec("args_items_max", "number", "count", "call", "length of the longest list in its arguments", low=0),
+)
+ARGS_PREFIX = "args."
+
+# The sets of topics, and the text that each is found in.
+TOPIC_SETS: dict[str, Inside] = {"topics": "message", "reply_topics": "reply", "output_topics": "tool_output"}
+
+# What a topic may mean besides itself: the signal that it feeds.
+MEANINGS: tuple[str, ...] = ("asks_for_person", "confirmed")
+
+_RECORDED = tuple(spec.name for spec in SIGNALS.values() if spec.recorded)
+_NO_NAMES: frozenset[str] = frozenset()
+
+
+def read_as(given: object, kind: SignalType) -> Value:
+    """Return the value when it is of that type, else None: a wrong type is unknown, never an error or a guess."""
+    if kind == "number":
+        # A bool is a Python int, and NaN is no number that a rule could mean.
+        number = type(given) is int or (type(given) is float and isfinite(given))
+        return given if number else None  # type: ignore[return-value]  # `number` has narrowed it
+    if kind == "text":
+        return given if isinstance(given, str) else None
+    if kind == "bool":
+        return given if isinstance(given, bool) else None
+    if isinstance(given, (frozenset, set, list, tuple)) and all(isinstance(item, str) for item in given):
+        return frozenset(given)
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What is read of every turn under one set of rule files. Worked out once, because all of it runs on every turn.
+
+    `late` are the signals that no turn leaves behind, as far as they are asked for; `meanings` the topics that mean
+    something; `declared` each declared signal with the name it is sent under and where: customer or signals.
+    """
+
+    timezone: str
+    late: tuple[tuple[str, LateReader], ...]
+    meanings: Mapping[str, str]
+    says_yes: bool
+    declared: tuple[tuple[str, str, bool, SignalType], ...]
+
+
+def reading_of(files: RuleFiles, asked: Iterable[str] = LATE) -> Reading:
+    """Return what is to be read: the recorded and the declared signals, and of the others those that are asked for."""
+    wanted = frozenset(asked)
+    meanings = {name: topic.means for name, topic in files.topics.items() if topic.means is not None}
+    return Reading(
+        files.timezone,
+        tuple((name, LATE[name]) for name in LATE if name in wanted),
+        meanings,
+        "confirmed" in meanings.values(),
+        tuple(
+            (name, name.removeprefix(CUSTOMER_PREFIX), name.startswith(CUSTOMER_PREFIX), declaration.type)
+            for name, declaration in files.signals.items()
+        ),
+    )
+
+
+def read(
+    files: RuleFiles, turn: Turn, conversation: Conversation, now_ms: int, evidence: tuple[Evidence, ...]
+) -> dict[str, Value]:
+    """Return every signal of the turn by name, None where it is unknown; declared signals included.
+
+    `evidence` is where the topics were found in the turn's texts.
+    """
+    reading = reading_of(files)
+    return read_late(reading, read_kept(reading, turn, conversation, evidence), turn, conversation, now_ms)
+
+
+def read_kept(
+    reading: Reading, turn: Turn, conversation: Conversation, evidence: tuple[Evidence, ...]
+) -> dict[str, Value]:
+    """Return the signals that are kept with a turn, None where unknown: the recorded ones, the declared, the hashes.
+
+    This runs on every turn, so it is written flat.
+    """
+    message, draft, sources, calls = turn.message, turn.reply, turn.sources, turn.tool_calls
+    topics, reply_topics, asks_for_person, confirmed = _topics(reading, turn, evidence)
+    proposed, failed, errors_count, writes_count, amount = _calls(calls) if calls else _NO_CALLS
+    values: dict[str, Value] = {
+        "confidence": read_as(turn.confidence, "number"),
+        "sentiment": read_as(turn.sentiment, "number"),
+        "message_length": None if message is None else len(message),
+        "reply_length": None if draft is None else len(draft),
+        "topics": topics,
+        "reply_topics": reply_topics,
+        "asks_for_person": asks_for_person,
+        "confirmed": _confirmed_before(conversation.past) if message is None else confirmed,
+        "sources_count": None if sources is None else len(sources),
+        "tools": frozenset([call.name for call in calls]) if calls else _NO_NAMES,
+        "tools_proposed": proposed,
+        "tools_failed": failed,
+        "tool_calls_count": len(calls),
+        "tool_errors_count": errors_count,
+        "writes_proposed_count": writes_count,
+        "output_topics": _output_topics(calls, evidence) if calls else None,
+        "amount_usd_max": amount,
+        MESSAGE_HASH: None if message is None else _digest(message, turn.conversation_id),
+        REPLY_HASH: None if draft is None else _digest(draft, turn.conversation_id),
+    }
+    for name, sent_as, by_customer, kind in reading.declared:
+        given = turn.customer.attributes.get(sent_as) if by_customer else turn.signals.get(name)
+        values[name] = read_as(given, kind)
+    return values
+
+
+def read_late(
+    reading: Reading, values: dict[str, Value], turn: Turn, conversation: Conversation, now_ms: int
+) -> dict[str, Value]:
+    """Add to the kept signals the others that are asked for, and return them all."""
+    if reading.late:
+        asked = Asked(turn, conversation, now_ms, values, reading.timezone)
+        for name, late in reading.late:
+            values[name] = late(asked)
+    return values
+
+
+def record(files: RuleFiles, turn: Turn, values: Mapping[str, Value], now_ms: int) -> TurnRecord:
+    """Return what later turns may look back at: the recorded signals that are known, and the texts' hashes."""
+    names = (*_RECORDED, *files.signals, MESSAGE_HASH, REPLY_HASH)
+    return record_kept(turn, {name: values[name] for name in names}, now_ms)
+
+
+def record_kept(turn: Turn, kept: Mapping[str, Value], now_ms: int) -> TurnRecord:
+    """Return what later turns may look back at: of the kept signals those that are known."""
+    known = {name: value for name, value in kept.items() if value is not None}
+    return TurnRecord(turn.turn_id, now_ms, known, turn.turn_index)
+
+
+def call_values(call: ToolCall) -> dict[str, Value]:
+    """Return CALL_SIGNALS of one call by name, and its arguments as `args.NAME`, nested ones as `args.NAME.NAME`.
+
+    A name that is not there is unknown, and so is an argument that is neither number, text, bool nor list of texts.
+    """
+    values: dict[str, Value] = {
+        "name": call.name,
+        "write": call.write,
+        "amount_usd": read_as(call.amount, "number"),
+        "status": call.status,
+        "error": call.error,
+        "has_error": call.status == "error" or call.error is not None,
+        "args_items_max": 0,
+    }
+    if call.args:
+        lists = [len(given) for given in call.args.values() if isinstance(given, (list, tuple))]
+        values["args_items_max"] = max(lists, default=0)
+        _flatten(call.args, ARGS_PREFIX, values, ARGS_DEPTH_MAX)
+    return values
+
+
+def _topics(
+    reading: Reading, turn: Turn, evidence: tuple[Evidence, ...]
+) -> tuple[frozenset[str] | None, frozenset[str] | None, bool | None, bool | None]:
+    """Return the topics of the message, those of the draft, and what the message means: one value a meaning."""
+    message_known = turn.message is not None
+    asks = False if message_known else None
+    # Where no topic says what a yes looks like, the lack of one is no refusal.
+    confirmed = False if message_known and reading.says_yes else None
+    if not evidence and not turn.topics:
+        return _NO_NAMES if message_known else None, None if turn.reply is None else _NO_NAMES, asks, confirmed
+    found = [hit.topic for hit in evidence if hit.inside == "message"]
+    found += [sent.name for sent in turn.topics if sent.score is None or sent.score >= TOPIC_SCORE_MIN]
+    meant = {reading.meanings[name] for name in found if name in reading.meanings}
+    return (
+        frozenset(found) if message_known or turn.topics else None,
+        None if turn.reply is None else frozenset([hit.topic for hit in evidence if hit.inside == "reply"]),
+        True if "asks_for_person" in meant else asks,
+        True if "confirmed" in meant else confirmed,
+    )
+
+
+def _output_topics(calls: tuple[ToolCall, ...], evidence: tuple[Evidence, ...]) -> frozenset[str] | None:
+    """Return the topics of what the calls gave back; None when nobody said what that was."""
+    for call in calls:
+        if call.output is not None:
+            return frozenset([hit.topic for hit in evidence if hit.inside == "tool_output"])
+    return None
+
+
+_NO_CALLS: tuple[frozenset[str], frozenset[str], int, int, float | None] = (_NO_NAMES, _NO_NAMES, 0, 0, None)
+
+
+def _calls(calls: tuple[ToolCall, ...]) -> tuple[frozenset[str], frozenset[str], int, int, float | None]:
+    """Return the names proposed, the names failed, the errors, the writes proposed and the largest amount."""
+    proposed, failed = [], []
+    writes_count, amount_max = 0, None
+    for call in calls:
+        if call.status == "proposed":
+            proposed.append(call.name)
+            writes_count += call.write is True
+        elif call.status == "error":
+            failed.append(call.name)
+        amount = call.amount
+        if amount is not None and -NUMBER_MAX <= amount <= NUMBER_MAX and (amount_max is None or amount > amount_max):
+            amount_max = amount
+    return frozenset(proposed), frozenset(failed), len(failed), writes_count, amount_max
+
+
+def _digest(text: str, conversation_id: str) -> str | None:
+    """Return what tells two texts of one conversation apart without keeping either; None for an empty one.
+
+    Salted with the conversation, so equal texts of two customers do not show as equal.
+    """
+    words = normalise(text)
+    if not words:
+        return None
+    salted = f"{conversation_id}\0{words}".encode("utf-8", "replace")
+    return blake2b(salted, digest_size=8).hexdigest()
+
+
+def _confirmed_before(past: Sequence[TurnRecord]) -> bool | None:
+    """Return what the latest message of the turns before meant; None when there was none.
+
+    Agents look things up between a customer's yes and the call it was given for: the yes holds until the next message.
+    """
+    return next(
+        (known for earlier in reversed(past) if isinstance(known := earlier.values.get("confirmed"), bool)), None
+    )
+
+
+def _flatten(args: Mapping[str, object], prefix: str, values: dict[str, Value], depth: int) -> None:
+    for name, given in args.items():
+        if len(values) >= ARGS_READ_MAX:
+            return
+        if isinstance(given, Mapping):
+            if depth > 1:
+                _flatten(given, f"{prefix}{name}.", values, depth - 1)
+        elif isinstance(given, (str, bool)):
+            values[f"{prefix}{name}"] = given
+        elif isinstance(given, (int, float)):
+            values[f"{prefix}{name}"] = read_as(given, "number")
+        elif isinstance(given, (list, tuple)):
+            values[f"{prefix}{name}"] = read_as(given, "set")

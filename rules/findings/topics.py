@@ -1,0 +1,88 @@
+"""What is told of topics as a whole: phrases that change nothing, and a regulated topic that asks for nobody."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from ahocorasick_rs import AhoCorasick
+
+from rules.compile.conditions import comparisons
+from rules.compile.names import Names
+from rules.evaluation.signals import MEANINGS, TOPIC_SETS
+from rules.files.nodes import TextNode
+from rules.files.source import Source
+from rules.model import Rule
+from rules.text.normalise import normalise, stands_alone
+
+
+class Phrase(NamedTuple):
+    """A phrase of a topic as it stands in folded texts, and where it is written."""
+
+    folded: str
+    at: TextNode
+
+
+def tell_of_phrases(source: Source, phrases: Sequence[TextNode], unless: Sequence[TextNode]) -> None:
+    """Note each phrase that is found nowhere else than another one, or that the topic's own `unless` takes back."""
+    kept = [Phrase(normalise(node.value), node) for node in phrases]
+    taking_back = [Phrase(normalise(node.value), node) for node in unless]
+    inside = _inside(kept, taking_back)
+    for phrase, other in inside:
+        message = f"the phrase `{phrase.at.value}` holds the `unless` phrase `{other.at.value}`, so it never counts"
+        source.refuse("W223", phrase.at, message)
+    lost = {phrase for phrase, _ in inside}
+    for phrase, other in _inside(kept, kept):
+        if phrase not in lost:
+            where = f" of line {other.at.line}" if other.at.line != phrase.at.line else ""
+            message = f"the phrase `{phrase.at.value}` is found with `{other.at.value}`{where} already"
+            source.refuse("W222", phrase.at, message)
+
+
+def _inside(phrases: Sequence[Phrase], others: Sequence[Phrase]) -> list[tuple[Phrase, Phrase]]:
+    """Return each phrase that holds another one as whole words, with the first that it holds."""
+    if not phrases or not others:
+        return []
+    words = AhoCorasick([other.folded for other in others])
+    found: list[tuple[Phrase, Phrase]] = []
+    for phrase in phrases:
+        for number, start, end in words.find_matches_as_indexes(phrase.folded, overlapping=True):
+            other = others[number]
+            if other is not phrase and stands_alone(phrase.folded, start, end):
+                found.append((phrase, other))
+                break
+    return found
+
+
+def tell_of_regulated(rules: Iterable[Rule], names: Names) -> None:
+    """Note each regulated topic that no rule hands to a person.
+
+    Rules that could not be read may well have asked for it, so a topic that such a rule names is left alone.
+    """
+    asked = {name for rule in rules if rule.mode.percent > 0 and rule.then.queue for name in _asked_for(rule, names)}
+    for name in asked:
+        # `topics not within [a]` asks for all others without naming them.
+        names.use("topic", name)
+    sources = {id(source): source for source, _ in names.places.values()}.values()
+    sound = not any(problem.severity == "error" for source in sources for problem in source.problems)
+    for name, topic in names.topics.items():
+        used = ("topic", name) in names.used
+        if not topic.regulated or name in asked or names.torn or (used and not sound):
+            continue
+        names.use("topic", name)
+        source, at = names.places["topic", name]
+        fact = "and no rule hands it to a person" if used else "and no rule asks for it"
+        source.refuse("W225", at, f"the topic `{name}` is regulated, {fact}")
+
+
+def _asked_for(rule: Rule, names: Names) -> Iterator[str]:
+    """Yield the topics that make the rule fire, also through the signals that they mean."""
+    for compare, negated in comparisons(rule.when):
+        if compare.left in TOPIC_SETS:
+            words = compare.operand if isinstance(compare.operand, tuple) else (compare.operand,)
+            if compare.operator == ("lacks" if negated else "has"):
+                yield from map(str, words)
+            elif compare.operator == ("within" if negated else "not within"):
+                yield from names.topics.keys() - set(words)
+        if compare.left in MEANINGS:
+            yield from (topic.name for topic in names.topics.values() if topic.means == compare.left)

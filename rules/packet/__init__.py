@@ -1,0 +1,1 @@
+"""What an operator sees of a handoff, built without a model."""

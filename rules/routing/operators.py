@@ -1,0 +1,171 @@
+"""What an operator can do and when: skills, languages, capacity, hours, as values. Who is there is asked elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from functools import lru_cache
+from zoneinfo import ZoneInfo
+
+from rules.files.keys import DAYS
+from rules.handoff import Kind
+from rules.routing.route import Wanted, language_of
+
+
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """Hours of some days of the week, in minutes since midnight; one that ends before it starts ends the next day."""
+
+    days: frozenset[str]
+    from_minutes: int
+    to_minutes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Absence:
+    """Days off, both included."""
+
+    first: date
+    last: date
+    why: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """One person who takes handoffs; `name` is that of their API key.
+
+    `queues` and `languages` empty: all of them. `capacity` is how much weight they can carry at once, None for any, and
+    `weights` what a kind of handoff weighs, 1 unless told. `hours` empty: always. `customers` are the ones they know.
+    """
+
+    name: str
+    title: str | None = None
+    skills: Mapping[str, int] = field(default_factory=dict)
+    languages: tuple[str, ...] = ()
+    queues: tuple[str, ...] = ()
+    capacity: int | None = None
+    weights: Mapping[Kind, int] = field(default_factory=dict)
+    hours: tuple[Shift, ...] = ()
+    timezone: str = "UTC"
+    absences: tuple[Absence, ...] = ()
+    customers: tuple[str, ...] = ()
+
+
+def may_take(operator: Operator | None, name: str, wanted: Wanted) -> bool:
+    """Return whether the person called `name` may take what waits in this class.
+
+    `operator` is what was declared of them, None where no operators are declared at all: then everybody may take
+    everything that is not kept for somebody else.
+    """
+    if wanted.operator is not None and wanted.operator != name:
+        return False
+    if operator is None or wanted.operator == name:
+        return True
+    return (
+        (not operator.queues or not set(operator.queues).isdisjoint(wanted.queues))
+        and all(operator.skills.get(need.skill, 0) >= need.level for need in wanted.needs)
+        and (not wanted.languages or _speaks(operator, wanted.languages))
+    )
+
+
+def _speaks(operator: Operator, languages: tuple[str, ...]) -> bool:
+    spoken = {language_of(tag) for tag in operator.languages}
+    return not spoken or not spoken.isdisjoint(languages)
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """An operator at this moment. `load` is the weight in their hands, `last_claim_at_ms` when they last got work."""
+
+    operator: Operator
+    present: bool = False
+    load: int = 0
+    last_claim_at_ms: int = 0
+
+    @property
+    def room(self) -> int | None:
+        """Return the weight that they can still take, None for any."""
+        capacity = self.operator.capacity
+        return None if capacity is None else max(0, capacity - self.load)
+
+
+@dataclass(frozen=True, slots=True)
+class People:
+    """Everybody who was declared, as they are at a moment; nobody is when no operators are declared.
+
+    `assumed`: somebody of every skill is at work, and takes what they like: so the tests beside rules see it.
+    """
+
+    persons: tuple[Person, ...] = ()
+    assumed: bool = False
+
+    def anybody_for(self, wanted: Wanted) -> bool:
+        """Return whether somebody who may take the class is at work, busy or not."""
+        return self.assumed or any(
+            person.present and may_take(person.operator, person.operator.name, wanted) for person in self.persons
+        )
+
+    def freest_for(self, wanted: Wanted, kind: Kind, not_these: Collection[str] = ()) -> str | None:
+        """Return who is offered the handoff: at work, able, with room; of these the least busy, then the longest idle.
+
+        None when there is nobody.
+        """
+        able = [
+            person
+            for person in self.persons
+            if person.present
+            and person.operator.name not in not_these
+            and (person.room is None or person.room >= weight(person.operator, kind))
+            and may_take(person.operator, person.operator.name, wanted)
+        ]
+        best = min(able, key=_busyness, default=None)
+        return None if best is None else best.operator.name
+
+    def keeper_of(self, customer_id: str, known: str | None, wanted: Wanted) -> str | None:
+        """Return the operator at work who knows this customer and may take the class, None when there is none.
+
+        `known` is who had the customer before; whoever declares the customer as theirs goes before that.
+        """
+        declared = [person.operator.name for person in self.persons if customer_id in person.operator.customers]
+        able = {
+            person.operator.name
+            for person in self.persons
+            if person.present and may_take(person.operator, person.operator.name, wanted)
+        }
+        return next((name for name in (*declared, known) if name in able), None)
+
+
+def _busyness(person: Person) -> tuple[float, int, str]:
+    capacity = person.operator.capacity
+    share = person.load / capacity if capacity else float(person.load)
+    return share, person.last_claim_at_ms, person.operator.name
+
+
+def weight(operator: Operator | None, kind: Kind) -> int:
+    """Return how much of the operator's capacity a handoff of this kind takes."""
+    return 1 if operator is None else operator.weights.get(kind, 1)
+
+
+def is_on_shift(operator: Operator, now_ms: int) -> bool:
+    """Return whether the operator's hours say that they work at this moment."""
+    moment = datetime.fromtimestamp(now_ms / 1000, UTC).astimezone(_zone(operator.timezone))
+    if any(absence.first <= moment.date() <= absence.last for absence in operator.absences):
+        return False
+    if not operator.hours:
+        return True
+    today, minutes = moment.weekday(), moment.hour * 60 + moment.minute
+    return any(_covers(shift, DAYS[today], DAYS[today - 1], minutes) for shift in operator.hours)
+
+
+def _covers(shift: Shift, today: str, yesterday: str, minutes: int) -> bool:
+    if shift.from_minutes < shift.to_minutes:
+        return today in shift.days and shift.from_minutes <= minutes < shift.to_minutes
+    # Over midnight: the part before it belongs to the day that is named, the part after it to the next one.
+    begun = today in shift.days and minutes >= shift.from_minutes
+    return begun or (yesterday in shift.days and minutes < shift.to_minutes)
+
+
+@lru_cache(maxsize=64)  # an operators file names a handful of zones, and reading one takes half a millisecond
+def _zone(name: str) -> ZoneInfo:
+    return ZoneInfo(name)

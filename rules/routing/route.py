@@ -1,0 +1,149 @@
+"""Who may take a handoff, and how that widens while it waits: values, and what time makes of them.
+
+A handoff waits in a class: the queues whose people may take it, the skills and the language they need, and for whom it
+is kept. All of one class wait in one order, so the most urgent that an operator may take is the first of the classes
+open to them, however many wait. A queue's ladder changes the class with time.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+from rules.model import Need, Queue, Step
+from rules.telling.notices import Notice
+
+LEVEL_MAX = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Whom a handoff needs while it waits, and the steps still to come, each counted from `since_at_ms`.
+
+    `languages` empty: any. `also`: queues whose operators may take it besides those of its own. `passed_by`: who let
+    an offer go by. `offer_ms`: how long whoever is offered it has to accept, None where people claim; `offer_at_ms`:
+    when somebody is next looked for. `notices`: who is told, fixed when it came into the queue.
+    """
+
+    since_at_ms: int = 0
+    needs: tuple[Need, ...] = ()
+    languages: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
+    steps: tuple[Step, ...] = ()
+    resolve_by_ms: int | None = None
+    offer_ms: int | None = None
+    offer_at_ms: int | None = None
+    passed_by: tuple[str, ...] = ()
+    notices: tuple[Notice, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A class: whom a waiting handoff is for. The first of `queues` is its own, the others may take it too.
+
+    `languages` empty: any language; `operator`: nobody but this one.
+    """
+
+    queues: tuple[str, ...]
+    needs: tuple[Need, ...] = ()
+    languages: tuple[str, ...] = ()
+    operator: str | None = None
+
+    @property
+    def text(self) -> str:
+        """Return the class as one text, the same for equal classes: its name in the store."""
+        needs = sorted((need.skill, need.level) for need in self.needs)
+        own, *others = self.queues
+        parts = [[own, *sorted(others)], needs, sorted(self.languages), self.operator]
+        return json.dumps(parts, ensure_ascii=False, separators=(",", ":"))
+
+
+@lru_cache(maxsize=4_096)  # classes that are not empty at one time; some hundred in a large house, 300 bytes each
+def wanted_in(text: str) -> Wanted:
+    """Return the class that a text names; raises ValueError for a text that `Wanted.text` did not write."""
+    queues, needs, languages, operator = json.loads(text)
+    return Wanted(tuple(queues), tuple(Need(skill, level) for skill, level in needs), tuple(languages), operator)
+
+
+def route_into(queue: Queue, answer_within_ms: int, locale: str | None, now_ms: int) -> Route:
+    """Return the route of a handoff that comes into the queue now."""
+    steps = list(queue.ladder)
+    warn_ms = queue.warn_before_ms
+    if warn_ms is not None and warn_ms < answer_within_ms:
+        steps.append(Step(answer_within_ms - warn_ms, "handoff.deadline_near"))
+    resolve_ms = queue.resolve_within_ms
+    if resolve_ms is not None:
+        if warn_ms is not None and warn_ms < resolve_ms:
+            steps.append(Step(resolve_ms - warn_ms, "handoff.resolve_near", also_held=True))
+        # Whoever waits for the end has waited longer than was promised: nothing else of the queue goes before it.
+        steps.append(Step(resolve_ms, "handoff.resolve_missed", priority="urgent", also_held=True))
+    return Route(
+        since_at_ms=now_ms,
+        needs=queue.needs,
+        languages=(language_of(locale),) if queue.own_language and locale else (),
+        steps=tuple(sorted(steps, key=lambda step: step.after_ms)),
+        resolve_by_ms=None if resolve_ms is None else now_ms + resolve_ms,
+        offer_ms=queue.offer_ms,
+        offer_at_ms=None if queue.offer_ms is None else now_ms,
+        notices=queue.notify,
+    )
+
+
+def moved_on(route: Route, before: Route, now_ms: int) -> Route:
+    """Return the route of another queue, entered now, for a handoff that comes from one with the route `before`.
+
+    When it must be resolved was promised by the first queue that said so, and moving on breaks no promise.
+    """
+    shift_ms = now_ms - route.since_at_ms
+    route = replace(route, offer_at_ms=None if route.offer_ms is None else now_ms)
+    if before.resolve_by_ms is None:
+        resolve_by_ms = None if route.resolve_by_ms is None else route.resolve_by_ms + shift_ms
+        return replace(route, since_at_ms=now_ms, resolve_by_ms=resolve_by_ms)
+    kept = [
+        replace(step, after_ms=max(0, before.since_at_ms + step.after_ms - now_ms))
+        for step in before.steps
+        if step.also_held
+    ]
+    steps = [step for step in route.steps if not step.also_held] + kept
+    return replace(
+        route,
+        since_at_ms=now_ms,
+        steps=tuple(sorted(steps, key=lambda step: step.after_ms)),
+        resolve_by_ms=before.resolve_by_ms,
+    )
+
+
+def language_of(locale: str) -> str:
+    """Return the language of a locale: `es` of `es-MX`."""
+    return locale.replace("_", "-").partition("-")[0].lower()
+
+
+def step_at_ms(route: Route, *, held: bool) -> int | None:
+    """Return when the next step comes that counts in this state, None when none does."""
+    steps = (step for step in route.steps if step.also_held or not held)
+    return next((route.since_at_ms + step.after_ms for step in steps), None)
+
+
+def step_due(route: Route, now_ms: int, *, held: bool) -> Step | None:
+    """Return the first step whose time has come, None when none has."""
+    for step in route.steps:
+        if route.since_at_ms + step.after_ms > now_ms:
+            return None
+        if step.also_held or not held:
+            return step
+    return None
+
+
+def after_step(route: Route, step: Step, *, skipped: bool) -> Route:
+    """Return the route once the step has been taken, or left out."""
+    rest = tuple(each for each in route.steps if each is not step)
+    if skipped:
+        return replace(route, steps=rest)
+    return replace(
+        route,
+        steps=rest,
+        needs=route.needs if step.needs is None else step.needs,
+        languages=() if step.any_language else route.languages,
+        also=tuple(dict.fromkeys((*route.also, *step.queues))),
+    )

@@ -1,0 +1,131 @@
+"""Where a handoff waits and how urgent it is: opened, joined, rerouted as values. Nothing is stored or awaited here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from rules.handoff import KINDS, Handoff, Kind, Reason, Reroute
+from rules.marks import DRILL_BEHIND_MS, is_drill
+from rules.model import PRIORITIES, OnTimeout, Priority, Queue, Rule
+from rules.routing.route import moved_on, route_into
+from rules.turn import Turn
+
+# How much longer than an urgent one a handoff may be passed over. The score is fixed when the handoff opens, so every
+# handoff ages by itself: after an hour even a low one goes before an urgent one that has just come in.
+PRIORITY_ALLOWANCE_MS: dict[Priority, int] = {
+    "low": 60 * 60_000,
+    "normal": 15 * 60_000,
+    "high": 5 * 60_000,
+    "urgent": 0,
+}
+# Reasons kept with one handoff. Fifty is more than an operator reads; a longer conversation only repeats them.
+REASONS_MAX = 50
+
+
+def score_ms(opened_at_ms: int, priority: Priority, expires_at_ms: int | None = None) -> int:
+    """Return the urgency: the virtual deadline that orders those who wait, the lowest is claimed first.
+
+    It is the earlier of the deadline itself and of the opening plus what the priority may be passed over for. So of two
+    equals the older goes first, a shorter promise weighs as much as a higher priority, and nobody starves: only what
+    was opened before a handoff's score can ever go before it.
+    """
+    passed_over_ms = opened_at_ms + PRIORITY_ALLOWANCE_MS[priority]
+    return passed_over_ms if expires_at_ms is None else min(passed_over_ms, expires_at_ms)
+
+
+def open_handoff(
+    handoff_id: str, tenant: str, turn: Turn, reason: Reason, top: Rule, queues: Mapping[str, Queue]
+) -> Handoff:
+    """Return the handoff that `top`, the first of the rules that fired, asks for. `reason.at_ms` is its opening."""
+    queue, answer_within_ms, on_timeout = _promise(top, queues)
+    expires_at_ms = reason.at_ms + answer_within_ms
+    behind_ms = DRILL_BEHIND_MS if is_drill(turn.conversation_id) else 0
+    return Handoff(
+        handoff_id=handoff_id,
+        tenant=tenant,
+        conversation_id=turn.conversation_id,
+        kind=kind_of(top),
+        state="waiting",
+        queue=queue.name,
+        priority=top.then.priority,
+        opened_at_ms=reason.at_ms,
+        expires_at_ms=expires_at_ms,
+        score_ms=behind_ms + score_ms(reason.at_ms, top.then.priority, expires_at_ms),
+        on_timeout=on_timeout,
+        reasons=(reason,),
+        route=route_into(queue, answer_within_ms, turn.locale, reason.at_ms),
+        customer_id=turn.customer.id,
+        locale=turn.locale,
+        reroute=_reroute(on_timeout, queues, turn.locale),
+    )
+
+
+def join(handoff: Handoff, asked: Handoff) -> Handoff:
+    """Return the open handoff with the reason of one that another turn would have opened: kind and priority only rise.
+
+    A stronger kind brings the queue, the deadline and the time-out it was asked with; a person who already has the
+    handoff keeps it. An escalation that still waits also moves to where a more urgent one is asked for, and never to a
+    later deadline: a customer who is in danger must not stay in the line for refunds. The version is left to the store,
+    which raises it with the write.
+    """
+    priority = max(handoff.priority, asked.priority, key=PRIORITIES.index)
+    full = len(handoff.reasons) >= REASONS_MAX
+    # The store writes only onto the version that this was thought with, so the next one is known.
+    later = (replace(reason, version=handoff.version + 1) for reason in asked.reasons)
+    joined = replace(
+        handoff,
+        priority=priority,
+        score_ms=min(handoff.score_ms, score_ms(handoff.opened_at_ms, priority)),
+        reasons=handoff.reasons if full else handoff.reasons + tuple(later),
+    )
+    stronger = KINDS.index(asked.kind) > KINDS.index(handoff.kind)
+    if not stronger and not _is_more_urgent(handoff, asked):
+        return joined
+    expires_at_ms = asked.expires_at_ms if stronger else min(handoff.expires_at_ms, asked.expires_at_ms)
+    return replace(
+        joined,
+        kind=asked.kind,
+        queue=asked.queue,
+        expires_at_ms=expires_at_ms,
+        score_ms=min(joined.score_ms, expires_at_ms),
+        reserved_for=handoff.reserved_for if stronger else None,
+        reserved_until_at_ms=handoff.reserved_until_at_ms if stronger else None,
+        route=moved_on(asked.route, handoff.route, asked.route.since_at_ms),
+        # Whoever comes for a refund has not said that they come for somebody in danger.
+        acknowledged_by=None,
+        on_timeout=asked.on_timeout,
+        reroute=None if handoff.rerouted else asked.reroute,
+    )
+
+
+def _is_more_urgent(handoff: Handoff, asked: Handoff) -> bool:
+    """Return whether a waiting escalation is asked for again, with a higher priority than it has."""
+    both = handoff.kind == asked.kind == "escalate" and handoff.state == "waiting"
+    return both and PRIORITIES.index(asked.priority) > PRIORITIES.index(handoff.priority)
+
+
+def kind_of(rule: Rule) -> Kind:
+    """Return the kind of handoff a rule asks for; a rule that asks for none has no business here."""
+    verdict = rule.then.verdict
+    if verdict == "review" or verdict == "hold" or verdict == "escalate":  # noqa: PLR1714  # so that the type narrows
+        return verdict
+    raise ValueError(f"rule `{rule.id}` opens no handoff")
+
+
+def _promise(rule: Rule, queues: Mapping[str, Queue]) -> tuple[Queue, int, OnTimeout]:
+    """Return the queue, the answer time and the time-out of a rule; what it leaves out is its queue's."""
+    queue = queues[rule.then.queue or ""]
+    within_ms = queue.answer_within_ms if rule.then.answer_within_ms is None else rule.then.answer_within_ms
+    return queue, within_ms, rule.then.on_timeout or queue.on_timeout
+
+
+def _reroute(on_timeout: OnTimeout, queues: Mapping[str, Queue], locale: str | None) -> Reroute | None:
+    """Return where a missed deadline leads, fixed now: the queue's promise may have changed by then."""
+    if on_timeout.verdict != "escalate" or on_timeout.queue is None:
+        return None
+    queue = queues[on_timeout.queue]
+    then = queue.on_timeout
+    # Once only: whoever was let down twice is called back, not passed on for ever.
+    last = OnTimeout("callback", then.say) if then.verdict == "escalate" else then
+    return Reroute(queue.name, queue.answer_within_ms, last, route_into(queue, queue.answer_within_ms, locale, 0))

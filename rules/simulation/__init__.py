@@ -1,0 +1,1 @@
+"""Recorded arrivals played against queues and people, on a virtual clock."""

@@ -1,0 +1,1 @@
+"""Who is told of a handoff, when, and in which words."""

@@ -1,0 +1,183 @@
+"""Finds every topic of the rule files in a text, in one pass, with the places as evidence. It decides nothing."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
+from typing import NamedTuple
+
+from ahocorasick_rs import AhoCorasick, MatchKind
+
+from rules.decision import INSIDES, Evidence, Inside
+from rules.model import Topic
+from rules.text.engines import Engine, PatternDatabase, WordIndex, best_engine, taken_by_hyperscan
+from rules.text.normalise import normalise, original_spans, stands_alone
+from rules.text.patterns import Pattern, alternatives, pattern_problem
+
+__all__ = ["EVIDENCE_MAX", "PHRASE_LENGTH_MAX", "Inside", "Matcher", "normalise", "pattern_problem", "phrase_problem"]
+
+# Places of one topic in one text that are kept: a person reads the first few, and a Decision stays small.
+EVIDENCE_MAX = 8
+# The longest phrase: a sentence. It bounds the work of one character of text.
+PHRASE_LENGTH_MAX = 200
+
+
+class _Hit(NamedTuple):
+    """A phrase or pattern of a topic in the folded text. `source` None marks an `unless` phrase."""
+
+    topic: str
+    start: int
+    end: int
+    source: str | None
+
+
+def phrase_problem(phrase: str) -> str | None:
+    """Return why a phrase is refused, or None when it may be used."""
+    if len(phrase) > PHRASE_LENGTH_MAX:
+        return f"{len(phrase)} characters long, the limit is {PHRASE_LENGTH_MAX}; keep the words that tell"
+    if not normalise(phrase):
+        return "holds nothing to look for"
+    return None
+
+
+class Matcher:
+    """Knows the phrases and patterns of all topics. Safe to share between threads."""
+
+    def __init__(self, topics: Mapping[str, Topic], engine: Engine | None = None) -> None:
+        """Compile what is to be found, in topics free of problems; `engine` None takes the best one there is."""
+        self.engine: Engine = engine or best_engine()
+        self._inside = {inside: _Search(_read_in(topics, inside), self.engine) for inside in INSIDES}
+
+    def find(self, text: str, inside: Inside, folded: str | None = None) -> tuple[Evidence, ...]:
+        """Return where the topics stand in a text, first places first, at most EVIDENCE_MAX of each topic.
+
+        Offsets count characters of the text as it came. Pass `folded` when `normalise(text)` is at hand.
+        """
+        search = self._inside[inside]
+        if not search.anything:
+            return ()
+        if folded is None:
+            folded = normalise(text)
+        hits = search.hits(folded)
+        if not hits:
+            return ()
+        kept = _kept(hits)
+        if not kept:
+            return ()
+        spans = original_spans(text, folded, [(hit.start, hit.end) for hit in kept])
+        return tuple(
+            Evidence(hit.topic, inside, start, end, hit.source or "")
+            for hit, (start, end) in zip(kept, spans, strict=True)
+        )
+
+
+def _read_in(topics: Mapping[str, Topic], inside: Inside) -> tuple[Topic, ...]:
+    return tuple(topic for topic in topics.values() if inside in topic.inside)
+
+
+class _Use(NamedTuple):
+    """What a word of the automaton is for: a phrase of topics, `source` None for `unless`; a need of patterns."""
+
+    phrases: list[tuple[str, str | None]]
+    needs: Sequence[tuple[int, int]]
+
+
+class _Search:
+    """Phrases, and words that patterns need, in one Aho-Corasick automaton; the other patterns in one database."""
+
+    def __init__(self, topics: Sequence[Topic], engine: Engine) -> None:
+        patterns: dict[Pattern, list[str]] = {}
+        for topic in topics:
+            for source in topic.patterns:
+                for pattern in alternatives(source):
+                    patterns.setdefault(pattern, []).append(topic.name)
+        self._patterns = tuple(patterns.items())
+        taken = taken_by_hyperscan(tuple(patterns)) if engine == "hyperscan" else {}
+        self._database = PatternDatabase(taken) if taken else None
+        self._index = WordIndex({number: each for number, each in enumerate(patterns) if number not in taken})
+        phrases = _phrases(topics)
+        words = list({**phrases, **self._index.uses})
+        self._uses = tuple(_Use(phrases.get(word, []), self._index.uses.get(word, ())) for word in words)
+        self._words = AhoCorasick(words, matchkind=MatchKind.Standard) if words else None
+        self.anything = bool(words or patterns)
+        for pattern in patterns:
+            # Compiled now, not at the first hit.
+            _ = pattern.loose
+
+    def hits(self, folded: str) -> list[_Hit]:
+        """Return every phrase and pattern that stands in the folded text at the edges of words."""
+        hits: list[_Hit] = []
+        needs: dict[int, Sequence[tuple[int, int]]] = {}
+        if self._words is not None:
+            for number, start, end in self._words.find_matches_as_indexes(folded, overlapping=True):
+                use = self._uses[number]
+                if use.needs:
+                    needs[number] = use.needs
+                if use.phrases and stands_alone(folded, start, end):
+                    hits.extend(_Hit(topic, start, end, source) for topic, source in use.phrases)
+        data = folded.encode()
+        candidates = self._index.candidates(needs.values())
+        if self._database is not None:
+            candidates += self._database.candidates(data)
+        for number in candidates:
+            pattern, topics = self._patterns[number]
+            for start, end in pattern.places(folded, data):
+                hits.extend(_Hit(topic, start, end, pattern.source) for topic in topics)
+        return hits
+
+
+def _phrases(topics: Sequence[Topic]) -> dict[str, list[tuple[str, str | None]]]:
+    """Return the topics that each phrase is for, by the phrase as it stands in folded texts."""
+    phrases: dict[str, list[tuple[str, str | None]]] = {}
+    for topic in topics:
+        for phrase in topic.phrases:
+            phrases.setdefault(normalise(phrase), []).append((topic.name, phrase))
+        for phrase in topic.unless:
+            phrases.setdefault(normalise(phrase), []).append((topic.name, None))
+    phrases.pop("", None)
+    return phrases
+
+
+def _kept(hits: list[_Hit]) -> list[_Hit]:
+    """Take back what an `unless` overlaps, and of overlapping hits of a topic keep the leftmost, then the longest."""
+    if len(hits) == 1:
+        return hits if hits[0].source is not None else []
+    kept: list[_Hit] = []
+    by_topic = itemgetter(0)
+    for _, group in groupby(sorted(hits, key=by_topic), key=by_topic):
+        kept.extend(_kept_of_topic(list(group)))
+    kept.sort(key=lambda hit: (hit.start, hit.end, hit.topic))
+    return kept
+
+
+def _kept_of_topic(hits: list[_Hit]) -> list[_Hit]:
+    taken_back = _merged((hit.start, hit.end) for hit in hits if hit.source is None)
+    kept: list[_Hit] = []
+    end = 0
+    for hit in sorted(hits, key=lambda hit: (hit.start, -hit.end, hit.source or "")):
+        if hit.source is None or hit.start < end or _overlaps(taken_back, hit):
+            continue
+        kept.append(hit)
+        end = hit.end
+        if len(kept) == EVIDENCE_MAX:
+            break
+    return kept
+
+
+def _merged(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return spans as stretches that do not overlap, in order."""
+    merged: list[tuple[int, int]] = []
+    for start, end in sorted(spans):
+        if merged and start <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        else:
+            merged.append((start, end))
+    return merged
+
+
+def _overlaps(stretches: list[tuple[int, int]], hit: _Hit) -> bool:
+    """Return whether a hit shares a character with one of the stretches."""
+    place = bisect_left(stretches, (hit.end, 0))
+    return place > 0 and stretches[place - 1][1] > hit.start
