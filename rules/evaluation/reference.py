@@ -86,7 +86,8 @@ class Moment:
 def _summary(function: str, numbers: list[float | int]) -> float | int | None:
     if function == "avg":
         try:
-            average = math.fsum(numbers) / len(numbers)
+            # The latest first: whether a sum on the way is too large for a float depends on the order.
+            average = math.fsum(numbers[::-1]) / len(numbers)
         except OverflowError:
             return None
         return average if math.isfinite(average) else None

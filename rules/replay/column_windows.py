@@ -144,7 +144,7 @@ def average(windows: Windows, window: Window, numbers: pl.Series) -> pl.Series:
     if not len(rows):
         return mean
     exact = [
-        _mean(numbers[first:last].drop_nulls().to_list())
+        _mean(numbers[first:last].drop_nulls().reverse().to_list())
         for first, last in zip(start.gather(rows), end.gather(rows), strict=True)
     ]
     return mean.scatter(rows, pl.Series(exact, dtype=pl.Float64))
@@ -154,9 +154,10 @@ def average(windows: Windows, window: Window, numbers: pl.Series) -> pl.Series:
 _SCALE, _SCALED_MAX = 2.0**66, 2.0**106
 
 
-def _mean(numbers: list[float]) -> float | None:
+def _mean(latest_first: list[float]) -> float | None:
+    # In the order of the turn-by-turn engine: whether a sum on the way is too large for a float depends on it.
     try:
-        mean = math.fsum(numbers) / len(numbers)
+        mean = math.fsum(latest_first) / len(latest_first)
     except OverflowError:
         return None
     return mean if math.isfinite(mean) else None

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from rules.evaluation.facts import Facts, Probes
@@ -62,6 +62,7 @@ def turn_by_turn(aggregate: Aggregate, windows: Windows, values: pl.Series) -> l
 @pytest.mark.parametrize("function", list(FUNCTIONS))
 @settings(max_examples=120, deadline=None)
 @given(drawn=stretches, window=windows)
+@example(drawn=[[(1.7976931348623157e308, 0), (9.9792015476736e291, 0), (-5.5e275, 0)]], window=Window())
 def test_a_number_over_a_window_is_the_one_of_the_turns_to_the_last_bit(
     function: str, drawn: list[list[tuple[float | None, int]]], window: Window
 ) -> None:
