@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal, cast
 
 from rules.compile.conditions import comparisons
@@ -23,7 +23,8 @@ from rules.files.grammar import duration_ms
 from rules.files.keys import BUDGET_KEYS, BUSY_KEYS
 from rules.files.nodes import Node, TextNode
 from rules.files.source import Source
-from rules.model import Aggregate, Budget, BusyStep, Compare, Condition, Then
+from rules.model import Budget, BusyStep, Condition, Then
+from rules.routing.busy_steps import asked_of_the_turn, fewer_when_smaller, is_counted_with
 
 MINUTE_MS = 60_000
 # A budget is looked at over hours. What lies further back than a day says nothing of how busy a queue is.
@@ -89,7 +90,7 @@ def read_busy(source: Source, key: Node, node: Node, when: Condition, then: Then
         )
     steps: list[BusyStep] = []
     for item in items[:BUSY_STEPS_MAX]:
-        step = _step(source, item, when, then, names)
+        step = _step(source, item, steps, when, then, names)
         if step is not None and steps and step.over_percent <= steps[-1].over_percent:
             hint = "write the steps in the order of the pressure"
             source.refuse("R148", item, f"the step before is at {steps[-1].over_percent}% already", hint)
@@ -98,16 +99,26 @@ def read_busy(source: Source, key: Node, node: Node, when: Condition, then: Then
     return tuple(steps)
 
 
-def _step(source: Source, item: Node, when: Condition, then: Then, names: Names) -> BusyStep | None:
+def _step(  # the rule's own two, what came before, and where it stands
+    source: Source, item: Node, steps: Sequence[BusyStep], when: Condition, then: Then, names: Names
+) -> BusyStep | None:
     values = read_keys(source, item, BUSY_KEYS, "a step of `when_busy`")
     if values is None or "over" not in values:
         return None
     over = read_percent_of_budget(source, values["over"], "`over`")
-    numbers = _thresholds(source, values["thresholds"], when, names) if "thresholds" in values else {}
+    before = {name: number for step in steps for name, number in step.thresholds.items()}
+    numbers = _thresholds(source, values["thresholds"], before, when, names) if "thresholds" in values else {}
     to = read_word(source, values["then"], BUSY_KEYS["then"]) if "then" in values else None
     words = read_say(source, values["say"]) if "say" in values else {}
     if "thresholds" not in values and "then" not in values:
         source.refuse("R148", item, "the step changes nothing", "add `thresholds:` or `then:`")
+    elif to is not None and then.verdict == "hold":
+        # What is held is often money, and nobody could take it back once it went out.
+        fact = "the rule holds a reply or a call, which would go out before anybody sees it"
+        source.refuse("R147", values["then"], fact, "name `thresholds:` alone")
+    elif to == "review" and any(step.to == "callback" for step in steps):
+        fact = "the step asks for more than the one before: a `callback` is less than a `review`"
+        source.refuse("R148", values["then"], fact, "write the `review` first, and the `callback` after it")
     elif to == "review" and then.verdict == "review":
         source.refuse("R148", values["then"], "the rule asks for a review already", "write `callback`, or a threshold")
     elif to == "callback" and "say" not in values:
@@ -118,9 +129,13 @@ def _step(source: Source, item: Node, when: Condition, then: Then, names: Names)
     return None
 
 
-def _thresholds(source: Source, node: Node, when: Condition, names: Names) -> Mapping[str, float]:
-    """Return the numbers of thresholds that the rule compares with, each within the threshold's own limits."""
-    compared = {each.threshold for each in _outside(when) if each.threshold is not None}
+def _thresholds(
+    source: Source, node: Node, before: Mapping[str, float], when: Condition, names: Names
+) -> Mapping[str, float]:
+    """Return the numbers of thresholds that the rule compares with, each within the threshold's own limits, and each
+    with fewer turns than the number `before`."""
+    asked = (each for each, _ in asked_of_the_turn(when) if not is_counted_with(each))
+    compared = {each.threshold for each in asked if each.threshold is not None}
     numbers: dict[str, float] = {}
     for key, value in read_map(source, node, "`thresholds`"):
         if key.value not in compared:
@@ -140,16 +155,24 @@ def _thresholds(source: Source, node: Node, when: Condition, names: Names) -> Ma
             source.refuse("R148", value, f"`{key.value}` would fall below its own `min`", "that is its floor")
         elif high is not None and number > high:
             source.refuse("R148", value, f"`{key.value}` would rise above its own `max`", "that is its floor")
+        elif number != before.get(key.value) and (
+            mistake := _asks_no_less(key.value, number, before.get(key.value, known.value), when)
+        ):
+            source.refuse("R148", value, *mistake)
         else:
             numbers[key.value] = number
     return numbers
 
 
-def _outside(when: Condition) -> list[Compare]:
-    """Return the comparisons of a condition that are not counted over earlier turns."""
-    found = [each for each, _ in comparisons(when)]
-    inside = {id(each.left.of) for each in found if isinstance(each.left, Aggregate)}
-    return [each for each in found if id(each) not in inside]
+def _asks_no_less(name: str, number: float, before: float, when: Condition) -> tuple[str, str] | None:
+    """Return why the rule would not fire on fewer turns with this number, and what to write; None when it would."""
+    smaller = fewer_when_smaller(when, name)
+    if smaller is None:
+        return f"`{name}` is compared both ways, or with `=`: nobody can tell if the rule fires less", "name another"
+    if number == before or smaller is not (number < before):
+        more = "for as many people" if number == before else "for more people, not for fewer"
+        return f"with this `{name}` the rule asks {more}", f"write a {'smaller' if smaller else 'larger'} number"
+    return None
 
 
 def _regulated_in(when: Condition, names: Names) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 
+from rules.diff.busy import budget_fact
 from rules.diff.conditions import topic_moved
 from rules.diff.differences import EFFECT_OF, Change, Effect, Fact, Kind, effect_of, sooner
 from rules.evaluation.wording import span_text
@@ -52,8 +53,8 @@ def _list_facts(what: str, old: Sequence[str], new: Sequence[str]) -> Iterable[s
             yield f"{word} {what}: " + ", ".join(f"“{text}”" for text in texts[:NAMED_MAX]) + more
 
 
-def queue_change(name: str, old: Queue | None, new: Queue | None) -> Change | None:
-    """Return how a queue differs, None when it does not."""
+def queue_change(name: str, old: Queue | None, new: Queue | None, *, sheds: bool = False) -> Change | None:
+    """Return how a queue differs, None when it does not. `sheds`: rules give way to its budget, before and after."""
     if old == new:
         return None
     if old is None or new is None:
@@ -67,6 +68,8 @@ def queue_change(name: str, old: Queue | None, new: Queue | None) -> Change | No
         if one != other and field.name in _QUEUE_FACTS:
             text, effect = _QUEUE_FACTS[field.name]
             found.append(Fact(text, effect))
+        elif one != other and field.name == "budget":
+            found.append(budget_fact(one, other, sheds=sheds))
         elif one != other and field.name not in ("name", "answer_within_ms"):
             found.append(Fact(f"another `{field.name.removesuffix('_ms')}`", "changed"))
     return Change(name, "changed", effect_of(found), tuple(fact.text for fact in found))

@@ -36,7 +36,11 @@ def diff(old: RuleFiles, new: RuleFiles) -> Difference:
     ]
     changes = [change for change in rules if change is not None]
     topics = [topic_change(name, old.topics.get(name), new.topics.get(name)) for name in _names(old.topics, new.topics)]
-    queues = [queue_change(name, old.queues.get(name), new.queues.get(name)) for name in _names(old.queues, new.queues)]
+    sheds = _shed_from(old.rules) & _shed_from(new.rules)
+    queues = [
+        queue_change(name, old.queues.get(name), new.queues.get(name), sheds=name in sheds)
+        for name in _names(old.queues, new.queues)
+    ]
     return Difference(
         tuple(sorted(changes, key=lambda change: (EFFECTS.index(change.effect), change.name))),
         tuple(_moved(context, before, after)),
@@ -44,6 +48,11 @@ def diff(old: RuleFiles, new: RuleFiles) -> Difference:
         tuple(change for change in queues if change is not None),
         tuple(_others(old, new)),
     )
+
+
+def _shed_from(rules: Iterable[Rule]) -> set[str]:
+    """Return the queues that some live rule asks less of when they are over their budget."""
+    return {rule.then.queue for rule in rules if rule.when_busy and rule.mode.percent and rule.then.queue is not None}
 
 
 def _moved(context: Context, before: Mapping[str, Rule], after: Mapping[str, Rule]) -> Iterable[Moved]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from rules.diff.busy import busy_facts
 from rules.diff.conditions import Grounds, compares_in, condition_moved, said_of, thresholds_in
 from rules.diff.declared import within
 from rules.diff.differences import EFFECT_OF, Change, Direction, Effect, Fact, effect_of, sooner
@@ -51,7 +52,7 @@ class Context:
 
 def change(old: Rule, new: Rule, context: Context) -> Change | None:
     """Return how a rule differs from the one of the same name, None when it does not."""
-    found = [*_firing(old, new, context), *_asked(old, new, context), *_words(old, new)]
+    found = [*_firing(old, new, context), *_asked(old, new, context), *_shed(old, new), *_words(old, new)]
     if not found:
         return None
     return Change(new.id, "changed", effect_of(found), tuple(fact.text for fact in found))
@@ -109,6 +110,12 @@ def _asked(old: Rule, new: Rule, context: Context) -> Iterable[Fact]:
         yield Fact(f"is {'' if new.regulated else 'no longer '}about something regulated", sooner(new.regulated))
 
 
+def _shed(old: Rule, new: Rule) -> Iterable[Fact]:
+    """Yield what differs in what the rule gives up while its queue is over its budget."""
+    live = old.mode.percent and new.mode.percent
+    yield from (fact if live else Fact(fact.text, "words") for fact in busy_facts(old, new))
+
+
 def _words(old: Rule, new: Rule) -> Iterable[Fact]:
     if old.why != new.why:
         yield Fact(f"another reason: {new.why}", "words")
@@ -164,7 +171,8 @@ def renamed(before: Mapping[str, Rule], after: Mapping[str, Rule]) -> dict[str, 
 
 def _alike(one: Rule, other: Rule) -> bool:
     plain = condition_text(one.when) == condition_text(other.when)
-    return plain and (one.then, one.mode, one.regulated) == (other.then, other.mode, other.regulated)
+    facts = [(rule.then, rule.mode, rule.regulated, rule.when_busy) for rule in (one, other)]
+    return plain and facts[0] == facts[1]
 
 
 def _deadline(rule: Rule, files: RuleFiles) -> int | None:

@@ -85,7 +85,8 @@ def tell_of_rules(rules: Sequence[Rule], names: Names, sources: Mapping[str, Sou
         covering = None if only_counts else earlier.first_that_covers(place, reasoning)
         if covering is not None:
             _tell_covered(source, rule, covering)
-        elif rule.mode.percent == 100:
+        elif rule.mode.percent == 100 and not rule.when_busy:
+            # One that is shed leaves the turn to whatever stands behind it.
             earlier.add(place, reasoning)
 
 

@@ -13,7 +13,6 @@ from rules.evaluation.explain import still_holds
 from rules.model import (
     PRIORITIES,
     VERDICTS,
-    Aggregate,
     All,
     Any,
     Budget,
@@ -26,6 +25,7 @@ from rules.model import (
     Then,
     Verdict,
 )
+from rules.routing.busy_steps import eased_by, is_counted_with
 from rules.routing.shed import Shed
 
 # How full queues are, in percent of their budgets. A queue that is not in it is one of which it is not known.
@@ -82,7 +82,7 @@ def eased(ruleset: Ruleset, evaluation: Evaluation, pressures: Pressures) -> tup
 
     Nothing of a turn is shed on which a regulated rule fired or a regulated topic was found, whoever found it.
     """
-    if not any(_steps(rule, pressures) for rule in evaluation.rules) or _is_regulated(ruleset, evaluation):
+    if not any(_steps(rule, pressures) for rule in evaluation.rules) or is_regulated(ruleset, evaluation):
         return evaluation, ()
     kept: list[Rule] = []
     sheds: list[Shed] = []
@@ -105,7 +105,8 @@ def _steps(rule: Rule, pressures: Pressures) -> tuple[BusyStep, ...]:
     return () if percent is None else tuple(step for step in rule.when_busy if percent >= step.over_percent)
 
 
-def _is_regulated(ruleset: Ruleset, evaluation: Evaluation) -> bool:
+def is_regulated(ruleset: Ruleset, evaluation: Evaluation) -> bool:
+    """Return whether a regulated rule fired, or a regulated topic was found, whoever found it."""
     if any(rule.regulated for rule in evaluation.rules):
         return True
     found = {each.topic for each in evaluation.evidence}
@@ -119,33 +120,24 @@ def _eased(ruleset: Ruleset, evaluation: Evaluation, rule: Rule, pressures: Pres
     steps, queue = _steps(rule, pressures), rule.then.queue
     if not steps or queue is None:
         return rule, None
-    thresholds = {name: value for step in steps for name, value in step.thresholds.items()}
+    busy = eased_by(steps)
     told = Shed(rule.id, rule.then.verdict, "continue", queue, pressures[queue], steps[-1].over_percent)
-    if thresholds and not still_holds(ruleset, evaluation, _with(rule.when, thresholds)):
+    if busy.numbers and not still_holds(ruleset, evaluation, _with(rule.when, busy.numbers)):
         return replace(rule, then=Then("continue", reason_code=rule.then.reason_code)), told
-    turned = next((step for step in reversed(steps) if step.to is not None), None)
-    if turned is None:
+    if busy.to is None:
         return rule, None
     review: Verdict = "review"
-    then = replace(rule.then, verdict=review, say=turned.say)
-    if turned.to == "callback":
+    then = replace(rule.then, verdict=review, say=busy.say)
+    if busy.to == "callback":
         then = replace(then, priority="low")
-    return replace(rule, then=then), replace(told, to=turned.to or "review")
+    return replace(rule, then=then), replace(told, to=busy.to)
 
 
 def _with(condition: Condition, thresholds: Mapping[str, float]) -> Condition:
     """Return the condition with other numbers for some thresholds."""
     if isinstance(condition, Compare):
         # What is counted over earlier turns was counted with the rule's own number; the check refuses such a step.
-        if (
-            condition.threshold is None
-            or condition.threshold not in thresholds
-            or (
-                isinstance(condition.left, Aggregate)
-                and isinstance(condition.left.of, Compare)
-                and condition.left.of.threshold == condition.threshold
-            )
-        ):
+        if condition.threshold is None or condition.threshold not in thresholds or is_counted_with(condition):
             return condition
         return replace(condition, operand=thresholds[condition.threshold])
     if isinstance(condition, Not):

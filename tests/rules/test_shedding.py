@@ -123,11 +123,70 @@ BUSY = "    when_busy: [{over: 100%, then: review}]\n"
             "R148: the step before is at 100% already",
             id="steps out of order",
         ),
+        pytest.param(
+            UNSURE.replace("low: 0.4", "low: 0.6"),
+            "R148: with this `low` the rule asks for more people, not for fewer",
+            id="a threshold with which more people are asked",
+        ),
+        pytest.param(
+            UNSURE.replace("over: 150%, then: review", "over: 150%, thresholds: {low: 0.5}"),
+            "R148: with this `low` the rule asks for more people, not for fewer",
+            id="a step that gives back what the one before took",
+        ),
+        pytest.param(
+            UNSURE.replace("low: 0.4", "low: 0.55"),
+            "R148: with this `low` the rule asks for as many people",
+            id="a threshold that stays as it is",
+        ),
+        pytest.param(
+            UNSURE.replace("confidence < $low", "{not: confidence >= $low}").replace("low: 0.4", "low: 0.7"),
+            "R148: with this `low` the rule asks for more people, not for fewer",
+            id="the wrong way under a `not`",
+        ),
+        pytest.param(
+            UNSURE.replace("confidence < $low", "{any: [confidence < $low, sentiment > $low]}"),
+            "R148: `low` is compared both ways, or with `=`: nobody can tell if the rule fires less",
+            id="a threshold that is compared both ways",
+        ),
+        pytest.param(
+            UNSURE.replace("then: review", "then: callback, say: {en: x}").replace(
+                "over: 200%, then: callback, say: {en: We will call you back today.}", "over: 200%, then: review"
+            ),
+            "R148: the step asks for more than the one before: a `callback` is less than a `review`",
+            id="a review after a callback",
+        ),
+        pytest.param(
+            UNSURE[: UNSURE.index("      - {over: 200%")].replace("escalate: tier1", "hold: tier1"),
+            "R147: the rule holds a reply or a call, which would go out before anybody sees it",
+            id="a hold that would let it out",
+        ),
+        pytest.param(
+            UNSURE.replace("low: 0.4", "lo: 0.4"),
+            "R148: the rule compares no signal of this turn with `$lo`",
+            id="a threshold that the rule does not know",
+        ),
+        pytest.param(
+            UNSURE.replace("    when: confidence < $low", "    when: streak(confidence < $low) >= 2"),
+            "R148: the rule compares no signal of this turn with `$low`",
+            id="a threshold that is counted over earlier turns",
+        ),
     ],
 )
 def test_refused(rule: str, message: str) -> None:
     _, problems = compile_files({"a.yaml": HEAD + rule})
     assert [f"{each.code}: {each.message}" for each in problems if each.severity == "error"] == [message]
+
+
+def test_a_rule_behind_one_that_is_shed_is_not_called_superfluous() -> None:
+    """It is what decides once the first one gives way."""
+    looked_at = """  - id: looked-at
+    why: a person looks at it later
+    when: confidence < 0.4
+    then: {review: tier1}
+"""
+    for unsure, codes in ((UNSURE, []), (UNSURE[: UNSURE.index("    when_busy")], ["W221"])):
+        _, problems = compile_files({"a.yaml": HEAD + unsure + looked_at})
+        assert [each.code for each in problems if each.code == "W221"] == codes
 
 
 def test_pressure_is_what_was_spent_and_what_is_open() -> None:
