@@ -78,8 +78,8 @@ MEASURES: tuple[Measure, ...] = (
         "asks for a person", "asks_for_person pide_una_persona refuses_bot", "intents", "handoff", "banking77 clinc150"
     ),
     _measure(
-        "payment_dispute",
-        "payment_dispute",
+        "payment_dispute, unauthorised_payment",
+        "payment_dispute unauthorised_payment",
         "intents",
         "direct_debit_payment_not_recognised card_payment_not_recognised cash_withdrawal_not_recognised report_fraud",
         "compromised_card lost_or_stolen_card report_lost_card lost_stolen extra_charge_on_statement",
