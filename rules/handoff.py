@@ -36,6 +36,8 @@ MOVES: dict[str, tuple[frozenset[State], State]] = {
     "reroute": (frozenset({"waiting"}), "waiting"),
 }
 
+MOVES_OF_TIME: frozenset[str] = frozenset({"lapse", "expire", "reroute"})
+
 Action: TypeAlias = Literal["approve", "edit", "reject", "answer", "take_over", "hand_back", "timeout"]
 # What an operator may answer to `resolve`; `hand_back` and `timeout` are the two other ways in which a handoff ends.
 ACTIONS: tuple[Action, ...] = ("approve", "edit", "reject", "answer", "take_over")
@@ -47,8 +49,8 @@ FLAGS: tuple[str, ...] = ("customer_had_to_repeat", "wrong_queue", "missing_cont
 
 
 def moves_from(state: State) -> tuple[str, ...]:
-    """Return the verbs that are legal for a handoff in this state, in the table's order."""
-    return tuple(verb for verb, (starts, _) in MOVES.items() if state in starts)
+    """Return what people may do to a handoff in this state, in the table's order; what time does is not theirs."""
+    return tuple(verb for verb, (starts, _) in MOVES.items() if state in starts and verb not in MOVES_OF_TIME)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,11 @@ from rules.routing.routing import score_ms
 from rules.say import words
 from rules.turn import Conversation
 
-# How soon somebody is looked for again when nobody was free: people notice a second, and each look reads everybody.
-OFFER_AGAIN_MS = 1_000
+# How soon somebody is looked for again when nobody was free: people notice a second. Whoever has waited long is looked
+# for a twentieth of that wait later, up to the second number: at night ten thousand looks a second would find nobody.
+OFFER_AGAIN_MS, OFFER_AGAIN_MS_MAX = 1_000, 10_000
+# Whoever let an offer go by is asked once more after this: they were away from their desk, and nobody else has come.
+OFFER_ROUND_MS = 60_000
 ACTOR = "handrail"  # who did what nobody asked for
 SAY_MISSED: Words = {
     "en": "Nobody was free in time. A colleague will get back to you.",
@@ -140,9 +143,7 @@ def advanced(handoff: Handoff, now_ms: int, people: People) -> tuple[Handoff, st
     step = step_due(route, now_ms, held=held)
     first_at_ms = now_ms if step is None else route.since_at_ms + step.after_ms
     if not held and handoff.reserved_for is not None and until_at_ms is not None and until_at_ms <= first_at_ms:
-        passed = replace(route, passed_by=(*route.passed_by, handoff.reserved_for))
-        freed = replace(handoff, reserved_for=None, reserved_until_at_ms=None, route=passed, version=version)
-        return freed, "handoff.let_go", handoff.reserved_for
+        return let_go(handoff, until_at_ms)
     if step is None:
         return None if held or handoff.reserved_for is not None else _offered(handoff, now_ms, people)
     taken = after_step(route, step, skipped=False)
@@ -157,23 +158,43 @@ def advanced(handoff: Handoff, now_ms: int, people: People) -> tuple[Handoff, st
     return after, step.event, step.page or ""
 
 
+def let_go(handoff: Handoff, at_ms: int) -> tuple[Handoff, str, str]:
+    """Return a handoff that is kept for somebody as it is once they have let it go by at `at_ms`, and what to tell."""
+    whom = handoff.reserved_for or ""
+    passed = (*(name for name in handoff.route.passed_by if name != whom), whom)
+    route = replace(handoff.route, passed_by=passed, let_go_at_ms=at_ms)
+    freed = replace(handoff, reserved_for=None, reserved_until_at_ms=None, route=route, version=handoff.version + 1)
+    return freed, "handoff.let_go", whom
+
+
 def _offered(handoff: Handoff, now_ms: int, people: People) -> tuple[Handoff, str, str] | None:
     """Return the handoff as it is offered to the freest person for it, who did not let it go by; None when none is due.
 
-    Once everybody has let it go by, it is offered no more, and whoever wants it claims it.
+    Whoever let it go by is asked again once OFFER_ROUND_MS have passed; meanwhile anybody who may take it can claim it.
     """
-    route, version = handoff.route, handoff.version + 1
+    route = handoff.route
     if route.offer_ms is None or route.offer_at_ms is None or route.offer_at_ms > now_ms:
         return None
-    whom = people.freest_for(wanted(handoff), handoff.kind, route.passed_by)
+    if people.assumed:
+        return replace(handoff, route=replace(route, offer_at_ms=None)), "", ""
+    passed_by = route.passed_by if now_ms - (route.let_go_at_ms or 0) < OFFER_ROUND_MS else ()
+    whom = people.freest_for(wanted(handoff), handoff.kind, passed_by)
     if whom is None:
-        everybody = people.assumed or (
-            bool(route.passed_by) and people.freest_for(wanted(handoff), handoff.kind) is not None
-        )
-        again = replace(route, offer_at_ms=None if everybody else now_ms + OFFER_AGAIN_MS)
-        return replace(handoff, route=again, version=version), "", ""
-    kept = replace(handoff, reserved_for=whom, reserved_until_at_ms=now_ms + route.offer_ms, version=version)
+        return looked_for(handoff, now_ms), "", ""
+    kept = replace(
+        handoff,
+        reserved_for=whom,
+        reserved_until_at_ms=now_ms + route.offer_ms,
+        route=replace(route, passed_by=passed_by),
+        version=handoff.version + 1,
+    )
     return kept, "handoff.offered", whom
+
+
+def looked_for(handoff: Handoff, now_ms: int) -> Handoff:
+    """Return the handoff as somebody is looked for again in a while. Its version stays: nobody who waits is to wake."""
+    pause_ms = min(max(OFFER_AGAIN_MS, (now_ms - handoff.opened_at_ms) // 20), OFFER_AGAIN_MS_MAX)
+    return replace(handoff, route=replace(handoff.route, offer_at_ms=now_ms + pause_ms))
 
 
 def missed(handoff: Handoff, now_ms: int) -> Resolution:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from functools import lru_cache
 from zoneinfo import ZoneInfo
@@ -76,18 +76,28 @@ def _speaks(operator: Operator, languages: tuple[str, ...]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """An operator at this moment. `load` is the weight in their hands, `last_claim_at_ms` when they last got work."""
+    """An operator at this moment. `load` is the weight in their hands, `last_claim_at_ms` when they last got work.
+
+    `offered` handoffs are kept for them, which they have not taken yet.
+    """
 
     operator: Operator
     present: bool = False
     load: int = 0
     last_claim_at_ms: int = 0
+    offered: int = 0
 
-    @property
-    def room(self) -> int | None:
-        """Return the weight that they can still take, None for any."""
+    def may_be_offered(self, kind: Kind) -> bool:
+        """Return whether a handoff of this kind may be offered: there is room for it beside what was offered already.
+
+        Whoever declares no capacity is offered one at a time: they could not accept a hundred within the same minute.
+        """
         capacity = self.operator.capacity
-        return None if capacity is None else max(0, capacity - self.load)
+        if capacity is None:
+            return self.offered == 0
+        # What is kept for them is taken to be escalations: mostly it is, and the most that it can weigh.
+        kept = self.offered * weight(self.operator, "escalate")
+        return self.load + kept + weight(self.operator, kind) <= capacity
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +126,16 @@ class People:
             for person in self.persons
             if person.present
             and person.operator.name not in not_these
-            and (person.room is None or person.room >= weight(person.operator, kind))
+            and person.may_be_offered(kind)
             and may_take(person.operator, person.operator.name, wanted)
         ]
         best = min(able, key=_busyness, default=None)
         return None if best is None else best.operator.name
+
+    def offered(self, name: str) -> People:
+        """Return the same people once this one has been offered a handoff more."""
+        persons = (replace(one, offered=one.offered + (one.operator.name == name)) for one in self.persons)
+        return replace(self, persons=tuple(persons))
 
     def keeper_of(self, customer_id: str, known: str | None, wanted: Wanted) -> str | None:
         """Return the operator at work who knows this customer and may take the class, None when there is none.
@@ -137,8 +152,8 @@ class People:
 
 
 def _busyness(person: Person) -> tuple[float, int, str]:
-    capacity = person.operator.capacity
-    share = person.load / capacity if capacity else float(person.load)
+    capacity, load = person.operator.capacity, person.load + person.offered
+    share = load / capacity if capacity else float(load)
     return share, person.last_claim_at_ms, person.operator.name
 
 

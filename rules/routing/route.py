@@ -22,8 +22,9 @@ class Route:
     """Whom a handoff needs while it waits, and the steps still to come, each counted from `since_at_ms`.
 
     `languages` empty: any. `also`: queues whose operators may take it besides those of its own. `passed_by`: who let
-    an offer go by. `offer_ms`: how long whoever is offered it has to accept, None where people claim; `offer_at_ms`:
-    when somebody is next looked for. `notices`: who is told, fixed when it came into the queue.
+    an offer go by, the last of them at `let_go_at_ms`. `offer_ms`: how long whoever is offered it has to accept, None
+    where people claim; `offer_at_ms`: when somebody is next looked for. `notices`: who is told, fixed when it came
+    into the queue.
     """
 
     since_at_ms: int = 0
@@ -35,6 +36,7 @@ class Route:
     offer_ms: int | None = None
     offer_at_ms: int | None = None
     passed_by: tuple[str, ...] = ()
+    let_go_at_ms: int | None = None
     notices: tuple[Notice, ...] = ()
 
 

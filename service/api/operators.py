@@ -70,6 +70,17 @@ async def acknowledge(handoff_id: HandoffId, call: Annotated[Call, called("ackno
 
 
 @router.post(
+    "/handoffs/{handoff_id}/decline",
+    summary="Let an offer go by",
+    responses={200: {"model": HandoffAnswer}, **problems_documented("handoff_unknown", "move_illegal")},
+)
+async def decline(handoff_id: HandoffId, call: Working) -> Response:
+    """What is kept for you goes to the next at once, and not only when your time to accept is over. Twice is once."""
+    store, caller = call.running.store, call.caller
+    return await call.moved("decline", handoffs.decline(store, caller.tenant, handoff_id, caller.name, now_ms()))
+
+
+@router.post(
     "/handoffs/{handoff_id}/claim",
     summary="Claim this handoff",
     responses={

@@ -13,13 +13,15 @@ from rules.handoff import OPEN, Handoff, wanted
 from rules.moves import ACTOR as ACTOR
 from rules.moves import missed
 from rules.routing.operators import People
-from service.flows import operators
+from service.flows.offers import Desk
 from service.store import codec, handoffs, keys, timers, waits
 from service.store.keys import Place
 from service.store.store import Store
 from service.store.timers import LATE_BOUNDS_MS as LATE_BOUNDS_MS
 
 SETTLED_MAX = 40  # a lease lapses, a ladder of twenty steps is caught up with, its deadline reroutes, another ends it
+# More urgent handoffs that are offered before one that came due; it is looked at again in its turn.
+OFFERED_FIRST_MAX = 16
 SWEEPS_MAX = 100  # of DUE_READ_MAX each in one call; a worker comes again in a second
 
 
@@ -49,7 +51,8 @@ async def expire_due(store: Store, tenant: str, partition: int, now_ms: int, lat
     expired = 0
     for _ in range(SWEEPS_MAX):
         due = await timers.deadlines_due(store, place, now_ms)
-        moved = await asyncio.gather(*(_expire(store, place, handoff_id, now_ms) for handoff_id, _ in due))
+        desk = Desk(store, tenant, now_ms)
+        moved = await asyncio.gather(*(_expire(store, place, handoff_id, desk, now_ms) for handoff_id, _ in due))
         expired += sum(moved)
         _note(late_ms, due, moved, now_ms)
         if not any(moved):
@@ -89,7 +92,7 @@ async def settle(store: Store, handoff: Handoff, now_ms: int) -> bool:
     place = handoffs.place_of(store, handoff.tenant, handoff.handoff_id)
     if handoff.state != "waiting" and handoff.lease_expires_at_ms is not None and handoff.lease_expires_at_ms <= now_ms:
         return await _lapse(store, place, handoff.handoff_id, now_ms)
-    return await _expire(store, place, handoff.handoff_id, now_ms)
+    return await _expire(store, place, handoff.handoff_id, Desk(store, handoff.tenant, now_ms), now_ms)
 
 
 async def current(store: Store, tenant: str, handoff_id: str, now_ms: int) -> Handoff:
@@ -139,16 +142,16 @@ async def _lapse(store: Store, place: Place, handoff_id: str, now_ms: int) -> bo
     return word == "done"
 
 
-async def _expire(store: Store, place: Place, handoff_id: str, now_ms: int) -> bool:
+async def _expire(store: Store, place: Place, handoff_id: str, desk: Desk, now_ms: int) -> bool:
     """Do the first thing that is due to a handoff; return whether anything was done."""
     handoff = await handoffs.find(store, place, handoff_id)
     if handoff is not None:
-        there = People()
         if moves.needs_people(handoff, now_ms):
-            there = await operators.people(store, handoff.tenant, now_ms)
-        advanced = moves.advanced(handoff, now_ms, there)
+            async with desk.turn:
+                return await _offer(store, handoff, desk, now_ms)
+        advanced = moves.advanced(handoff, now_ms, People())
         if advanced is not None:
-            return await _advance(store, place, handoff, advanced, now_ms)
+            return await advance(store, handoff, advanced, now_ms)
         moved_on = moves.rerouted(handoff, now_ms) if moves.is_due(handoff, now_ms) else None
         if moved_on is not None:
             done = await _reroute(store, place, handoff, moved_on, now_ms)
@@ -210,10 +213,33 @@ async def _reroute(store: Store, place: Place, handoff: Handoff, there: Handoff,
     return word == "done"
 
 
-async def _advance(
-    store: Store, place: Place, handoff: Handoff, advanced: tuple[Handoff, str, str], now_ms: int
+async def _offer(store: Store, handoff: Handoff, desk: Desk, now_ms: int) -> bool:
+    """Do what is due to a handoff and depends on who is at work; whoever is free is offered the most urgent one."""
+    for _ in range(OFFERED_FIRST_MAX):
+        there = await desk.people()
+        advanced = moves.advanced(handoff, now_ms, there)
+        if advanced is None:
+            return False
+        _, event, whom = advanced
+        first = await desk.more_urgent(handoff, whom) if event == "handoff.offered" else None
+        sooner = None if first is None else moves.advanced(first, now_ms, there)
+        if first is None or sooner is None or sooner[1:] != (event, whom):
+            done = await advance(store, handoff, advanced, now_ms)
+            if done and event == "handoff.offered":
+                desk.offered(whom)
+            return done
+        await advance(store, first, sooner, now_ms)
+        # Where that failed it was offered or claimed a moment ago, by somebody else's look.
+        desk.offered(whom)
+    return await advance(store, handoff, (moves.looked_for(handoff, now_ms), "", ""), now_ms)
+
+
+async def advance(
+    store: Store, handoff: Handoff, advanced: tuple[Handoff, str, str], now_ms: int, actor: str = ACTOR
 ) -> bool:
+    """Write what time, or whoever declines an offer, makes of a handoff; return whether it was still as it was read."""
     after, event, detail = advanced
+    place = handoffs.place_of(store, handoff.tenant, handoff.handoff_id)
     word, _ = await handoffs.move(
         store,
         "advance",
@@ -230,7 +256,7 @@ async def _advance(
         handoff_id=handoff.handoff_id,
         event=event,
         detail=detail,
-        actor=ACTOR,
+        actor=actor,
         fields=codec.place_out(after),
     )
     return word == "done"

@@ -26,6 +26,7 @@ from service.flows.deadlines import current as current
 from service.flows.deadlines import expire_due as expire_due
 from service.flows.deadlines import lapse_due as lapse_due
 from service.flows.deadlines import next_due_at_ms as next_due_at_ms
+from service.flows.declining import decline as decline
 from service.flows.moves import HOLD_MS_MAX as HOLD_MS_MAX
 from service.flows.moves import RESERVED_MS as RESERVED_MS
 from service.flows.moves import HandingBack as HandingBack

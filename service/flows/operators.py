@@ -102,14 +102,18 @@ async def every(store: Store, tenant: str, now_ms: int) -> list[OperatorView]:
 
 
 async def people(store: Store, tenant: str, now_ms: int) -> People:
-    """Return who is at work at this moment, as offers and steps of a ladder ask for it."""
-    views = await every(store, tenant, now_ms)
+    """Return who is at work at this moment, as offers and steps of a ladder ask for it.
+
+    What is kept for somebody counts as if they had it: whoever has been offered one is not the freest for the next.
+    """
+    views, kept = await asyncio.gather(every(store, tenant, now_ms), operators.kept(store, tenant))
     return People(
         tuple(
             Person(
                 view.operator,
                 present=view.on_shift and (view.present_until_ms or 0) > now_ms,
                 load=view.load,
+                offered=kept.get(view.operator.name, 0),
                 last_claim_at_ms=view.last_claim_at_ms or 0,
             )
             for view in views

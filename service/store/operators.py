@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from datetime import date
@@ -12,9 +13,11 @@ import orjson
 
 from rules.compile.operators import OPERATORS_MAX
 from rules.routing.operators import Absence, Operator, Shift
+from rules.routing.route import wanted_in
 from service.store import keys
 from service.store.codec import dumps
 from service.store.keys import Place
+from service.store.queues import CLASSES_MAX
 from service.store.store import Store
 
 # Who had a customer is remembered so long after the last time: people change their jobs, and customers their minds.
@@ -99,6 +102,23 @@ async def loads(store: Store, tenant: str) -> Mapping[str, int]:
     for flat in await asyncio.gather(*(store.link.call("HGETALL", place.loads) for place in store.places(tenant))):
         for name, load in zip(flat[::2], flat[1::2], strict=True):
             total[name.decode()] = total.get(name.decode(), 0) + int(load)
+    return total
+
+
+async def kept(store: Store, tenant: str) -> Mapping[str, int]:
+    """Return how many waiting handoffs are kept for each operator, offered or passed on to them; nobody without one."""
+
+    async def look(place: Place) -> list[tuple[str, int]]:
+        names = [name.decode() for name in await store.link.call("ZRANGE", place.classes, 0, CLASSES_MAX - 1)]
+        whose = [(wanted_in(name).operator, name) for name in names]
+        mine = [(operator, name) for operator, name in whose if operator is not None]
+        counts = await asyncio.gather(*(store.link.call("ZCARD", place.waiting_in(name)) for _, name in mine))
+        return [(operator, int(count)) for (operator, _), count in zip(mine, counts, strict=True)]
+
+    total: Counter[str] = Counter()
+    for found in await asyncio.gather(*(look(place) for place in store.places(tenant))):
+        for operator, count in found:
+            total[operator] += count
     return total
 
 

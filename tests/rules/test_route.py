@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from rules.handoff import Handoff, Reason, wanted
 from rules.model import PRIORITIES, All, Mode, Need, OnTimeout, Priority, Queue, Rule, Span, Step, Then
-from rules.moves import OFFER_AGAIN_MS, advance_at_ms, advanced, rerouted
+from rules.moves import OFFER_AGAIN_MS, OFFER_AGAIN_MS_MAX, advance_at_ms, advanced, looked_for, rerouted
 from rules.routing.operators import Operator, People, Person
 from rules.routing.route import Route, Wanted, moved_on, route_into, wanted_in
 from rules.routing.routing import PRIORITY_ALLOWANCE_MS, open_handoff, score_ms
@@ -144,8 +144,34 @@ def test_it_is_offered_to_one_after_the_other_the_freest_first_and_then_to_all()
         ("handoff.let_go", "ben", 60_000),
         ("", "", 60_000),
     ]
-    assert advance_at_ms(handoff, held=False) is None
+    assert advance_at_ms(handoff, held=False) == NOW + 63_000
     assert wanted(handoff) == Wanted(("calls",))
+    # Whoever comes later is offered it, and after a while everybody is once more.
+    later = People((*people.persons, Person(Operator("zoe"), present=True, load=9)))
+    assert (advanced(handoff, NOW + 63_000, later) or ("",) * 3)[2] == "zoe"
+    assert (advanced(handoff, NOW + 119_000, people) or ("",) * 3)[2] == ""
+    assert (advanced(handoff, NOW + 120_000, people) or ("",) * 3)[2] == "mia"
+
+
+def test_what_is_offered_counts_and_whoever_has_no_capacity_is_offered_one_at_a_time() -> None:
+    mia = Person(Operator("mia", capacity=2, weights={"escalate": 1}), present=True, load=1)
+    ben = Person(Operator("ben"), present=True)
+    calls = Wanted(("calls",))
+    people, whom = People((mia, ben)), []
+    for _ in range(3):
+        name = people.freest_for(calls, "escalate")
+        whom.append(name)
+        people = people.offered(name or "")
+    assert whom == ["ben", "mia", None]
+
+
+@pytest.mark.parametrize(
+    ("waited_ms", "pause_ms"), [(0, 1_000), (20_000, 1_000), (60_000, 3_000), (3_600_000, OFFER_AGAIN_MS_MAX)]
+)
+def test_who_has_waited_long_is_looked_for_less_often_and_wakes_nobody(waited_ms: int, pause_ms: int) -> None:
+    looked = looked_for(opened(), NOW + waited_ms)
+    assert looked.route.offer_at_ms == NOW + waited_ms + pause_ms
+    assert looked.version == opened().version
 
 
 def test_while_nobody_is_free_somebody_is_looked_for_again_and_again() -> None:

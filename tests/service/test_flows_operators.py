@@ -10,7 +10,7 @@ from rules.evaluation.evaluate import Ruleset, build
 from rules.handoff import Handoff
 from rules.routing.operators import Operator
 from rules.turn import Customer
-from service.errors import CapacityReached, LimitReached, OperatorUnknown
+from service.errors import CapacityReached, LimitReached, MoveIllegal, OperatorUnknown
 from service.flows import handoffs, operators
 from service.flows.access import Store
 from service.flows.decide import decide
@@ -92,6 +92,12 @@ class Desk:
 
     async def works(self, at_ms: int) -> None:
         await handoffs.expire_due(self.store, self.tenant, 0, at_ms)
+
+    async def kept(self, channel: str, count: int) -> list[str]:
+        """Return for whom each of the first handoffs of a channel is kept, in their order."""
+        open_now = (await handoffs.list_open(self.store, self.tenant, None, None, None, 100)).handoffs
+        whose = {each.conversation_id: each.reserved_for or "" for each in open_now}
+        return [whose[f"{channel}-{number}"] for number in range(count)]
 
     async def told(self) -> list[tuple[str, str]]:
         events = await outbox.read(self.store, self.store.places(self.tenant)[0], "test", 500)
@@ -197,6 +203,55 @@ async def test_nobody_is_there_so_it_is_offered_to_whoever_comes(desk: Desk) -> 
     await desk.here("kim", at_ms=NOW + SECOND)
     await desk.works(NOW + 2 * SECOND)
     assert (await handoffs.get(desk.store, desk.tenant, opened.handoff_id)).reserved_for == "kim"
+
+
+async def test_looking_in_vain_is_no_change_for_anybody_who_waits_for_one(desk: Desk) -> None:
+    opened = await desk.asks("calls")
+    for second in range(5):
+        await desk.works(NOW + second * SECOND)
+    looked = await handoffs.get(desk.store, desk.tenant, opened.handoff_id)
+    assert (looked.version, looked.route.offer_at_ms) == (opened.version, NOW + 5 * SECOND)
+
+
+async def test_several_at_once_are_spread_and_nobody_is_offered_more_than_they_can_take(desk: Desk) -> None:
+    await desk.here("ben", "kim")
+    for number in range(4):
+        await desk.asks("calls", number, NOW + number)
+    await desk.works(NOW + 4)
+    # Ben declares no capacity and is offered one at a time; kim has room for one.
+    assert sorted(await desk.kept("calls", 4)) == ["", "", "ben", "kim"]
+    # A process that looks anew knows what was offered before it.
+    await desk.works(NOW + 2 * SECOND)
+    assert sorted(await desk.kept("calls", 4)) == ["", "", "ben", "kim"]
+
+
+async def test_whoever_becomes_free_is_offered_the_most_urgent_whichever_is_looked_at_first(desk: Desk) -> None:
+    for number in range(3):
+        await desk.asks("calls", number, NOW + number * MINUTE)
+        await desk.works(NOW + number * MINUTE)
+    # The youngest is looked at first, and the oldest is not due for seconds.
+    await desk.here("kim", at_ms=NOW + 2 * MINUTE)
+    await desk.works(NOW + 2 * MINUTE + SECOND)
+    assert await desk.kept("calls", 3) == ["kim", "", ""]
+    await desk.here("ben", at_ms=NOW + 2 * MINUTE)
+    await desk.works(NOW + 2 * MINUTE + 5 * SECOND)
+    assert await desk.kept("calls", 3) == ["kim", "ben", ""]
+
+
+async def test_whoever_declines_lets_it_go_on_at_once(desk: Desk) -> None:
+    await desk.here("ben", "kim")
+    opened = await desk.asks("calls")
+    await desk.works(NOW)
+    with pytest.raises(MoveIllegal):
+        await handoffs.decline(desk.store, desk.tenant, opened.handoff_id, "kim", NOW + SECOND)
+    for _ in range(2):
+        after = await handoffs.decline(desk.store, desk.tenant, opened.handoff_id, "ben", NOW + SECOND)
+        assert (after.reserved_for, after.route.passed_by) == ("kim", ("ben",))
+    assert (await desk.told())[1:] == [
+        ("handoff.offered", "ben"),
+        ("handoff.let_go", "ben"),
+        ("handoff.offered", "kim"),
+    ]
 
 
 async def test_nobody_has_more_in_hand_than_was_declared_and_what_ends_makes_room(desk: Desk) -> None:

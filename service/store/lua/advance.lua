@@ -17,7 +17,7 @@
 -- RETURN done | unknown | illegal | moved
 --   done: the handoff's fields; illegal: state; moved: think again
 -- USES class, tell
--- AGAIN safe: the second time the version is another one
+-- AGAIN safe: the second time the version is another one, and what is told of nothing is written alike
 -- WHY A SCRIPT: a claim may come at the same moment, and a step must be taken whole, once, and told.
 local of = redis.call('HMGET', KEYS[1], 'state', 'version', 'class')
 if not of[1] then
@@ -28,7 +28,8 @@ local waits = of[1] == 'waiting'
 if not waits and of[1] ~= 'leased' and of[1] ~= 'held' then return {'illegal', of[1]} end
 if of[2] ~= ARGV[2] then return {'moved'} end
 redis.call('HSET', KEYS[1], unpack(ARGV, 7))
-redis.call('HINCRBY', KEYS[1], 'version', 1)
+-- Looking for somebody in vain changes nothing for anybody: whoever waits for a new version is not to wake.
+if ARGV[4] ~= '' then redis.call('HINCRBY', KEYS[1], 'version', 1) end
 local now = redis.call('HMGET', KEYS[1], 'score_ms', 'timer_at_ms', 'timer_held_at_ms', 'class')
 redis.call('ZADD', KEYS[3], now[1], ARGV[3])
 if waits then

@@ -1,0 +1,29 @@
+"""Declining: what is kept for an operator goes on at once, to the next whom it is offered to, or to everybody."""
+
+from __future__ import annotations
+
+from rules import moves
+from rules.handoff import Handoff, moves_from
+from service.errors import ConversationBusy, MoveIllegal
+from service.flows import deadlines
+from service.store.store import Store
+
+TRIES_MAX = 8  # each one that fails saw somebody else move the handoff
+
+
+async def decline(store: Store, tenant: str, handoff_id: str, operator: str, now_ms: int) -> Handoff:
+    """Let go of what is kept for the operator, as if their time were over; twice is once.
+
+    Raises HandoffUnknown, and MoveIllegal for what is not kept for them.
+    """
+    for _ in range(TRIES_MAX):
+        current = await deadlines.current(store, tenant, handoff_id, now_ms)
+        if current.state != "waiting" or current.reserved_for != operator:
+            if current.state == "waiting" and operator in current.route.passed_by:
+                return current
+            raise MoveIllegal("decline", current.state, moves_from(current.state))
+        passed = moves.let_go(current, now_ms)
+        if await deadlines.advance(store, current, passed, now_ms, actor=operator):
+            # Whom it is offered to next is looked for at once.
+            return await deadlines.current(store, tenant, handoff_id, now_ms)
+    raise ConversationBusy(TRIES_MAX)
