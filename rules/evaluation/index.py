@@ -100,12 +100,12 @@ def index_of(conditions: Sequence[Node], probes: Probes) -> Index:
             asked[signal].setdefault(key, (literals, []))[1].append(bit)
     tables: list[Table] = []
     for signal, by_key in asked.items():
-        demands = [Demand(literals, mask_of(bits, width)) for literals, bits in by_key.values()]
+        demands = [Demand(literals, bits) for literals, bits in by_key.values()]
         table, loose = table_of(signal, demands, width)
         tables.append(table)
         # What a call's names imply is never asked for: the call itself is.
-        for mask, literal in loose if signal != CALL_NAMES else ():
-            for bit in _each_bit(mask):
+        for bits, literal in loose if signal != CALL_NAMES else ():
+            for bit in bits:
                 needs[bit].append(probes.holds(literal))
     possible, source = _generated(tables, width)
     kept = {bit: tuple(asked_of) for bit, asked_of in needs.items() if asked_of}
@@ -139,10 +139,6 @@ def _parted(clause: Clause) -> tuple[dict[str, list[OneOf]], list[Literal]]:
         for one in implied(literal):
             cheap[str(one.left)][one.key] = one
     return {signal: list(literals.values()) for signal, literals in cheap.items()}, dear
-
-
-def _each_bit(mask: int) -> Iterable[int]:
-    return (bit for bit, digit in enumerate(reversed(bin(mask)[2:])) if digit == "1")
 
 
 def _generated(tables: Sequence[Table], width: int) -> tuple[Possible, str]:

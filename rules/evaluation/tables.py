@@ -8,7 +8,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from rules.evaluation.clauses import OneOf
 from rules.evaluation.comparisons import NUMBER_MAX, Kind, kind_of, kinds_of, number_above, operands_of
@@ -24,6 +24,8 @@ VALUES_APART_MAX = 1_000
 MEMBER_LISTS_MAX = 2
 
 _T = TypeVar("_T", float, str)
+# The bits of some clauses, and what a table cannot tell of them exactly.
+Loose: TypeAlias = "tuple[Sequence[int], OneOf]"
 
 
 @dataclass(slots=True)
@@ -51,13 +53,16 @@ class Table:
 
 
 class Demand:
-    """What some clauses ask of one signal: each of `literals` at once. `mask` has the bits of those clauses."""
+    """What some clauses ask of one signal: each of `literals` at once. `bits` are those of the clauses.
 
-    __slots__ = ("_tests", "literals", "mask")
+    A list, not a mask: of 10,000 rules with an `any` each, 30,000 masks of 30 kB would be made.
+    """
 
-    def __init__(self, literals: Sequence[OneOf], mask: int) -> None:
+    __slots__ = ("_tests", "bits", "literals")
+
+    def __init__(self, literals: Sequence[OneOf], bits: Sequence[int]) -> None:
         self.literals = literals
-        self.mask = mask
+        self.bits = bits
         self._tests = [value_test(literal) for literal in literals]
 
     def met_by(self, value: Value) -> bool:
@@ -80,20 +85,18 @@ class Demand:
         return sorted({one for one in operands if isinstance(one, str)})
 
 
-def table_of(signal: str, demands: Sequence[Demand], width: int) -> tuple[Table, list[tuple[int, OneOf]]]:
-    """Return the table of a signal, and for the literals that it cannot hold exactly the mask of their clauses."""
+def table_of(signal: str, demands: Sequence[Demand], width: int) -> tuple[Table, list[Loose]]:
+    """Return the table of a signal, and for the literals that it cannot hold exactly the bits of their clauses."""
     compares = [compare for demand in demands for literal in demand.literals for compare in literal.compares]
     kinds = frozenset(kind for compare in compares for kind in kinds_of(compare))
-    free = (1 << width) - 1
-    for demand in demands:
-        free &= ~demand.mask
+    free = ((1 << width) - 1) ^ _union(demands, width)
     table = Table(signal, kinds)
-    table.unknown = free | _union(demand.mask for demand in demands if demand.met_by(None))
-    table.known = free | _union(demand.mask for demand in demands if _asks_only_for_presence(demand))
-    loose: list[tuple[int, OneOf]] = []
+    table.unknown = free | _union((demand for demand in demands if demand.met_by(None)), width)
+    table.known = free | _union(filter(_asks_only_for_presence, demands), width)
+    loose: list[Loose] = []
     for kind, fill in _FILLS.items():
         if kind in kinds:
-            loose += fill(table, demands, free)
+            loose += fill(table, demands, free, width)
     return table, loose
 
 
@@ -105,11 +108,9 @@ def mask_of(bits: Iterable[int], width: int) -> int:
     return int.from_bytes(data, "little")
 
 
-def _union(masks: Iterable[int]) -> int:
-    union = 0
-    for mask in masks:
-        union |= mask
-    return union
+def _union(demands: Iterable[Demand], width: int) -> int:
+    """Return the mask of all clauses of these demands."""
+    return mask_of((bit for demand in demands for bit in demand.bits), width)
 
 
 def _asks_only_for_presence(demand: Demand) -> bool:
@@ -122,22 +123,23 @@ def _kept(operands: Iterable[_T]) -> list[_T]:
     return ordered[:: max(1, -(-len(ordered) // VALUES_APART_MAX))]
 
 
-def _fill_numbers(table: Table, demands: Sequence[Demand], free: int) -> list[tuple[int, OneOf]]:
+def _fill_numbers(table: Table, demands: Sequence[Demand], free: int, width: int) -> list[Loose]:
     own = [(demand, demand.numbers()) for demand in demands]
     kept = _kept(number for _, numbers in own for number in numbers)
     # Place 2i+1 is the number kept[i] itself, place 2i what lies below it, the last place what lies above all.
-    changes = [0] * (2 * len(kept) + 2)
-    loose: list[tuple[int, OneOf]] = []
+    changes: list[list[int]] = [[] for _ in range(2 * len(kept) + 2)]
+    loose: list[Loose] = []
     for demand, numbers in own:
         places, exact = _places_met(demand, numbers, kept)
         for first, last in places:
-            changes[first] ^= demand.mask
-            changes[last + 1] ^= demand.mask
+            changes[first] += demand.bits
+            changes[last + 1] += demand.bits
         if not exact:
-            loose += [(demand.mask, literal) for literal in demand.literals]
+            loose += [(demand.bits, literal) for literal in demand.literals]
     possible = free
     for change in changes[:-1]:
-        possible ^= change
+        # A clause is in no two demands, and no stretch of a demand begins where another of its own ends.
+        possible ^= mask_of(change, width)
         table.numbers.append(possible)
     # Beyond the largest float there is no number: infinities fall there, and NaN does because bisect puts it last.
     table.numbers = [table.unknown, *table.numbers, table.unknown]
@@ -185,47 +187,53 @@ def _stretches(operands: list[float | int], kept: list[float | int]) -> Iterable
     yield start, top, sample
 
 
-def _fill_texts(table: Table, demands: Sequence[Demand], free: int) -> list[tuple[int, OneOf]]:
+def _fill_texts(table: Table, demands: Sequence[Demand], free: int, width: int) -> list[Loose]:
     own = [(demand, demand.texts("text")) for demand in demands]
     kept = frozenset(_kept(text for _, texts in own for text in texts))
-    flips: dict[str, int] = {}
-    loose: list[tuple[int, OneOf]] = []
-    other = free
+    flips: dict[str, list[int]] = {}
+    loose: list[Loose] = []
+    others_met: list[Demand] = []
     no_rule_names_it = max((text for _, texts in own for text in texts), key=len) + "."
     for demand, texts in own:
         others = [demand.met_by(text) for text in (*(text for text in texts if text not in kept), no_rule_names_it)]
         possible = any(others)
-        other |= demand.mask if possible else 0
+        if possible:
+            others_met.append(demand)
         if possible and not all(others):
-            loose += [(demand.mask, literal) for literal in demand.literals]
+            loose += [(demand.bits, literal) for literal in demand.literals]
         for text in kept.intersection(texts):
             if demand.met_by(text) is not possible:
-                flips[text] = flips.get(text, 0) | demand.mask
-    table.text_other = other
-    table.texts = {text: other ^ flip for text, flip in flips.items()}
+                flips.setdefault(text, []).extend(demand.bits)
+    table.text_other = other = free | _union(others_met, width)
+    table.texts = {text: other ^ mask_of(flip, width) for text, flip in flips.items()}
     return loose
 
 
-def _fill_bools(table: Table, demands: Sequence[Demand], free: int) -> list[tuple[int, OneOf]]:
-    table.true = free | _union(demand.mask for demand in demands if demand.met_by(True))
-    table.false = free | _union(demand.mask for demand in demands if demand.met_by(False))
+def _fill_bools(table: Table, demands: Sequence[Demand], free: int, width: int) -> list[Loose]:
+    table.true = free | _union((demand for demand in demands if demand.met_by(True)), width)
+    table.false = free | _union((demand for demand in demands if demand.met_by(False)), width)
     return []
 
 
-def _fill_members(table: Table, demands: Sequence[Demand], free: int) -> list[tuple[int, OneOf]]:
+def _fill_members(table: Table, demands: Sequence[Demand], free: int, width: int) -> list[Loose]:
     kept = frozenset(_kept(member for demand in demands for member in demand.texts("set")))
-    loose: list[tuple[int, OneOf]] = []
-    adds: dict[str, list[int]] = {member: [0, 0, 0] for member in kept}
-    table.first = table.second = free
+    loose: list[Loose] = []
+    adds: dict[str, tuple[list[int], ...]] = {member: ([], [], []) for member in kept}
+    not_first: list[Demand] = []
+    not_second: list[Demand] = []
     for demand in demands:
         wanted, unwanted, rest = _members_asked(demand, kept)
-        table.first |= 0 if wanted else demand.mask
-        table.second |= 0 if len(wanted) > 1 else demand.mask
+        if not wanted:
+            not_first.append(demand)
+        if len(wanted) <= 1:
+            not_second.append(demand)
         for place, members in enumerate((*wanted, *[frozenset[str]()] * (MEMBER_LISTS_MAX - len(wanted)), unwanted)):
             for member in members:
-                adds[member][place] |= demand.mask
-        loose += [(demand.mask, literal) for literal in rest]
-    table.members = {member: (first, second, lacked) for member, (first, second, lacked) in adds.items()}
+                adds[member][place].extend(demand.bits)
+        loose += [(demand.bits, literal) for literal in rest]
+    table.first, table.second = free | _union(not_first, width), free | _union(not_second, width)
+    for member, (first, second, lacked) in adds.items():
+        table.members[member] = mask_of(first, width), mask_of(second, width), mask_of(lacked, width)
     return loose
 
 
@@ -256,7 +264,7 @@ def _members_asked(demand: Demand, kept: frozenset[str]) -> tuple[list[frozenset
     return wanted, unwanted, rest
 
 
-_FILLS: dict[Kind, Callable[[Table, Sequence[Demand], int], list[tuple[int, OneOf]]]] = {
+_FILLS: dict[Kind, Callable[[Table, Sequence[Demand], int, int], list[Loose]]] = {
     "number": _fill_numbers,
     "text": _fill_texts,
     "bool": _fill_bools,

@@ -26,6 +26,8 @@ Need: TypeAlias = str | Key
 # Under these two a clause is filed for what it says of tool calls, whatever it says of them.
 SOME_CALL: Key = ("some call",)
 EVERY_CALL: Key = ("every call",)
+# What no call can meet is said of every call: then there is none, and anything holds of every one.
+NO_CALL: Key = ("no call",)
 
 
 class Counted(NamedTuple):
@@ -68,7 +70,7 @@ class Reasoning:
         if isinstance(node, OneOf):
             return covers(self._region(node, self._domains, False), self._domains.of(node.left))
         if isinstance(node, Calls):
-            return self._call_follows(node, [])
+            return self._call_follows(node, [], self.follows(node.condition, in_call=True))
         return (
             all(map(self.always, node.parts))
             if isinstance(node, Every)
@@ -138,7 +140,8 @@ class Reasoning:
         if isinstance(node, OneOf):
             return self._follows_value(node, in_call)
         if isinstance(node, Calls):
-            return lambda given: self._call_follows(node, given.calls)
+            inner = self.follows(node.condition, in_call=True)
+            return lambda given: self._call_follows(node, given.calls, inner)
         if isinstance(node, Every):
             return _all_follow([self.follows(part, in_call=in_call) for part in node.parts])
         return _any_follows([self.follows(part, in_call=in_call) for part in self._together(node)])
@@ -201,40 +204,52 @@ class Reasoning:
 
         return holds
 
-    def _call_follows(self, wanted: Calls, calls: list[Calls]) -> bool:
-        """Return whether what is given of the turn's calls makes sure of what is wanted of them."""
+    def _call_follows(self, wanted: Calls, calls: list[Calls], follows: Follows) -> bool:
+        """Return whether what is given of the turn's calls makes sure of what is wanted of them.
+
+        `follows` tells whether what is given of one call makes sure of the condition.
+        """
         key = (wanted.key, *(each.key for each in calls))
         if key not in self._calls:
             every = [each.condition for each in calls if each.every]
             some = [] if wanted.every else [[each.condition, *every] for each in calls if not each.every]
             enough = [every] if wanted.every and every else some
-            follows = self.follows(wanted.condition, in_call=True)
             found = any(all(map(follows, self._call_ways(conditions))) for conditions in enough)
             self._calls[key] = found or (wanted.every and follows(Given()))
         return self._calls[key]
 
-    def needs(self, node: Node) -> list[frozenset[Need]]:
+    def needs(self, node: Node, *, in_call: bool = False) -> list[frozenset[Need]]:
         """Return what a clause must speak of for the condition to follow: of each set one at least; [] for nothing."""
         if isinstance(node, Calls):
-            return [] if self._call_follows(node, []) else [frozenset({EVERY_CALL if node.every else SOME_CALL})]
+            return [] if self.always(node) else self._call_needs(node)
         if isinstance(node, OneOf):
-            region = self._region(node, self._domains, False)
-            return [] if covers(region, self._domains.of(node.left)) else [self._wanted(node.left, region)]
+            domains = self._call_domains if in_call else self._domains
+            region = self._region(node, domains, in_call)
+            return [] if covers(region, domains.of(node.left)) else [self._wanted(node.left, region, in_call)]
         if isinstance(node, Every):
-            return [need for part in node.parts for need in self.needs(part)]
-        some = [self.needs(part) for part in self._together(node)]
+            return [need for part in node.parts for need in self.needs(part, in_call=in_call)]
+        some = [self.needs(part, in_call=in_call) for part in self._together(node)]
         # Of each part of an `any` one set is enough, for a clause must meet one of the parts.
         return [frozenset().union(*(needs[0] for needs in some))] if all(some) else []
 
-    def _wanted(self, left: str | Aggregate, region: Region) -> frozenset[Need]:
+    def _call_needs(self, node: Calls) -> list[frozenset[Need]]:
+        """Return what a clause must say of calls, in the words of what it must say of one."""
+        which = EVERY_CALL if node.every else SOME_CALL
+        also: frozenset[Need] = frozenset({NO_CALL} if node.every else ())
+        needs = [also.union((*which, need) for need in each) for each in self.needs(node.condition, in_call=True)]
+        return needs or [frozenset({which})]
+
+    def _wanted(self, left: str | Aggregate, region: Region, in_call: bool) -> frozenset[Need]:
         """Return what a clause must speak of for its values to lie in the region: words, where only these will do."""
-        key = self._domains.key(left)
+        key = (self._call_domains if in_call else self._domains).key(left)
         if isinstance(left, Aggregate) and isinstance(left.of, Compare):
             return frozenset({("counted", left.of.left)})
         if region.is_of_sets and all(way.has for way in region.sets):
             return frozenset(("word", key, min(way.has)) for way in region.sets)
         if region.is_of_listed_texts:
             return frozenset(("word", key, name) for name in region.texts.names)
+        if region.is_of_other_texts:
+            return frozenset({("listed", key), ("but", key, min(region.texts.names))})
         return frozenset({key})
 
     def speaks_of(self, given: Given) -> Iterator[Need]:
@@ -244,12 +259,19 @@ class Reasoning:
             if region.sets:
                 yield from (("word", key, word) for word in region.sets[0].has)
             elif region.is_of_listed_texts:
-                yield ("word", key, min(region.texts.names))
+                yield from (("word", key, min(region.texts.names)), ("listed", key))
+            elif region.is_of_other_texts:
+                yield from (("but", key, name) for name in region.texts.names)
         for counted in given.counted:
             assert isinstance(counted.aggregate.of, Compare)  # noqa: S101 - only counts and streaks are collected
             yield ("counted", counted.aggregate.of.left)
         if given.calls:
             yield from (SOME_CALL, EVERY_CALL)
+            every = [each.condition for each in given.calls if each.every]
+            together = [(SOME_CALL, [each.condition, *every]) for each in given.calls if not each.every]
+            for which, conditions in (*together, *([(EVERY_CALL, every)] if every else [])):
+                ways = self._call_ways(conditions)
+                yield from ((*which, need) for need in self.speaks_of(ways[0])) if ways else (NO_CALL,)
 
 
 def _all_follow(parts: list[Follows]) -> Follows:

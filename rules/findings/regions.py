@@ -103,8 +103,16 @@ class Region:
     @property
     def is_of_listed_texts(self) -> bool:
         """Return whether it holds some texts and nothing else."""
-        only_texts = not (self.unknown or self.numbers or self.bools or self.sets)
-        return only_texts and self.texts.listed and bool(self.texts.names)
+        return self._is_of_texts and self.texts.listed
+
+    @property
+    def is_of_other_texts(self) -> bool:
+        """Return whether it holds all texts but some, and nothing else."""
+        return self._is_of_texts and not self.texts.listed
+
+    @property
+    def _is_of_texts(self) -> bool:
+        return bool(self.texts.names) and not (self.unknown or self.numbers or self.bools or self.sets)
 
 
 EVERYTHING = Region(True, ALL_NUMBERS, ALL_TEXTS, frozenset({True, False}), ALL_SETS)
