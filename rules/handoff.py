@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from rules.marks import GROUPED_BEHIND_MS
 from rules.model import STOPPING, OnTimeout, Priority, Verdict
-from rules.routing.route import Route, Wanted
+from rules.routing.route import Likeness, Route, Wanted
 from rules.routing.waits import Told
 
 State: TypeAlias = Literal["waiting", "leased", "held", "resolved", "handed_back", "expired"]
@@ -155,7 +156,8 @@ class Handoff:
     how long it was told to wait when it opened. Only `reserved_for` may claim it until `reserved_until_at_ms`; after
     that anyone may whom `route` lets. `replies_told` is the number of the last reply that an answer has carried.
     `acknowledged_by` has said that they know of it and come; `answered_version` is the one of the last claim or
-    acknowledgement: what was to be told of an earlier one is told no more.
+    acknowledgement: what was to be told of an earlier one is told no more. `group` is the flood that it is part of;
+    one that `leads` stands for it in the queue, and the others are its members.
     """
 
     handoff_id: str
@@ -190,11 +192,30 @@ class Handoff:
     replies_told: int = 0
     resolution: Resolution | None = None
     ended_at_ms: int | None = None
+    group: Likeness | None = None
+    leads: bool = False
+
+
+def is_member(handoff: Handoff) -> bool:
+    """Return whether a flood's group holds the handoff behind the one that stands for it."""
+    return handoff.group is not None and not handoff.leads
+
+
+def stands_at_ms(handoff: Handoff) -> int:
+    """Return where the handoff stands among all that wait: its urgency, a member of a group behind everybody."""
+    return handoff.score_ms + (GROUPED_BEHIND_MS if is_member(handoff) else 0)
+
+
+def group_of(handoff: Handoff) -> Wanted | None:
+    """Return the class in which the members of the handoff's group wait, None for one that is in none."""
+    return None if handoff.group is None else Wanted((handoff.queue,), group=handoff.group)
 
 
 def wanted(handoff: Handoff) -> Wanted:
     """Return the class in which the handoff waits. Whom it is kept for needs no skill: somebody chose that person."""
-    route = handoff.route
+    route, group = handoff.route, group_of(handoff)
+    if group is not None and not handoff.leads:
+        return group
     queues = (handoff.queue, *route.also)
     if handoff.reserved_for is not None:
         return Wanted(queues, operator=handoff.reserved_for)

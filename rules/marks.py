@@ -8,6 +8,10 @@ DRILL_MARK = "handrail-drill-"
 # hundred years are later than any deadline, and so the mark of a drill wherever only the urgency is read.
 DRILL_BEHIND_MS = 100 * 365 * 86_400_000
 
+# What a flood's group holds stands behind the drills: whoever counts those who wait, or how many are ahead, leaves both
+# out with one bound.
+GROUPED_BEHIND_MS = 2 * DRILL_BEHIND_MS
+
 
 def is_drill(conversation_id: str) -> bool:
     """Return whether a conversation is a fire drill's."""

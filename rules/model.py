@@ -161,6 +161,21 @@ class Budget:
     each_ms: int | None = None
 
 
+FloodBy: TypeAlias = Literal["customer", "agent", "tenant"]
+# Narrowest first: what one customer does is not laid to the agent that they speak with.
+FLOOD_BY: tuple[FloodBy, ...] = ("customer", "agent", "tenant")
+
+
+@dataclass(frozen=True, slots=True)
+class FloodLimit:
+    """From how many handoffs for the same rule on, within `over_ms`, those of one customer, one agent or the whole
+    tenant are grouped."""
+
+    by: FloodBy
+    most: int
+    over_ms: int
+
+
 @dataclass(frozen=True, slots=True)
 class BusyStep:
     """What a rule gives up once its queue's pressure is at `over_percent` of the budget.
@@ -181,7 +196,7 @@ class Queue:
 
     `own_language`: an operator must speak the customer's language. `same_operator_ms`: for that long only the person
     who had this customer before may take it. `offer_ms`: a free person is offered it and has so long to accept.
-    `notify`: who is told of what happens to those who wait here.
+    `notify`: who is told of what happens to those who wait here. `flood`: from when on what is alike is grouped.
     """
 
     name: str
@@ -199,6 +214,7 @@ class Queue:
     ladder: tuple[Step, ...] = ()
     notify: tuple[Notice, ...] = ()
     budget: Budget | None = None
+    flood: tuple[FloodLimit, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from rules.handoff import ENDED, MOVES, Handoff, Resolution, wanted
+from rules.handoff import ENDED, MOVES, Handoff, Resolution, is_member, wanted
 from rules.history import cut
 from rules.model import PRIORITIES, Queue, Words
 from rules.routing.operators import People
@@ -81,6 +81,8 @@ def rerouted(handoff: Handoff, now_ms: int) -> Handoff | None:
         reserved_for=None,
         reserved_until_at_ms=None,
         route=moved_on(reroute.route, handoff.route, now_ms),
+        # A flood moves on as a flood: the group of the next queue finds somebody to stand for it.
+        leads=False,
         acknowledged_by=None,
         version=handoff.version + 1,
     )
@@ -105,6 +107,8 @@ def transferred(
         reserved_for=operator,
         reserved_until_at_ms=None if operator is None else now_ms + reserved_ms,
         route=route,
+        group=handoff.group if queue is None else None,
+        leads=handoff.leads and queue is None,
         holder=None,
         lease_expires_at_ms=None,
         hold_reason=None,
@@ -116,10 +120,14 @@ def transferred(
 def advance_at_ms(handoff: Handoff, *, held: bool) -> int | None:
     """Return when time next changes a handoff that stays where it is: a step of its ladder, the end of an offer."""
     step = step_at_ms(handoff.route, held=held)
-    offer = (
-        None if held else handoff.route.offer_at_ms if handoff.reserved_for is None else handoff.reserved_until_at_ms
-    )
-    return min((at_ms for at_ms in (step, offer) if at_ms is not None), default=None)
+    offer = handoff.route.offer_at_ms if handoff.reserved_for is None else handoff.reserved_until_at_ms
+    times = (step,) if held or is_member(handoff) else (step, offer)
+    return min((at_ms for at_ms in times if at_ms is not None), default=None)
+
+
+def _may_be_offered(handoff: Handoff) -> bool:
+    """Return whether somebody may be asked to take it: it waits, and no group holds it."""
+    return handoff.state == "waiting" and not is_member(handoff)
 
 
 def needs_people(handoff: Handoff, now_ms: int) -> bool:
@@ -127,7 +135,8 @@ def needs_people(handoff: Handoff, now_ms: int) -> bool:
     held = handoff.state != "waiting"
     step = step_due(handoff.route, now_ms, held=held)
     offer_at_ms = handoff.route.offer_at_ms
-    offers = not held and handoff.reserved_for is None and offer_at_ms is not None and offer_at_ms <= now_ms
+    free = _may_be_offered(handoff) and handoff.reserved_for is None
+    offers = free and offer_at_ms is not None and offer_at_ms <= now_ms
     return offers or (step is not None and step.skip_if_nobody)
 
 
@@ -145,10 +154,11 @@ def advanced(handoff: Handoff, now_ms: int, people: People) -> tuple[Handoff, st
     if not held and handoff.reserved_for is not None and until_at_ms is not None and until_at_ms <= first_at_ms:
         return let_go(handoff, until_at_ms)
     if step is None:
-        return None if held or handoff.reserved_for is not None else _offered(handoff, now_ms, people)
+        free = _may_be_offered(handoff) and handoff.reserved_for is None
+        return _offered(handoff, now_ms, people) if free else None
     taken = after_step(route, step, skipped=False)
     after = replace(handoff, route=taken, version=version)
-    if step.skip_if_nobody and not people.anybody_for(wanted(replace(after, reserved_for=None))):
+    if step.skip_if_nobody and not people.anybody_for(wanted(replace(after, reserved_for=None, group=None))):
         skipped = after_step(route, step, skipped=True)
         return replace(handoff, route=skipped, version=version), "handoff.step_skipped", ""
     if step.priority is not None:

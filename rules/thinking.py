@@ -15,6 +15,7 @@ from rules.evaluation.evaluate import Evaluation, Ruleset, evaluate
 from rules.handoff import Handoff, HumanStretch, Reason, replies_untold
 from rules.history import before
 from rules.model import STOPPING, Queue, Rule, Verdict, Words
+from rules.routing.floods import Guard, guards
 from rules.routing.routing import join, open_handoff
 from rules.routing.shed import Shed
 from rules.routing.shedding import NONE, Pressures, eased
@@ -49,7 +50,8 @@ SAY_DEFAULT: Mapping[Verdict, Words] = {
 @dataclass(frozen=True, slots=True)
 class Change:
     """All that one decided turn changes. `before` is the open handoff it was decided with, `handoff` the one it refers
-    to, and `event` tells whether that one is opened or joined."""
+    to, and `event` tells whether that one is opened or joined. One that opens is counted towards its `guards`, of
+    each as many as were counted `elsewhere`."""
 
     turn: Turn
     decision: Decision
@@ -58,6 +60,8 @@ class Change:
     handoff: Handoff | None = None
     event: Event | None = None
     ahead: int = 0
+    guards: tuple[Guard, ...] = ()
+    elsewhere: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +114,14 @@ def think(  # the turn's own five, and the stretch that has just ended
     verdict: Verdict = "held_by_human" if fenced else judged.verdict
     after: Handoff | None = handoff if fenced else None
     event: Event | None = None
+    watched: tuple[Guard, ...] = ()
     if judged.asking is not None:
         reason = _reason(names, turn, judged, judged.asking, now_ms)
         after = open_handoff(names.handoff_id, names.tenant, turn, reason, judged.asking, ruleset.files.queues)
         event = "handoff.opened"
+        watched = guards(ruleset, judged.evaluation, turn, after)
         if handoff is not None:
-            after, event = join(handoff, after), "handoff.joined"
+            after, event, watched = join(handoff, after), "handoff.joined", ()
     decision = Decision(
         decision_id=names.decision_id,
         conversation_id=turn.conversation_id,
@@ -134,7 +140,7 @@ def think(  # the turn's own five, and the stretch that has just ended
         after_human=None if ended is None else _stretch(ended),
         shed=judged.shed,
     )
-    return Change(turn, decision, judged.evaluation.record, handoff, after, event)
+    return Change(turn, decision, judged.evaluation.record, handoff, after, event, guards=watched)
 
 
 def _stretch(ended: Handoff) -> HumanStretch | None:

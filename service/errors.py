@@ -227,6 +227,16 @@ class DraftUnseen(Refusal):
         super().__init__("another draft was held since the claim")
 
 
+class NoGroup(Refusal):
+    """The handoff is part of no flood's group."""
+
+    code = "no_group"
+    hint = "GET /floods lists the groups, and the handoff that stands for each"
+
+    def __init__(self) -> None:
+        super().__init__("the handoff is part of no group")
+
+
 class LimitReached(Refusal):
     """A list with a named limit is full."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal, TypeAlias, cast
 
 from rules.compile.budget import read_budget
+from rules.compile.flood import read_flood
 from rules.compile.names import Names
 from rules.compile.notify import note_late_notices, read_channel, read_notices
 from rules.compile.values import (
@@ -103,6 +104,7 @@ def _queue(source: Source, key: TextNode, node: Node, names: Names) -> Queue | N
     ladder = _ladder(source, name, values["ladder"], names) if "ladder" in values else ()
     notify = read_notices(source, values["notify"], names) if "notify" in values else ()
     budget = read_budget(source, values["budget"]) if "budget" in values else None
+    flood = read_flood(source, values["flood"]) if "flood" in values else ()
     if answer_within_ms is None or on_timeout is None:
         return None
     queue = Queue(
@@ -121,6 +123,7 @@ def _queue(source: Source, key: TextNode, node: Node, names: Names) -> Queue | N
         ladder=ladder,
         notify=notify,
         budget=budget,
+        flood=flood,
     )
     _note_times_that_never_come(source, values, queue)
     return queue

@@ -96,6 +96,7 @@ PROBLEMS: dict[str, ProblemSpec] = _table(
     ("R146", "a budget that cannot be", "budget: {minutes: 0, over: 1h}", "write minutes above 0, and at most a day"),
     ("R147", "a rule that must never be shed", "priority: urgent … when_busy: […]", "remove `when_busy`"),
     ("R148", "a step that sheds nothing", "when_busy: [{over: 100%}]", "add `thresholds:` or `then:`"),
+    ("R149", "a flood guard that cannot be", "flood: {agent: 20}", "write a number and a time, as `20 in 10m`"),
     ("R150", "a regulated topic without a source", "advice: {regulated: true}", "add `source:` with the law or rule"),
     ("R151", "a pattern that is refused", "patterns: ['(?=x)']", "correct it as RE2 reads patterns"),
     ("R152", "a phrase without a word", "phrases: ['  ']", "write a word or remove it"),

@@ -21,6 +21,7 @@ ValueKind: TypeAlias = Literal[
     "number or duration",
     "numbers",
     "share",
+    "rate",
     "count",
     "bool",
     "word",
@@ -132,6 +133,7 @@ QUEUE_KEYS: KeyTable = _table(
     KeySpec("ladder", "list", "what changes while it waits, step by step"),
     KeySpec("notify", "list", "who is told of it, when, and how often until somebody comes"),
     KeySpec("budget", "map", "operator minutes that it may ask for"),
+    KeySpec("flood", "map", "from how many alike on they are grouped into one"),
     KeySpec("say", "say", "what the agent says when a rule that stops the turn has no words of its own"),
     KeySpec("meanwhile", "say", "what the agent says on later turns, until the handoff ends"),
 )
@@ -140,6 +142,13 @@ BUDGET_KEYS: KeyTable = _table(
     KeySpec("minutes", "number", "operator minutes that there are", required=True),
     KeySpec("over", "duration", "in which time, at most a day", required=True),
     KeySpec("minutes_each", "number", "what a handoff takes, until 20 have been seen; unknown when it is not said"),
+)
+
+# Limits of one rule's handoffs in the queue; who is over one has the further ones grouped.
+FLOOD_KEYS: KeyTable = _table(
+    KeySpec("customer", "rate", "of one customer, as `5 in 10m`"),
+    KeySpec("agent", "rate", "of one agent, as `20 in 10m`"),
+    KeySpec("tenant", "rate", "of all together, as `200 in 10m`"),
 )
 
 # A step of what a rule sheds.

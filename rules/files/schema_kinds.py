@@ -19,6 +19,7 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 # Longest unit first, as the grammar reads them.
 _UNITS = "|".join(sorted(DURATION_UNITS_MS, key=len, reverse=True))
 DURATION_PATTERN = rf"^\s*(\d+(\.\d+)?({_UNITS}))+\s*$"
+RATE_PATTERN = rf"^\s*\d{{1,6}}\s+in\s+(\d+(\.\d+)?({_UNITS}))+\s*$"
 NAME_PATTERN = "^[A-Za-z][A-Za-z0-9_-]*$"
 HOURS_PATTERN = r"^\s*\d\d:\d\d-\d\d:\d\d\s*$"
 LANGUAGE_PATTERN = "^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$"
@@ -155,6 +156,7 @@ KINDS: dict[ValueKind, Schema] = {
     "conditions": {"type": "array", "minItems": 1, "items": ref("condition")},
     "percent": {"type": "string", "pattern": r"^\s*\+?\d{1,3}(\.\d{1,9})?\s*%\s*$", "examples": ["10%"]},
     "share": {"type": "string", "pattern": r"^\s*\d{1,4}\s*%\s*$", "examples": ["150%"]},
+    "rate": {"type": "string", "pattern": RATE_PATTERN, "examples": ["20 in 10m"]},
     "numbers": {"type": ["object", "null"], "additionalProperties": {"anyOf": [_NUMBER, _DURATION]}},
     "topics": {"type": ["array", "null"], "items": _TEXT},
     "languages": one_or_many(_LANGUAGE),

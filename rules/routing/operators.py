@@ -56,9 +56,9 @@ def may_take(operator: Operator | None, name: str, wanted: Wanted) -> bool:
     """Return whether the person called `name` may take what waits in this class.
 
     `operator` is what was declared of them, None where no operators are declared at all: then everybody may take
-    everything that is not kept for somebody else.
+    everything that is not kept for somebody else. Nobody is given a member of a group: a person lets it go first.
     """
-    if wanted.operator is not None and wanted.operator != name:
+    if wanted.group is not None or (wanted.operator is not None and wanted.operator != name):
         return False
     if operator is None or wanted.operator == name:
         return True

@@ -11,7 +11,7 @@ import json
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from rules.model import Need, Queue, Step
+from rules.model import FloodBy, Need, Queue, Step
 from rules.telling.notices import Notice
 
 LEVEL_MAX = 10
@@ -41,31 +41,52 @@ class Route:
 
 
 @dataclass(frozen=True, slots=True)
+class Likeness:
+    """In what the handoffs of a flood are alike: whose they are, and which rule asked. `who` is empty for a tenant."""
+
+    by: FloodBy
+    who: str
+    rule_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Wanted:
     """A class: whom a waiting handoff is for. The first of `queues` is its own, the others may take it too.
 
-    `languages` empty: any language; `operator`: nobody but this one.
+    `languages` empty: any language; `operator`: nobody but this one. `group`: it waits behind the one that stands for
+    this flood, and nobody is given it.
     """
 
     queues: tuple[str, ...]
     needs: tuple[Need, ...] = ()
     languages: tuple[str, ...] = ()
     operator: str | None = None
+    group: Likeness | None = None
 
     @property
     def text(self) -> str:
         """Return the class as one text, the same for equal classes: its name in the store."""
         needs = sorted((need.skill, need.level) for need in self.needs)
         own, *others = self.queues
-        parts = [[own, *sorted(others)], needs, sorted(self.languages), self.operator]
+        parts: list[object] = [[own, *sorted(others)], needs, sorted(self.languages), self.operator]
+        if self.group is not None:
+            parts.append([self.group.by, self.group.who, self.group.rule_id])
         return json.dumps(parts, ensure_ascii=False, separators=(",", ":"))
 
 
 @lru_cache(maxsize=4_096)  # classes that are not empty at one time; some hundred in a large house, 300 bytes each
 def wanted_in(text: str) -> Wanted:
     """Return the class that a text names; raises ValueError for a text that `Wanted.text` did not write."""
-    queues, needs, languages, operator = json.loads(text)
-    return Wanted(tuple(queues), tuple(Need(skill, level) for skill, level in needs), tuple(languages), operator)
+    queues, needs, languages, operator, *group = json.loads(text)
+    if group and not isinstance(group[0], list):
+        raise ValueError(text)
+    return Wanted(
+        tuple(queues),
+        tuple(Need(skill, level) for skill, level in needs),
+        tuple(languages),
+        operator,
+        Likeness(*group[0]) if group else None,
+    )
 
 
 def route_into(queue: Queue, answer_within_ms: int, locale: str | None, now_ms: int) -> Route:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from rules.handoff import KINDS, Handoff, Kind, Reason, Reroute
+from rules.handoff import KINDS, Handoff, Kind, Reason, Reroute, is_member
 from rules.marks import DRILL_BEHIND_MS, is_drill
 from rules.model import PRIORITIES, OnTimeout, Priority, Queue, Rule
 from rules.routing.route import moved_on, route_into
@@ -79,6 +79,9 @@ def join(handoff: Handoff, asked: Handoff) -> Handoff:
         score_ms=min(handoff.score_ms, score_ms(handoff.opened_at_ms, priority)),
         reasons=handoff.reasons if full else handoff.reasons + tuple(later),
     )
+    if is_member(joined) and (asked.priority == "urgent" or any(reason.regulated for reason in asked.reasons)):
+        # Whoever is in danger, or must have a person by law, waits behind nobody.
+        joined = replace(joined, group=None)
     stronger = KINDS.index(asked.kind) > KINDS.index(handoff.kind)
     if not stronger and not _is_more_urgent(handoff, asked):
         return joined
@@ -96,6 +99,8 @@ def join(handoff: Handoff, asked: Handoff) -> Handoff:
         acknowledged_by=None,
         on_timeout=asked.on_timeout,
         reroute=None if handoff.rerouted else asked.reroute,
+        group=joined.group if asked.queue == handoff.queue else None,
+        leads=joined.leads and asked.queue == handoff.queue,
     )
 
 

@@ -89,6 +89,7 @@ PROBLEMS: dict[str, ProblemSpec] = {
     "capacity_reached": ProblemSpec(409, "as much in hand as declared", "finish or release something first"),
     "already_claimed": ProblemSpec(409, "somebody else has it", "claim the next one, or ask its holder"),
     "move_illegal": ProblemSpec(409, "not in this state", "read the handoff again to see what is possible now"),
+    "no_group": ProblemSpec(409, "the handoff is part of no group", "look for groups with GET /floods"),
     "draft_unseen": ProblemSpec(409, "a later draft is not seen", "release the handoff, claim it again, and read it"),
     "turn_stale": ProblemSpec(409, "the turn is stale", "drop its reply: a person has had the conversation since"),
     "conversation_busy": ProblemSpec(409, "the conversation is busy", "send the turn again"),

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from rules.evaluation.evaluate import Ruleset
-from rules.handoff import ENDED, Assignment, Handoff, moves_from, wanted
+from rules.handoff import ENDED, Assignment, Handoff, is_member, moves_from, wanted
 from rules.packet.packet import ContextPacket, build
 from rules.routing.operators import Operator, may_take, weight
 from rules.routing.route import wanted_in
 from service.errors import AlreadyClaimed, CapacityReached, ConversationBusy, HandoffUnknown, MoveIllegal, QueueUnknown
-from service.flows import deadlines
+from service.flows import deadlines, floods
 from service.store import conversations, decisions, handoffs, operators, queues, waits
 from service.store.handoffs import Candidate, Claim, Full, Refused, Taken
 from service.store.keys import Place
@@ -103,6 +103,10 @@ async def claim_one(store: Store, tenant: str, handoff_id: str, claiming: Claimi
     for _ in range(TRIES_MAX):
         handoff = await handoffs.get(store, tenant, handoff_id)
         if await deadlines.settle(store, handoff, now_ms):
+            continue
+        if is_member(handoff) and handoff.state == "waiting":
+            # Whoever picks it out of a flood's group takes it as one of its own.
+            await floods.let_go(store, handoff, claiming.operator, now_ms)
             continue
         place, in_class = handoffs.place_of(store, tenant, handoff.handoff_id), wanted(handoff).text
         candidate = Candidate(handoff.handoff_id, handoff.queue, in_class)

@@ -9,12 +9,13 @@ import asyncio
 from collections.abc import Sequence
 
 from rules import moves
-from rules.handoff import OPEN, Handoff, wanted
+from rules.handoff import OPEN, Handoff, is_member, wanted
 from rules.moves import ACTOR as ACTOR
 from rules.moves import missed
+from rules.routing.floods import promoted
 from rules.routing.operators import People
 from service.flows.offers import Desk
-from service.store import codec, handoffs, keys, timers, waits
+from service.store import codec, floods, handoffs, keys, timers, waits
 from service.store.keys import Place
 from service.store.store import Store
 from service.store.timers import LATE_BOUNDS_MS as LATE_BOUNDS_MS
@@ -143,7 +144,9 @@ async def _lapse(store: Store, place: Place, handoff_id: str, now_ms: int) -> bo
 
 
 async def _expire(store: Store, place: Place, handoff_id: str, desk: Desk, now_ms: int) -> bool:
-    """Do the first thing that is due to a handoff; return whether anything was done."""
+    """Do the first thing that is due to a handoff, or to a group; return whether anything was done."""
+    if floods.is_group(handoff_id):
+        return await _lead(store, place, handoff_id, now_ms)
     handoff = await handoffs.find(store, place, handoff_id)
     if handoff is not None:
         if moves.needs_people(handoff, now_ms):
@@ -172,6 +175,7 @@ async def _expire(store: Store, place: Place, handoff_id: str, desk: Desk, now_m
         in_class=place.waiting_in(in_class),
         classes=place.classes,
         loads=place.loads,
+        group=floods.group_key(place, handoff),
         class_name=in_class,
         handoff_id=handoff_id,
         resolution=codec.dumps(missed(handoff, now_ms)) if handoff else "",
@@ -181,9 +185,16 @@ async def _expire(store: Store, place: Place, handoff_id: str, desk: Desk, now_m
     return word == "done" and await _missed(store, handoff, now_ms)
 
 
+async def _lead(store: Store, place: Place, group: str, now_ms: int) -> bool:
+    """Let a member stand for a group that has lost the one that did, or end it with the last."""
+    first = await floods.first_of(store, place, group)
+    after = promoted(first, now_ms) if first is not None else None
+    return await floods.lead(store, place, group, first, after, ACTOR, now_ms)
+
+
 async def _missed(store: Store, handoff: Handoff | None, now_ms: int) -> bool:
     """Remember that nobody came in so long: an estimate without those would promise most where fewest are there."""
-    if handoff is not None:
+    if handoff is not None and not is_member(handoff):
         await waits.note(store, handoff, min(now_ms, handoff.expires_at_ms), answered=False)
     return True
 
@@ -203,6 +214,8 @@ async def _reroute(store: Store, place: Place, handoff: Handoff, there: Handoff,
         deadlines=place.deadlines,
         queues=place.queues,
         outbox=place.outbox,
+        group=floods.group_key(place, there),
+        group_before=floods.group_key(place, handoff),
         now_ms=now_ms,
         version=handoff.version,
         queue=there.queue,

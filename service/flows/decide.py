@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import random
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ from rules.routing.waits import Wait
 from rules.thinking import Names, judge, think
 from rules.turn import Conversation, Turn
 from service.errors import ConversationBusy, DecisionUnknown, NotDurable, StoreAway, StoreBusy, TurnStale
-from service.flows import deadlines, operators, waits
+from service.flows import deadlines, floods, operators, waits
 from service.flows.degraded import answer_alone, told_in
 from service.flows.spool import Spool
 from service.store import budgets, conversations, decisions, handoffs, keys, queues
@@ -184,4 +185,7 @@ async def _promised(
     # The script counts those in its own partition.
     elsewhere = [other for other in store.places(place.tenant) if other is not place]
     score_ms = change.handoff.score_ms
-    return replace(change, ahead=await queues.ahead(store, elsewhere, change.handoff.queue, score_ms))
+    ahead, counted = await asyncio.gather(
+        queues.ahead(store, elsewhere, change.handoff.queue, score_ms), floods.counted(store, elsewhere, change, now_ms)
+    )
+    return replace(change, ahead=ahead, elsewhere=counted)

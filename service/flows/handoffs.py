@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 
 from rules.evaluation.evaluate import Ruleset
-from rules.handoff import Handoff, State
+from rules.handoff import Handoff, State, stands_at_ms
 from service.errors import CursorInvalid
 from service.flows.acknowledging import acknowledge as acknowledge
 from service.flows.claims import Claimed as Claimed
@@ -101,7 +101,7 @@ async def list_open(
         page += [handoff for handoff in found if state is None or handoff.state == state]
         if len(page) > limit:
             last = page[limit - 1]
-            return Page(tuple(page[:limit]), _cursor_out(last.score_ms, last.handoff_id))
+            return Page(tuple(page[:limit]), _cursor_out(stands_at_ms(last), last.handoff_id))
         if len(rows) < limit:
             return Page(tuple(page), None)
         after = rows[-1][:2]

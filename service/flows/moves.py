@@ -30,7 +30,7 @@ from service.errors import (
     QueueUnknown,
     StoreAway,
 )
-from service.store import budgets, codec, handoffs
+from service.store import budgets, codec, floods, handoffs
 from service.store.handoffs import REPLIES_MAX
 from service.store.keys import Place
 from service.store.multiplexed import Reply
@@ -90,7 +90,7 @@ async def renew(store: Store, tenant: str, lease: Lease, lease_ms: int, now_ms: 
         now_ms=now_ms,
         lease_expires_at_ms=now_ms + lease_ms,
     )
-    return _moved("renew", lease, word, rest, now_ms)
+    return moved("renew", lease, word, rest, now_ms)
 
 
 async def resume(store: Store, tenant: str, lease: Lease, lease_ms: int, now_ms: int) -> Handoff:
@@ -158,6 +158,7 @@ async def transfer(
             "leases": place.leases,
             "deadlines": place.deadlines,
             "loads": place.loads,
+            "group": floods.group_key(place, current),
             "version": current.version,
             "queue": target,
             "fields": codec.place_out(there),
@@ -250,6 +251,7 @@ async def _end(  # the verbs' own five, and what only one of the two asks beside
             "leases": place.leases,
             "deadlines": place.deadlines,
             "loads": place.loads,
+            "group": floods.group_key(place, current),
             "queue": current.queue,
             "handoff_id": current.handoff_id,
             "resolution": codec.dumps(resolution(current)),
@@ -281,11 +283,11 @@ async def _move(store: Store, tenant: str, verb: str, lease: Lease, values: _Val
             **values(place, current),
         )
         if word != "moved":
-            return _moved(verb, lease, word, rest, now_ms)
+            return moved(verb, lease, word, rest, now_ms)
     raise ConversationBusy(TRIES_MAX)
 
 
-def _moved(verb: str, lease: Lease, word: str, rest: list[Reply], now_ms: int) -> Handoff:
+def moved(verb: str, lease: Lease, word: str, rest: list[Reply], now_ms: int) -> Handoff:
     """Return the handoff after a move, or raise why it was not made."""
     if word == "illegal":
         state: State = rest[0].decode()

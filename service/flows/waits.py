@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from rules.evaluation.evaluate import Ruleset
-from rules.handoff import Handoff, wanted
+from rules.handoff import Handoff, is_member, wanted
 from rules.marks import is_drill
 from rules.routing.operators import may_take
 from rules.routing.route import Wanted
@@ -62,8 +62,8 @@ async def told(store: Store, change: Change, now_ms: int) -> Change:
 
 
 async def of(store: Store, handoff: Handoff, now_ms: int) -> WaitTold | None:
-    """Return where a handoff stands and how much longer it will take, None when it does not wait."""
-    if handoff.state != "waiting":
+    """Return where a handoff stands and how much longer it will take, None when it does not wait in the line."""
+    if handoff.state != "waiting" or is_member(handoff):
         return None
     view, there = await _view(store, handoff.tenant, handoff.queue, now_ms), store.waits.at_work[handoff.tenant]
     before = await ahead(store, store.places(handoff.tenant), handoff.queue, handoff.score_ms)

@@ -9,11 +9,25 @@ from typing import Any, cast, overload
 import orjson
 
 from rules.decision import Check, Decision, Evidence, FiredRule
-from rules.handoff import Assignment, Handoff, HumanStretch, Kind, Reason, Reply, Reroute, Resolution, State, wanted
+from rules.handoff import (
+    Assignment,
+    Handoff,
+    HumanStretch,
+    Kind,
+    Reason,
+    Reply,
+    Reroute,
+    Resolution,
+    State,
+    group_of,
+    stands_at_ms,
+    wanted,
+)
+from rules.marks import GROUPED_BEHIND_MS
 from rules.model import Need, OnTimeout, Priority, Step
 from rules.moves import advance_at_ms
 from rules.packet.packet import TranscriptTurn
-from rules.routing.route import Route
+from rules.routing.route import Likeness, Route
 from rules.routing.shed import Shed
 from rules.routing.waits import Circumstances, Told, Wait
 from rules.telling.notices import Notice, Quiet, Tier
@@ -223,12 +237,12 @@ def place_out(handoff: Handoff) -> list[str | bytes]:
     `timer_held_at_ms` for as long as a person has it.
     """
     freed = replace(handoff, reserved_for=None, reserved_until_at_ms=None)
-    held_at_ms = advance_at_ms(handoff, held=True)
+    held_at_ms, group = advance_at_ms(handoff, held=True), group_of(handoff)
     fields: dict[str, str | bytes] = {
         "queue": handoff.queue,
         "priority": handoff.priority,
         "expires_at_ms": str(handoff.expires_at_ms),
-        "score_ms": str(handoff.score_ms),
+        "score_ms": str(stands_at_ms(handoff)),
         "on_timeout": dumps(handoff.on_timeout),
         "reroute": dumps(handoff.reroute) if handoff.reroute else "",
         "rerouted": "1" if handoff.rerouted else "0",
@@ -236,6 +250,8 @@ def place_out(handoff: Handoff) -> list[str | bytes]:
         "reserved_until_at_ms": "" if handoff.reserved_until_at_ms is None else str(handoff.reserved_until_at_ms),
         "route": dumps(handoff.route),
         "acknowledged_by": handoff.acknowledged_by or "",
+        "group": "" if group is None or group.group is None else dumps(group.group),
+        "leads": group.text if group is not None and handoff.leads else "",
         "class": wanted(handoff).text,
         "class_freed": wanted(freed).text,
         "timer_at_ms": str(_timer_at_ms(handoff)),
@@ -258,6 +274,8 @@ def handoff_in(flat: list[bytes]) -> Handoff | None:
         name.decode(): value for name, value in zip(flat[::2], flat[1::2], strict=True) if value != b""
     }
     get = fields.get
+    leads, alike = get("leads") is not None, get("group")
+    group = None if alike is None else Likeness(**orjson.loads(alike))
     return Handoff(
         handoff_id=fields["handoff_id"].decode(),
         tenant=fields["tenant"].decode(),
@@ -268,7 +286,7 @@ def handoff_in(flat: list[bytes]) -> Handoff | None:
         priority=cast(Priority, fields["priority"].decode()),
         opened_at_ms=int(fields["opened_at_ms"]),
         expires_at_ms=int(fields["expires_at_ms"]),
-        score_ms=int(fields["score_ms"]),
+        score_ms=int(fields["score_ms"]) - (GROUPED_BEHIND_MS if group is not None and not leads else 0),
         on_timeout=OnTimeout(**orjson.loads(fields["on_timeout"])),
         reasons=tuple(_reason_in(reason) for reason in orjson.loads(fields["reasons"])),
         version=int(fields["version"]),
@@ -291,6 +309,8 @@ def handoff_in(flat: list[bytes]) -> Handoff | None:
         replies_told=number(get("replies_told")) or 0,
         resolution=_resolution_in(get("resolution")),
         ended_at_ms=number(get("ended_at_ms")),
+        group=group,
+        leads=leads,
     )
 
 
@@ -308,6 +328,7 @@ def handoff_of(fields: Json) -> Handoff:
             "told": told_in(fields["told"]) if fields.get("told") else None,
             "replies": tuple(Reply(**reply) for reply in fields["replies"]),
             "resolution": _resolution_in(dumps(fields["resolution"])) if fields["resolution"] else None,
+            "group": Likeness(**fields["group"]) if fields.get("group") else None,
         }
     )
 

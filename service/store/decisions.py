@@ -6,10 +6,11 @@ import asyncio
 from dataclasses import replace
 
 from rules.decision import Decision
-from rules.handoff import wanted
+from rules.handoff import group_of, wanted
 from rules.history import TURNS_READ_MAX
+from rules.routing.floods import grouped
 from rules.thinking import Change as Change
-from service.store import codec
+from service.store import codec, floods
 from service.store.conversations import TRANSCRIPT_TURNS_MAX, Loaded
 from service.store.keys import Place
 from service.store.multiplexed import Reply
@@ -37,11 +38,19 @@ async def commit(
         return Moved()
     if word == b"decided":
         return codec.decision_in(rest[0]), True
-    position = codec.number(rest[0]) if rest else None
+    position, decision = codec.number(rest[0]) if rest else None, change.decision
+    if rest and rest[1] == b"member" and not told:
+        decision = _grouped(decision)
+        answer = codec.decision_out(decision)
     if not told:
         store.recent.keep(place.tenant, loaded, change, record)
-        store.told.keep(change.decision.decision_id, position, answer)
-    return (change.decision if position is None else replace(change.decision, position=position)), False
+        store.told.keep(decision.decision_id, position, answer)
+    return (decision if position is None else replace(decision, position=position)), False
+
+
+def _grouped(decision: Decision) -> Decision:
+    """Return what is answered where a flood's group holds the handoff: nobody can say how long that takes."""
+    return replace(decision, wait=None)
 
 
 async def _commit_turn(
@@ -77,6 +86,8 @@ async def _commit_decision(
     queue = handoff.queue if handoff else ""
     queue_before = before.queue if before else ""
     fields = codec.handoff_out(handoff) if handoff and change.event else []
+    led = group_of(before) if before else None
+    guards = [group for guard in change.guards if (group := group_of(grouped(handoff, guard.group)))] if handoff else []
     if change.event == "handoff.opened":
         fields += ["state", "waiting"]
     return await store.scripts.run(
@@ -96,6 +107,12 @@ async def _commit_decision(
         in_class=place.waiting_in(wanted(handoff).text if handoff else ""),
         in_class_before=place.waiting_in(wanted(before).text if before else ""),
         classes=place.classes,
+        group_before=place.group(led.text if led else ""),
+        guards=[
+            key
+            for group in guards
+            for key in (place.group(group.text), place.waiting_in(group.text), place.counted(group.text))
+        ],
         version=loaded.version,
         # A turn that only meets the handoff does not mind what happens to it; one that joins it must know it whole.
         handoff_version=change.before.version if change.before and change.event else "",
@@ -116,6 +133,8 @@ async def _commit_decision(
         # While the store is away nobody sees it live; it is in the transcript once it is delivered.
         message=turn.turn_id if handoff and turn.message and not told else "",
         replies_told=decision.replies[-1].number if decision.replies else "",
+        limits=floods.limits_out(handoff, change) if handoff and guards else "",
+        answer_grouped=codec.decision_out(_grouped(decision)) if guards else "",
         fields=fields,
     )
 

@@ -84,6 +84,14 @@ class Place:
         first of one of the classes open to them, however many wait."""
         return f"{self.classes_prefix}{wanted}"
 
+    def group(self, in_class: str) -> str:
+        """HASH who stands for a flood's group, since when, and how many were ever in it; its members are a class."""
+        return f"{self.tag}group:{in_class}"
+
+    def counted(self, in_class: str) -> str:
+        """ZSET handoff_id -> when it opened, of the latest ones alike: whether they come as fast as a flood."""
+        return f"{self.tag}counted:{in_class}"
+
     def open(self, queue: str) -> str:
         """ZSET handoff_id -> score_ms of all open ones, waiting or taken: lists and counts read it."""
         return f"{self.tag}open:{queue}"
@@ -157,7 +165,8 @@ class Place:
 
     @property
     def deadlines(self) -> str:
-        """ZSET handoff_id -> when time next changes it: its deadline, a step of its ladder, the end of an offer."""
+        """ZSET handoff_id -> when time next changes it: its deadline, a step of its ladder, the end of an offer.
+        Among them the classes of groups that nobody stands for any more."""
         return f"{self.tag}deadlines"
 
     @property

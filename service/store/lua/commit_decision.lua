@@ -14,6 +14,8 @@
 -- KEYS[13] in_class  ZSET in which it waits from now on
 -- KEYS[14] in_class_before  ZSET in which it waited
 -- KEYS[15] classes  ZSET
+-- KEYS[16] group_before  HASH of the flood that it was part of
+-- KEYS[17..] guards  by threes, one a limit that it counts towards: the group's HASH, its members' ZSET, the counted ZSET
 -- ARGV[1] version  of the conversation that was thought with, 0 for a new one
 -- ARGV[2] handoff_version  of the open handoff that was thought with, empty for none
 -- ARGV[3] order  place of the turn among the others, empty for the order of arrival
@@ -32,11 +34,14 @@
 -- ARGV[16] told  `told` for an answer given while the store was away, else empty
 -- ARGV[17] message  turn_id of a turn that a person who has the conversation must see, else empty
 -- ARGV[18] replies_told  number of the last reply that the answer carries, empty for none
--- ARGV[19..] fields  of the handoff: name, value, name, value
+-- ARGV[19] limits  JSON: one a guard of [most, over_ms, counted elsewhere, the fields of a member, of one that leads];
+--   empty for none
+-- ARGV[20] answer_grouped  JSON: the Decision of one that becomes a member
+-- ARGV[21..] fields  of the handoff: name, value, name, value
 -- RETURN decided | moved | stored
 --   decided: the stored answer; moved: think again; stored: position, empty when nothing waits or the answer was told
---   without one
--- USES class, tell
+--   without one, and `member` where a flood's group holds it
+-- USES class, flood, stand_down, tell
 -- AGAIN safe: the second time it finds its own answer
 -- WHY A SCRIPT: the answer, the history it rests on and the handoff it promises must never be seen one without another.
 local stored = redis.call('GET', KEYS[4])
@@ -48,9 +53,23 @@ if (seen[1] or '0') ~= ARGV[1] then return {'moved'} end
 local event, handoff_id = ARGV[11], ARGV[12]
 if ARGV[2] ~= '' and redis.call('HGET', KEYS[5], 'version') ~= ARGV[2] then return {'moved'} end
 
+local grouped, in_class = '', KEYS[13]
 if event ~= '' then
   local class_before = redis.call('HGET', KEYS[5], 'class')
-  redis.call('HSET', KEYS[5], unpack(ARGV, 19))
+  local led = leads(KEYS[5])
+  redis.call('HSET', KEYS[5], unpack(ARGV, 21))
+  if leads(KEYS[5]) ~= led then stand_down(KEYS[16], KEYS[10], led, ARGV[7]) end
+  if ARGV[19] ~= '' then
+    local limits = cjson.decode(ARGV[19])
+    for i = 17, #KEYS, 3 do
+      local limit = limits[(i - 14) / 3]
+      local over = count(KEYS[i + 2], limit, handoff_id, ARGV[7])
+      if over and grouped == '' then
+        grouped = join_group(KEYS[i], KEYS[5], limit, handoff_id, ARGV[7])
+        if grouped == 'member' then in_class = KEYS[i + 1] end
+      end
+    end
+  end
   redis.call('HINCRBY', KEYS[5], 'version', 1)
   local of = redis.call('HMGET', KEYS[5], 'state', 'score_ms', 'timer_at_ms', 'timer_held_at_ms', 'class')
   redis.call('ZREM', KEYS[9], handoff_id)
@@ -60,19 +79,21 @@ if event ~= '' then
     if class_before then leave(KEYS[15], KEYS[14], class_before, handoff_id) end
     redis.call('ZREM', KEYS[7], handoff_id)
     redis.call('ZADD', KEYS[6], of[2], handoff_id)
-    enter(KEYS[15], KEYS[13], of[5], handoff_id, of[2])
+    enter(KEYS[15], in_class, of[5], handoff_id, of[2])
     redis.call('ZADD', KEYS[10], of[3], handoff_id)
   elseif of[4] ~= '' then
     redis.call('ZADD', KEYS[10], of[4], handoff_id)
   end
   tell(KEYS[12], KEYS[5], event, ARGV[15], ARGV[7])
+  if grouped == 'member' then tell(KEYS[12], KEYS[5], 'handoff.grouped', ARGV[15], ARGV[7]) end
+  if grouped == 'leads' then tell(KEYS[12], KEYS[5], 'handoff.leads', ARGV[15], ARGV[7]) end
 end
 if event == '' and ARGV[17] ~= '' then tell(KEYS[12], KEYS[5], 'handoff.message', ARGV[15], ARGV[7], ARGV[17]) end
 if ARGV[18] ~= '' then redis.call('HSET', KEYS[5], 'replies_told', ARGV[18]) end
 -- What a person's stretch ended with has been told with this answer.
 if ARGV[16] == '' then redis.call('HDEL', KEYS[1], 'ended_handoff') end
 local position = ''
-if handoff_id ~= '' and ARGV[16] == '' then
+if handoff_id ~= '' and ARGV[16] == '' and grouped ~= 'member' then
   local rank = redis.call('ZRANK', KEYS[6], handoff_id)
   if rank then position = string.format('%d', rank + 1 + tonumber(ARGV[14])) end
 end
@@ -98,5 +119,6 @@ if event == 'handoff.opened' or (seen[3] and seen[3] ~= '') then
 else
   redis.call('PEXPIRE', KEYS[1], ARGV[10])
 end
-redis.call('SET', KEYS[4], position .. '\n' .. ARGV[6], 'PX', ARGV[10])
-return {'stored', position}
+local answer = grouped == 'member' and ARGV[16] == '' and ARGV[20] or ARGV[6]
+redis.call('SET', KEYS[4], position .. '\n' .. answer, 'PX', ARGV[10])
+return {'stored', position, grouped}

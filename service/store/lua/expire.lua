@@ -9,6 +9,7 @@
 -- KEYS[8] in_class  ZSET in which it waits
 -- KEYS[9] classes  ZSET
 -- KEYS[10] loads  HASH
+-- KEYS[11] group  HASH of the flood that it is part of
 -- ARGV[1] now_ms
 -- ARGV[2] queue  that `waiting` and `open` belong to
 -- ARGV[3] handoff_id
@@ -18,7 +19,7 @@
 -- ARGV[7] class_name  of `in_class`
 -- RETURN done | unknown | illegal | early | moved
 --   done: the handoff's fields; illegal: state; early: the deadline is still to come; moved: it belongs elsewhere now
--- USES class, load, ending, tell
+-- USES class, load, stand_down, ending, tell
 -- AGAIN safe: what has ended stays ended
 -- WHY A SCRIPT: a claim may come at the same moment, and one of the two must win whole.
 local of = redis.call('HMGET', KEYS[1], 'state', 'queue', 'expires_at_ms', 'class')
@@ -29,7 +30,7 @@ end
 if of[1] ~= 'waiting' then return {'illegal', of[1]} end
 if tonumber(of[3]) > tonumber(ARGV[1]) then return {'early'} end
 if of[2] ~= ARGV[2] or of[4] ~= ARGV[7] then return {'moved'} end
-finish(KEYS[1], KEYS[2], KEYS[3], KEYS[5], KEYS[6], KEYS[10], 'expired', ARGV[4], ARGV[1], ARGV[5])
+finish(KEYS[1], KEYS[2], KEYS[3], KEYS[5], KEYS[6], KEYS[10], KEYS[11], 'expired', ARGV[4], ARGV[1], ARGV[5])
 redis.call('ZREM', KEYS[4], ARGV[3])
 leave(KEYS[9], KEYS[8], ARGV[7], ARGV[3])
 tell(KEYS[7], KEYS[1], 'handoff.expired', ARGV[6], ARGV[1])

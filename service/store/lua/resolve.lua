@@ -8,6 +8,7 @@
 -- KEYS[7] outbox  STREAM
 -- KEYS[8] deadlines  ZSET
 -- KEYS[9] loads  HASH
+-- KEYS[10] group  HASH of the flood that it is part of
 -- ARGV[1] token
 -- ARGV[2] now_ms
 -- ARGV[3] queue  that `open` belongs to
@@ -19,7 +20,7 @@
 -- RETURN done | unknown | illegal | lost | moved | unseen
 --   done: the handoff's fields; illegal: state; lost: holder, when the lease ended; moved: it is in another queue now
 --   unseen: nothing is done, as the holder knows an older draft
--- USES token, load, ending, tell
+-- USES token, load, stand_down, ending, tell
 -- AGAIN safe: the request is remembered
 -- WHY A SCRIPT: the answer, the fence and the cut of history must come in one step, or a turn between them loops.
 if redis.call('EXISTS', KEYS[6]) == 1 then return {'done', redis.call('HGETALL', KEYS[1])} end
@@ -28,7 +29,7 @@ if refused then return refused end
 if ARGV[8] ~= '' then return {'unseen'} end
 local of = redis.call('HMGET', KEYS[1], 'queue', 'holder')
 if of[1] ~= ARGV[3] then return {'moved'} end
-finish(KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[8], KEYS[9], 'resolved', ARGV[5], ARGV[2], ARGV[6])
+finish(KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[8], KEYS[9], KEYS[10], 'resolved', ARGV[5], ARGV[2], ARGV[6])
 redis.call('ZREM', KEYS[5], ARGV[4])
 tell(KEYS[7], KEYS[1], 'handoff.resolved', of[2], ARGV[2])
 redis.call('SET', KEYS[6], 'resolve', 'PX', ARGV[7])

@@ -11,6 +11,7 @@
 -- KEYS[10] in_class  ZSET in which it waits from now on
 -- KEYS[11] classes  ZSET
 -- KEYS[12] loads  HASH
+-- KEYS[13] group  HASH of the flood that it is part of
 -- ARGV[1] token
 -- ARGV[2] now_ms
 -- ARGV[3] version  of the handoff that was thought with
@@ -19,7 +20,7 @@
 -- ARGV[6..] fields  of the handoff as it waits there: name, value, name, value
 -- RETURN done | unknown | illegal | lost | moved
 --   done: the handoff's fields; illegal: state; lost: holder, when the lease ended; moved: think again
--- USES token, class, load, wait_again, tell
+-- USES token, class, load, stand_down, wait_again, tell
 -- AGAIN safe: the request is remembered
 -- WHY A SCRIPT: a handoff must at every moment be either held or waiting, in exactly one queue.
 if redis.call('EXISTS', KEYS[8]) == 1 then return {'done', redis.call('HGETALL', KEYS[1])} end
@@ -27,7 +28,9 @@ local refused = refusal(KEYS[1], ARGV[1], ARGV[2])
 if refused then return refused end
 local of = redis.call('HMGET', KEYS[1], 'version', 'holder', 'handoff_id')
 if of[1] ~= ARGV[3] then return {'moved'} end
+local led = leads(KEYS[1])
 redis.call('HSET', KEYS[1], unpack(ARGV, 6))
+if leads(KEYS[1]) ~= led then stand_down(KEYS[13], KEYS[7], led, ARGV[2]) end
 wait_again(KEYS[1], KEYS[2], KEYS[10], KEYS[11], KEYS[6], KEYS[7], KEYS[12], ARGV[2])
 redis.call('ZREM', KEYS[4], of[3])
 redis.call('ZADD', KEYS[3], redis.call('HGET', KEYS[1], 'score_ms'), of[3])

@@ -1,5 +1,5 @@
 -- End a handoff: its state, the fence down, and the history before this moment cut, so that nothing fires on it again.
-local function finish(handoff, conversation, turns, open, deadlines, loads, state, resolution, at_ms, kept_ms)
+local function finish(handoff, conversation, turns, open, deadlines, loads, group, state, resolution, at_ms, kept_ms)
   lay_down(loads, handoff)
   local of = redis.call('HMGET', handoff, 'handoff_id', 'token', 'lease_ended_at_ms', 'kind')
   local handoff_id = of[1]
@@ -10,6 +10,7 @@ local function finish(handoff, conversation, turns, open, deadlines, loads, stat
   redis.call('PEXPIRE', handoff, kept_ms)
   redis.call('ZREM', open, handoff_id)
   redis.call('ZREM', deadlines, handoff_id)
+  stand_down(group, deadlines, leads(handoff), at_ms)
   local last_order = redis.call('HGET', conversation, 'last_order') or ''
   redis.call('HSET', conversation, 'open_handoff', '', 'last_handoff_at_ms', at_ms, 'cut_order', last_order,
     'renew_at_ms', '')

@@ -1,0 +1,164 @@
+"""A flood on the real store: what is alike is grouped past its limit, and nobody in it is lost or answered twice."""
+
+from __future__ import annotations
+
+from rules.compile.rule_files import files_or_raise
+from rules.evaluation.evaluate import build
+from rules.handoff import Handoff, is_member
+from rules.turn import AgentRef, Customer, Turn
+from service.flows import floods, handoffs
+from service.flows.decide import Decided, decide
+from service.flows.floods import Answering, Dealt
+from service.flows.handoffs import Claimed, Claiming, Lease, NothingWaiting, Resolving
+from service.store.store import Store
+
+MINUTE = 60_000
+NOW = 1_800_000_000_000
+RULES = """\
+handrail: 1
+topics:
+  advice:
+    regulated: true
+    source: FINRA Rule 2111
+    phrases: [which fund]
+queues:
+  tier1:
+    answer_within: 15m
+    on_timeout: {verdict: callback, say: {en: "We will call you."}}
+    say: {en: "One moment."}
+    flood: {agent: 3 in 10m}
+  safety:
+    answer_within: 5m
+    on_timeout: {verdict: callback, say: {en: "We will call you."}}
+    say: {en: "One moment."}
+    flood: {agent: 1 in 10m}
+rules:
+  - id: unsure
+    why: the agent is unsure
+    when: confidence < 0.5
+    then: {escalate: tier1}
+  - id: asks
+    why: the customer is angry
+    when: sentiment < -0.5
+    then: {escalate: tier1}
+  - id: danger
+    why: somebody is in danger
+    when: channel = crisis
+    then: {escalate: safety, priority: urgent}
+  - id: advised
+    why: an advisor must answer
+    when: topics has advice
+    then: {escalate: safety}
+"""
+RULESET = build(files_or_raise({"a.yaml": RULES}))
+
+
+def broken(number: int, agent: str = "refund-bot", **fields: object) -> Turn:
+    given: dict[str, object] = {"confidence": 0.1, **fields}
+    return Turn(
+        conversation_id=f"c{number}",
+        turn_id="t",
+        agent=AgentRef(agent),
+        customer=Customer(f"u{number}"),
+        **given,  # type: ignore[arg-type]  # as the tests say
+    )
+
+
+async def sent(store: Store, tenant: str, turn: Turn, at_ms: int = NOW) -> Decided:
+    return await decide(store, RULESET, tenant, turn, at_ms)
+
+
+async def opened(store: Store, tenant: str, turn: Turn, at_ms: int = NOW) -> Handoff:
+    decided = await sent(store, tenant, turn, at_ms)
+    return await handoffs.get(store, tenant, decided.decision.handoff_id or "")
+
+
+async def claimed(store: Store, tenant: str, at_ms: int = NOW, operator: str = "mia") -> Claimed | NothingWaiting:
+    return await handoffs.claim_next(store, RULESET, tenant, None, Claiming(operator, MINUTE), at_ms)
+
+
+async def test_what_is_alike_is_grouped_past_its_limit(store: Store, tenant: str) -> None:
+    ordinary = [await opened(store, tenant, broken(number), NOW + number) for number in range(3)]
+    assert {each.group for each in ordinary} == {None}
+    leader = await opened(store, tenant, broken(3), NOW + 3)
+    assert leader.leads
+    members = [await opened(store, tenant, broken(number), NOW + number) for number in range(4, 9)]
+    assert all(is_member(each) and each.state == "waiting" for each in members)
+    (view,) = await floods.listed(store, tenant)
+    assert (view.leader, view.members, view.since_ms, view.alike.who) == (leader.handoff_id, 5, NOW + 3, "refund-bot")
+    other = await opened(store, tenant, broken(20, agent="other-bot"), NOW + 20)
+    same_agent = await opened(store, tenant, broken(21, confidence=0.9, sentiment=-0.9), NOW + 21)
+    assert (other.group, same_agent.group) == (None, None), "another agent, and another reason, are not alike"
+    order = []
+    for _ in range(10):
+        found = await claimed(store, tenant, NOW + 30)
+        if isinstance(found, NothingWaiting):
+            break
+        order.append(found.handoff.handoff_id)
+    assert order == [*(each.handoff_id for each in [*ordinary, leader]), other.handoff_id, same_agent.handoff_id]
+
+
+async def test_the_one_that_leads_goes_and_the_next_stands_for_the_rest(store: Store, tenant: str) -> None:
+    for number in range(8):
+        await opened(store, tenant, broken(number), NOW + number)
+    for number in range(4):
+        found = await claimed(store, tenant, NOW + 10)
+        assert isinstance(found, Claimed)
+        assert found.handoff.leads == (number == 3)
+        lease = Lease(found.handoff.handoff_id, found.token)
+        await handoffs.resolve(store, tenant, lease, Resolving("answer", "needed"), NOW + 10)
+    (view,) = await floods.listed(store, tenant)
+    assert (view.leader, view.members) == (None, 4)
+    late = await opened(store, tenant, broken(40, agent="other-bot"), NOW + 11)
+    found = await claimed(store, tenant, NOW + 12)
+    assert isinstance(found, Claimed)
+    assert found.handoff.handoff_id == late.handoff_id, "who waited by then goes before a second one of the flood"
+    found = await claimed(store, tenant, NOW + 12)
+    assert isinstance(found, Claimed)
+    assert found.handoff.leads
+    assert (await floods.listed(store, tenant))[0].members == 3
+    lease = Lease(found.handoff.handoff_id, found.token)
+    answering = Answering("answer", "not_needed", "The refunds are through.")
+    assert await floods.answer_members(store, tenant, lease, answering, NOW + 13) == Dealt(3, 0)
+    await handoffs.resolve(store, tenant, lease, Resolving("answer", "not_needed"), NOW + 14)
+    assert isinstance(await claimed(store, tenant, NOW + 15), NothingWaiting)
+    assert await floods.listed(store, tenant) == []
+    for number in range(4, 8):
+        decided = await sent(store, tenant, broken(number))
+        ended = await handoffs.get(store, tenant, decided.decision.handoff_id or "")
+        assert (ended.state, ended.resolution and ended.resolution.by) == ("resolved", "mia")
+
+
+async def test_members_are_let_go_and_wait_as_ever(store: Store, tenant: str) -> None:
+    every = [await opened(store, tenant, broken(number), NOW + number) for number in range(8)]
+    assert await floods.let_go_members(store, tenant, every[3].handoff_id, [every[6].handoff_id], "mia", NOW) == Dealt(
+        1, 3
+    )
+    assert (await handoffs.get(store, tenant, every[6].handoff_id)).group is None
+    taken = await handoffs.claim_one(store, tenant, every[5].handoff_id, Claiming("ben", MINUTE), NOW + 9)
+    assert (taken.handoff.handoff_id, taken.handoff.group) == (every[5].handoff_id, None)
+    assert await floods.let_go_members(store, tenant, every[3].handoff_id, [], "mia", NOW) == Dealt(2, 0)
+    order = []
+    while isinstance(found := await claimed(store, tenant, NOW + 10), Claimed):
+        order.append(found.handoff.handoff_id)
+    assert order == [every[number].handoff_id for number in (0, 1, 2, 3, 4, 6, 7)]
+
+
+async def test_urgent_and_regulated_matters_are_never_grouped(store: Store, tenant: str) -> None:
+    for number in range(5):
+        assert (await opened(store, tenant, broken(number, channel="crisis"))).group is None
+        assert (await opened(store, tenant, broken(10 + number, message="which fund?"))).group is None
+
+
+async def test_a_member_ends_as_it_was_promised(store: Store, tenant: str) -> None:
+    every = [await opened(store, tenant, broken(number), NOW + number) for number in range(6)]
+    await handoffs.expire_due(store, tenant, 0, NOW + 15 * MINUTE + 4)
+    states = [(await handoffs.get(store, tenant, each.handoff_id)).state for each in every]
+    assert states == ["expired"] * 5 + ["waiting"]
+    assert (await handoffs.get(store, tenant, every[5].handoff_id)).leads
+
+
+async def test_a_flood_that_is_over_groups_no_more(store: Store, tenant: str) -> None:
+    for number in range(5):
+        await opened(store, tenant, broken(number), NOW)
+    assert (await opened(store, tenant, broken(10), NOW + 10 * MINUTE)).group is None
