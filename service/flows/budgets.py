@@ -29,9 +29,9 @@ async def loads(store: Store, tenant: str, of: Mapping[str, Budget], now_ms: int
 
 
 async def look_again(store: Store, now_ms: int) -> int:
-    """Read again how full the queues are of tenants that turns came from lately; return how many tenants."""
+    """Read again how full the queues are of tenants that turns came from lately; return how many views were read."""
     views = store.pressures.views
-    followed = [(tenant, view) for tenant, view in views.items() if now_ms - view.met_at_ms < FOLLOWED_MS]
+    followed = [(tenant, view) for (tenant, _), view in views.items() if now_ms - view.met_at_ms < FOLLOWED_MS]
     for tenant, view in followed:
         view.take(await loads(store, tenant, view.budgets, now_ms), now_ms)
     return len(followed)

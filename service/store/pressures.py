@@ -11,13 +11,13 @@ from rules.routing.shedding import NONE, Load, Pressures
 
 # What nobody has read again for so long is unknown, and the unknown sheds nothing.
 READ_MS_MAX = 30_000
-# Tenants of which one process knows it; the one that was met least lately gives way.
-TENANTS_MAX = 1_024
+# Tenants, and rule files of each, of which one process knows it; the one that it met first gives way.
+VIEWS_MAX = 1_024
 
 
 @dataclass(slots=True)
 class View:
-    """One tenant's queues with a budget. `percent` lacks those of which it is not known."""
+    """The queues of a tenant that have a budget in some rule files. `percent` lacks those of which it is not known."""
 
     budgets: Mapping[str, Budget]
     met_at_ms: int
@@ -31,20 +31,20 @@ class View:
 
 
 class PressureViews:
-    """The views of a process by tenant."""
+    """The views of a process by tenant and rule files: a candidate that decides some turns has budgets of its own."""
 
     def __init__(self) -> None:
-        self.views: OrderedDict[str, View] = OrderedDict()
+        self.views: OrderedDict[tuple[str, str], View] = OrderedDict()
 
     def of(self, tenant: str, files: RuleFiles, now_ms: int) -> Pressures:
         """Return how full the tenant's queues are. The first look of a tenant knows nothing, and is followed up."""
         if not files.budgets:
             return NONE
-        view = self.views.get(tenant)
+        view = self.views.get((tenant, files.hash))
         if view is None:
-            self.views[tenant] = View(files.budgets, now_ms)
-            if len(self.views) > TENANTS_MAX:
+            self.views[tenant, files.hash] = View(files.budgets, now_ms)
+            if len(self.views) > VIEWS_MAX:
                 self.views.popitem(last=False)
             return NONE
-        view.budgets, view.met_at_ms = files.budgets, now_ms
+        view.met_at_ms = now_ms
         return view.percent if now_ms - view.read_at_ms <= READ_MS_MAX else NONE

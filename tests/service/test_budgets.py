@@ -33,3 +33,20 @@ async def test_a_shed_decision_stands_and_is_listed(store: Store, tenant: str) -
     (shed,) = found.shed
     assert (found.conversation_id, shed.verdict, shed.to, shed.pressure_percent) == ("c16", "escalate", "review", 160)
     assert await budgets.listed(store, tenant, "other", 0, 10) == ()
+
+
+async def test_rule_files_that_decide_beside_others_look_at_their_own_budgets(store: Store, tenant: str) -> None:
+    """A candidate that is rolled out to some conversations may have twice the people."""
+    small, large = (
+        build(files_or_raise({"a.yaml": HEAD.replace("minutes: 60", f"minutes: {minutes}") + UNSURE}))
+        for minutes in (60, 600)
+    )
+
+    async def asked(name: str, large_too: bool) -> str:
+        turn = Turn(conversation_id=name, turn_id="t", confidence=0.35)
+        return (await decide(store, large if large_too else small, tenant, turn, NOW_MS)).decision.verdict
+
+    for number in range(15):
+        await asked(f"c{number}", number % 2 == 0)
+    assert await budgets.look_again(store, NOW_MS) == 2
+    assert [await asked(f"d{number}", number % 2 == 0) for number in range(4)] == ["escalate", "review"] * 2
