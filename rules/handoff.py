@@ -130,21 +130,31 @@ class Reroute:
     route: Route = field(default_factory=Route)
 
 
+# Why a handoff was kept for somebody: the freest is offered it, they know the customer, a colleague sent it to them.
+KeptAs: TypeAlias = Literal["", "offer", "customer", "sent"]
+
+
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """Why this operator got the handoff, and why then.
+    """Why this operator got the handoff, and why then: what held at that moment, whatever has changed since.
 
-    `how`: they claimed the next one, this very one, or were offered it. `classes`: among how many classes of waiting
-    handoffs it was the most urgent that they may take. `load` and `capacity` are theirs before it, in weights; a
-    capacity of None is unlimited. What the handoff asked for stands in its route.
+    `how`: they claimed the next one, or this very one. `classes`: among how many classes of waiting handoffs it was the
+    most urgent that they may take. `load` and `capacity` are theirs before it, in weights; a capacity of None is
+    unlimited. `priority`, `expires_at_ms` and `wanted`, the text of its class for everybody, are the handoff's then.
+    `kept_as`: why it was kept for them; `sent_by` a colleague.
     """
 
     operator: str
     at_ms: int
-    how: Literal["next", "named", "offered"]
+    how: Literal["next", "named"]
     classes: int = 1
     load: int = 0
     capacity: int | None = None
+    priority: Priority = "normal"
+    expires_at_ms: int = 0
+    wanted: str = ""
+    kept_as: KeptAs = ""
+    sent_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,8 +166,8 @@ class Handoff:
     how long it was told to wait when it opened. Only `reserved_for` may claim it until `reserved_until_at_ms`; after
     that anyone may whom `route` lets. `replies_told` is the number of the last reply that an answer has carried.
     `acknowledged_by` has said that they know of it and come; `answered_version` is the one of the last claim or
-    acknowledgement: what was to be told of an earlier one is told no more. `group` is the flood that it is part of;
-    one that `leads` stands for it in the queue, and the others are its members.
+    acknowledgement: what was to be told of an earlier one is told no more. `assignments` are the last, oldest first.
+    `group` is the flood that it is part of; one that `leads` stands for it in the queue, the others are its members.
     """
 
     handoff_id: str
@@ -184,7 +194,7 @@ class Handoff:
     hold_reason: str | None = None
     reroute: Reroute | None = None
     rerouted: bool = False
-    assignment: Assignment | None = None
+    assignments: tuple[Assignment, ...] = ()
     told: Told | None = None
     acknowledged_by: str | None = None
     answered_version: int = 0
@@ -194,6 +204,11 @@ class Handoff:
     ended_at_ms: int | None = None
     group: Likeness | None = None
     leads: bool = False
+
+    @property
+    def assignment(self) -> Assignment | None:
+        """Return why its last operator got it, None when nobody has had it."""
+        return self.assignments[-1] if self.assignments else None
 
 
 def is_member(handoff: Handoff) -> bool:

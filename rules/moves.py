@@ -99,6 +99,8 @@ def transferred(
     route = handoff.route
     if queue is not None:
         route = moved_on(route_into(queue, within_ms, handoff.locale, now_ms), route, now_ms)
+    if operator is not None:
+        route = replace(route, kept_as="sent", sent_by=handoff.holder or "")
     return replace(
         handoff,
         state="waiting",
@@ -195,7 +197,7 @@ def _offered(handoff: Handoff, now_ms: int, people: People) -> tuple[Handoff, st
         handoff,
         reserved_for=whom,
         reserved_until_at_ms=now_ms + route.offer_ms,
-        route=replace(route, passed_by=passed_by),
+        route=replace(route, passed_by=passed_by, kept_as="offer", sent_by=""),
         version=handoff.version + 1,
     )
     return kept, "handoff.offered", whom

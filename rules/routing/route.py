@@ -24,7 +24,7 @@ class Route:
     `languages` empty: any. `also`: queues whose operators may take it besides those of its own. `passed_by`: who let
     an offer go by, the last of them at `let_go_at_ms`. `offer_ms`: how long whoever is offered it has to accept, None
     where people claim; `offer_at_ms`: when somebody is next looked for. `notices`: who is told, fixed when it came
-    into the queue.
+    into the queue. `kept_as`: why it is kept for somebody, while it is; `sent_by` a colleague.
     """
 
     since_at_ms: int = 0
@@ -37,6 +37,8 @@ class Route:
     offer_at_ms: int | None = None
     passed_by: tuple[str, ...] = ()
     let_go_at_ms: int | None = None
+    kept_as: str = ""
+    sent_by: str = ""
     notices: tuple[Notice, ...] = ()
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import Field
 
-from rules.handoff import Handoff, Kind, Reason, Reply, Resolution, State
+from rules.handoff import Assignment, Handoff, Kind, Reason, Reply, Resolution, State
 from rules.marks import is_drill
 from rules.model import Priority, Verdict
 from rules.packet.packet import ContextPacket
@@ -63,13 +63,22 @@ class WantedAnswer(Shape):
     changes_at_ms: int | None
 
 
+class AssignmentAnswer(Shape):
+    """Who got the handoff when, and why: what held at that moment, whatever has changed since."""
+
+    operator: str
+    at_ms: int
+    why: str
+
+
 class HandoffAnswer(Shape):
     """One conversation's wait for, or time with, a person. `version` rises with every move.
 
     `expires_at_ms` is when it must have been answered, `resolve_by_ms` when it must have ended, null for no promise.
     `position` and `wait_ms` are told of a waiting handoff that is asked for by itself, else they are null.
     `reserved_for` may be the only one to claim it until `reserved_until_at_ms`. `assigned_why` says why its last
-    operator got it, and why then. `drill`: nobody waits, it is a fire drill.
+    operator got it, and why then; `assignments` say it of the last twenty, oldest first. `drill`: nobody waits, it is a
+    fire drill.
     """
 
     id: str
@@ -99,6 +108,7 @@ class HandoffAnswer(Shape):
     wanted: WantedAnswer
     resolve_by_ms: int | None
     assigned_why: str | None
+    assignments: list[AssignmentAnswer]
     replies: list[ReplyAnswer]
     resolution: ResolutionAnswer | None
     ended_at_ms: int | None
@@ -222,11 +232,16 @@ def handoff_answer(handoff: Handoff, waits: WaitTold | None = None) -> dict[str,
         "rerouted": handoff.rerouted,
         "wanted": _wanted(handoff),
         "resolve_by_ms": handoff.route.resolve_by_ms,
-        "assigned_why": why(handoff),
+        "assigned_why": None if handoff.assignment is None else why(handoff, handoff.assignment),
+        "assignments": [_assignment(handoff, each) for each in handoff.assignments],
         "replies": [_reply(reply) for reply in handoff.replies],
         "resolution": None if handoff.resolution is None else _resolution(handoff.resolution),
         "ended_at_ms": handoff.ended_at_ms,
     }
+
+
+def _assignment(handoff: Handoff, assignment: Assignment) -> dict[str, object]:
+    return {"operator": assignment.operator, "at_ms": assignment.at_ms, "why": why(handoff, assignment)}
 
 
 def warn_at_ms(lease_expires_at_ms: int, *, held: bool) -> int:

@@ -111,8 +111,7 @@ async def claim_one(store: Store, tenant: str, handoff_id: str, claiming: Claimi
         place, in_class = handoffs.place_of(store, tenant, handoff.handoff_id), wanted(handoff).text
         candidate = Candidate(handoff.handoff_id, handoff.queue, in_class)
         in_hand = await queues.in_hand(store, tenant, claiming.operator)
-        how: Literal["named", "offered"] = "offered" if handoff.reserved_for == claiming.operator else "named"
-        asked = _asked(claiming, request_id, Heads((), 1, in_hand), place, now_ms, how)
+        asked = _asked(claiming, request_id, Heads((), 1, in_hand), place, now_ms, "named")
         taken = await handoffs.claim(store, place, [candidate], asked, now_ms)
         if isinstance(taken, Taken):
             return await _claimed(store, tenant, taken, now_ms)
@@ -157,7 +156,7 @@ def _asked(
     heads: Heads,
     place: Place,
     now_ms: int,
-    how: Literal["next", "named", "offered"] = "next",
+    how: Literal["next", "named"] = "next",
 ) -> Claim:
     declared, capacity = claiming.declared, claiming.declared.capacity if claiming.declared else None
     elsewhere = sum(heads.in_hand) - heads.in_hand[place.partition]

@@ -131,7 +131,12 @@ async def kept_for_keeper(store: Store, handoff: Handoff, queue: Queue, now_ms: 
     keeper = there.keeper_of(handoff.customer_id, known, wanted(handoff))
     if keeper is None:
         return handoff
-    return replace(handoff, reserved_for=keeper, reserved_until_at_ms=now_ms + queue.same_operator_ms)
+    return replace(
+        handoff,
+        reserved_for=keeper,
+        reserved_until_at_ms=now_ms + queue.same_operator_ms,
+        route=replace(handoff.route, kept_as="customer"),
+    )
 
 
 def _view(

@@ -257,6 +257,8 @@ def place_out(handoff: Handoff) -> list[str | bytes]:
         "timer_at_ms": str(_timer_at_ms(handoff)),
         "timer_freed_at_ms": str(_timer_at_ms(freed)),
         "timer_held_at_ms": "" if held_at_ms is None else str(held_at_ms),
+        "kept_as": handoff.route.kept_as if handoff.reserved_for else "",
+        "sent_by": handoff.route.sent_by if handoff.reserved_for else "",
     }
     return [word for pair in fields.items() for word in pair]
 
@@ -301,7 +303,7 @@ def handoff_in(flat: list[bytes]) -> Handoff | None:
         rerouted=get("rerouted") == b"1",
         route=_route_in(orjson.loads(fields["route"])),
         customer_id=text(get("customer_id")),
-        assignment=_assignment_in(get("assignment")),
+        assignments=_assignments_in(get("assignments")),
         told=_told_in(get("told")),
         acknowledged_by=text(get("acknowledged_by")),
         answered_version=number(get("answered_version")) or 0,
@@ -324,7 +326,7 @@ def handoff_of(fields: Json) -> Handoff:
             "reasons": tuple(_reason_in(reason) for reason in fields["reasons"]),
             "reroute": _reroute_in(dumps(reroute)) if reroute else None,
             "route": _route_in(fields["route"]),
-            "assignment": _assignment_in(dumps(fields["assignment"])) if fields["assignment"] else None,
+            "assignments": tuple(Assignment(**each) for each in fields["assignments"]),
             "told": told_in(fields["told"]) if fields.get("told") else None,
             "replies": tuple(Reply(**reply) for reply in fields["replies"]),
             "resolution": _resolution_in(dumps(fields["resolution"])) if fields["resolution"] else None,
@@ -372,8 +374,8 @@ def _needs_in(needs: Sequence[Json]) -> tuple[Need, ...]:
     return tuple(Need(**need) for need in needs)
 
 
-def _assignment_in(raw: bytes | None) -> Assignment | None:
-    return None if raw is None else Assignment(**orjson.loads(raw))
+def _assignments_in(raw: bytes | None) -> tuple[Assignment, ...]:
+    return () if raw is None else tuple(Assignment(**each) for each in orjson.loads(raw))
 
 
 def _told_in(raw: bytes | None) -> Told | None:

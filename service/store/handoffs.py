@@ -22,6 +22,7 @@ from service.store.store import ANSWER_KEPT_MS, Store
 REPLIES_MAX = 200  # longer talks than this belong in the channel itself; the hash stays under a megabyte
 # A packet is text that repeats: level 6 leaves half of 6 kB in 0.15 ms, and nobody waits for it but a worker.
 PACKET_LEVEL = 6
+ASSIGNMENTS_MAX = 20  # the last ones of a handoff; whose that many hands were, nobody reads of the first
 PACKET_KEPT_MS = 3_600_000  # a handoff that waits longer has its packet built when it is claimed
 
 
@@ -147,7 +148,8 @@ async def claim(
         answer_kept_ms=ANSWER_KEPT_MS,
         room="" if asked.room is None else asked.room,
         weights=" ".join(map(str, asked.weights)),
-        assignment=codec.dumps(asked.assignment),
+        assignment=_claimed_out(asked.assignment),
+        assignments_max=ASSIGNMENTS_MAX,
         class_prefix=place.classes_prefix,
     )
     if word == "full":
@@ -168,6 +170,12 @@ async def claim(
         codec.number(reserved_until),
         codec.number(expires),
     )
+
+
+def _claimed_out(assignment: Assignment) -> bytes:
+    """Return what a claim knows of its assignment; what the handoff is like is added by the script that takes it."""
+    known = ("operator", "at_ms", "how", "classes", "load", "capacity")
+    return codec.dumps({name: getattr(assignment, name) for name in known})
 
 
 def taken_before(answer: bytes) -> Taken:

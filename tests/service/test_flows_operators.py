@@ -8,6 +8,7 @@ from rules.compile.operators import compile_operators
 from rules.compile.rule_files import files_or_raise
 from rules.evaluation.evaluate import Ruleset, build
 from rules.handoff import Handoff
+from rules.routing.assignment import why
 from rules.routing.operators import Operator
 from rules.turn import Customer
 from service.errors import CapacityReached, LimitReached, MoveIllegal, OperatorUnknown
@@ -236,6 +237,39 @@ async def test_whoever_becomes_free_is_offered_the_most_urgent_whichever_is_look
     await desk.here("ben", at_ms=NOW + 2 * MINUTE)
     await desk.works(NOW + 2 * MINUTE + 5 * SECOND)
     assert await desk.kept("calls", 3) == ["kim", "ben", ""]
+
+
+async def test_every_assignment_keeps_why_it_was_made_whatever_changes_afterwards(desk: Desk) -> None:
+    opened = await desk.asks("cards", locale="es")
+    first = await desk.claims("mia", NOW + 9 * SECOND)
+    assert isinstance(first, Claimed)
+    await handoffs.lapse_due(desk.store, desk.tenant, 0, NOW + 12 * MINUTE)
+    await desk.works(NOW + 15 * MINUTE)
+    second = await desk.claims("ben", NOW + 16 * MINUTE)
+    assert isinstance(second, Claimed)
+    lease = Lease(opened.handoff_id, second.token)
+    await handoffs.transfer(desk.store, desk.rules, desk.tenant, lease, None, "kim", NOW + 16 * MINUTE)
+    third = await desk.claims("kim", NOW + 17 * MINUTE)
+    assert isinstance(third, Claimed)
+    left = third.handoff.expires_at_ms - NOW - 17 * MINUTE
+    assert [why(third.handoff, each) for each in third.handoff.assignments] == [
+        "the most urgent of all that mia could take; it had waited 9s; 19m 51s before its deadline; priority normal; "
+        "it needed fraud 3 and someone who speaks es; mia had 0 of 2 in hand",
+        "the most urgent of all that ben could take; it had waited 16m; 4m before its deadline; priority urgent; "
+        "it needed fraud",
+        f"ben sent it to kim; it had waited 17m; {left // MINUTE}m before its deadline; priority urgent; "
+        "it needed fraud; kim had 0 of 1 in hand",
+    ]
+
+
+async def test_only_the_last_assignments_are_kept(desk: Desk) -> None:
+    opened = await desk.asks("known")
+    for minute in range(22):
+        taken = await desk.claims("mia", NOW + minute * SECOND)
+        assert isinstance(taken, Claimed)
+        await handoffs.release(desk.store, desk.tenant, Lease(opened.handoff_id, taken.token), NOW + minute * SECOND)
+    kept = (await handoffs.get(desk.store, desk.tenant, opened.handoff_id)).assignments
+    assert [each.at_ms for each in kept] == [NOW + second * SECOND for second in range(2, 22)]
 
 
 async def test_whoever_declines_lets_it_go_on_at_once(desk: Desk) -> None:

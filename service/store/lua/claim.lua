@@ -15,13 +15,14 @@
 -- ARGV[7] weights  of a review, a hold and an escalation, with spaces between
 -- ARGV[8] assignment  JSON: why this operator
 -- ARGV[9] class_prefix  of the keys of classes
+-- ARGV[10] assignments_max  that one handoff keeps
 -- RETURN claimed | repeated | refused | full
 --   claimed: token, the handoff's fields
 --   repeated: handoff_id, token and lease_expires_at_ms as they were answered the first time
 --   refused: why the last one was: state (empty when unknown), holder, lease_expires_at_ms, reserved_for,
 --   reserved_until_at_ms, expires_at_ms
 --   full: the operator has no room for any that is free; with what is in hand here
--- USES class, tell
+-- USES class, assign, tell
 -- AGAIN safe: its answer is stored under the request
 -- WHY A SCRIPT: looking and taking must be one step, or two operators get the same person.
 local answered = redis.call('GET', KEYS[4])
@@ -35,7 +36,7 @@ local refused = {'refused', '', '', '', '', '', ''}
 for i = 7, #KEYS, 3 do
   local of = redis.call('HMGET', KEYS[i], 'state', 'holder', 'lease_expires_at_ms', 'reserved_for',
     'reserved_until_at_ms', 'expires_at_ms', 'handoff_id', 'class', 'kind', 'class_freed', 'timer_freed_at_ms',
-    'timer_held_at_ms')
+    'timer_held_at_ms', 'priority', 'kept_as', 'sent_by', 'assignments')
   local reserved = of[4] and of[4] ~= '' and of[4] ~= ARGV[1] and tonumber(of[5]) > now_ms
   -- One past its deadline is about to be ended, and the agent may act on that already.
   local free = of[1] == 'waiting' and not reserved and tonumber(of[6]) > now_ms
@@ -44,9 +45,10 @@ for i = 7, #KEYS, 3 do
   if fits and KEYS[i + 2] == ARGV[9] .. of[8] and redis.call('ZREM', KEYS[i + 1], of[7]) == 1 then
     local version = redis.call('HINCRBY', KEYS[i], 'version', 1)
     local token = version .. '-' .. ARGV[2]
+    local assignments = assign(of[16], ARGV[8], ARGV[10], of[13], of[6], of[10], of[4] == ARGV[1] and of[14] or '', of[15])
     redis.call('HSET', KEYS[i], 'state', 'leased', 'holder', ARGV[1], 'token', token, 'lease_expires_at_ms', ARGV[4],
       'claimed_at_ms', ARGV[3], 'reserved_for', '', 'reserved_until_at_ms', '', 'class', of[10],
-      'timer_at_ms', of[11], 'weight', weights[of[9]], 'assignment', ARGV[8], 'acknowledged_by', '',
+      'timer_at_ms', of[11], 'weight', weights[of[9]], 'assignments', assignments, 'acknowledged_by', '',
       'answered_version', version)
     leave(KEYS[1], KEYS[i + 2], of[8], of[7])
     if of[12] ~= '' then redis.call('ZADD', KEYS[2], of[12], of[7]) else redis.call('ZREM', KEYS[2], of[7]) end
