@@ -303,7 +303,7 @@ def handoff_in(flat: list[bytes]) -> Handoff | None:
         rerouted=get("rerouted") == b"1",
         route=_route_in(orjson.loads(fields["route"])),
         customer_id=text(get("customer_id")),
-        assignments=_assignments_in(get("assignments")),
+        assignments=tuple(Assignment(**each) for each in orjson.loads(get("assignments") or b"[]")),
         told=_told_in(get("told")),
         acknowledged_by=text(get("acknowledged_by")),
         answered_version=number(get("answered_version")) or 0,
@@ -372,10 +372,6 @@ def _step_in(step: Json) -> Step:
 
 def _needs_in(needs: Sequence[Json]) -> tuple[Need, ...]:
     return tuple(Need(**need) for need in needs)
-
-
-def _assignments_in(raw: bytes | None) -> tuple[Assignment, ...]:
-    return () if raw is None else tuple(Assignment(**each) for each in orjson.loads(raw))
 
 
 def _told_in(raw: bytes | None) -> Told | None:
