@@ -64,7 +64,7 @@ def create_app(given: Settings, url: str | None = None, ruleset: Ruleset | None 
     async def lifespan(application: Handrail) -> AsyncIterator[None]:
         async with contextlib.AsyncExitStack() as open_parts:
             running = await _open(given, url, ruleset, open_parts)
-            application.state.running = running
+            application.runs(running)
             settle()
             yield
             running.stopping.set()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from importlib.metadata import PackageNotFoundError, version
 from time import perf_counter
@@ -84,7 +84,7 @@ ROUTERS: tuple[APIRouter, ...] = (
 WITH_BODY = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 
-# Opens what the application needs, puts it into `app.state.running`, and closes it at the end.
+# Opens what the application needs, tells the application by `runs`, and closes it at the end.
 Lifespan: TypeAlias = "Callable[[Handrail], AbstractAsyncContextManager[None]]"
 
 
@@ -116,9 +116,14 @@ class Handrail(FastAPI):
         else:
             await self._ordinary(scope, receive, send)
 
-    async def answer_turn(self, headers: dict[bytes, bytes], read: Read, write: Write) -> None:
+    def answer_turn(self, headers: dict[bytes, bytes], read: Read, write: Write) -> Awaitable[None]:
         """Answer a turn that came without ASGI, by service.api.turn_protocol."""
-        await answer_turn(self.state.running, headers, read, write)
+        # Not `self.state.running`: Starlette's state looks everything up in Python, a microsecond a turn.
+        return answer_turn(self._running, headers, read, write)
+
+    def runs(self, running: Running) -> None:
+        """Keep what the lifespan has opened, as `state.running` too."""
+        self._running = self.state.running = running
 
     def openapi(self) -> dict[str, Any]:
         """Return the description of every route, the plain one too."""

@@ -23,9 +23,21 @@ def parse(raw: bytes) -> object:
         raise Refused("body_not_json", _why(raw, broken)) from None
     # Every key and every text is written between two quotes. Fewer of them in the value than in the bytes means that
     # an escaped quote was there, or that a key came twice and one was dropped; only then is it worth finding out.
-    if isinstance(value, (dict, list)) and _quotes(value, DEPTH_MAX, [VALUES_MAX]) != raw.count(b'"'):
+    if (
+        isinstance(value, (dict, list))
+        and not _is_plain(raw, value)
+        and _quotes(value, DEPTH_MAX, [VALUES_MAX]) != raw.count(b'"')
+    ):
         _refuse_duplicates(raw)
     return value
+
+
+def _is_plain(raw: bytes, value: dict[str, Any] | list[Any]) -> bool:
+    """Return whether the bytes are just what the value is written as, and too few for any limit: nearly every body.
+
+    No key comes twice then, and a value of so few bytes and brackets is neither too full nor too deep.
+    """
+    return len(raw) <= VALUES_MAX and raw.count(b"{") + raw.count(b"[") <= DEPTH_MAX and orjson.dumps(value) == raw
 
 
 def _why(raw: bytes, broken: json.JSONDecodeError) -> str:

@@ -91,9 +91,12 @@ class CustomerBody(Customer):
     def _gather_attributes(cls, given: object) -> object:
         if not isinstance(given, dict):
             return given
-        # An attribute that is null is unknown, like one that was not sent.
-        rest = {name: value for name, value in given.items() if name not in ("id", "tier") and value is not None}
-        return {"id": given.get("id"), "tier": given.get("tier"), "attributes": rest}
+        rest = given.copy()
+        customer = {"id": rest.pop("id", None), "tier": rest.pop("tier", None), "attributes": rest}
+        if None in rest.values():
+            # An attribute that is null is unknown, like one that was not sent.
+            customer["attributes"] = {name: value for name, value in rest.items() if value is not None}
+        return customer
 
 
 @dataclass(frozen=True, slots=True, config=CLOSED)

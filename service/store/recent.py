@@ -6,6 +6,7 @@ out of date but never do harm: a refused commit reads the conversation and think
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import TYPE_CHECKING, TypeAlias
 
 from rules.decision import Decision
@@ -36,8 +37,8 @@ class Recent:
     """The most recently decided conversations by (tenant, conversation_id)."""
 
     def __init__(self) -> None:
-        self._left: dict[Key, Left] = {}
-        self._shared: dict[Key, None] = {}
+        self._left: OrderedDict[Key, Left] = OrderedDict()
+        self._shared: OrderedDict[Key, None] = OrderedDict()
 
     def take(self, tenant: str, conversation_id: str) -> Loaded | None:
         """Return the conversation as it was left, once: a second turn at the same time reads it for itself."""
@@ -86,23 +87,23 @@ def _comes_last(loaded: Loaded, change: Change) -> bool:
     return before is None if index is None else before is not None and before < index
 
 
-def _bounded(kept: dict[Key, Left] | dict[Key, None], most: int) -> None:
-    # Dicts remember the order of insertion: the first key is the one that was left the longest ago.
+def _bounded(kept: OrderedDict[Key, Left] | OrderedDict[Key, None], most: int) -> None:
+    # A plain dict keeps the order too, but passes over all that was removed each time it is asked for its first key.
     if len(kept) > most:
-        del kept[next(iter(kept))]
+        kept.popitem(last=False)
 
 
 class Told:
     """The answers that this process has given last, by decision_id: while the store is away they stand all the same."""
 
     def __init__(self) -> None:
-        self._answers: dict[str, tuple[int | None, bytes]] = {}
+        self._answers: OrderedDict[str, tuple[int | None, bytes]] = OrderedDict()
 
     def keep(self, decision_id: str, position: int | None, answer: bytes) -> None:
         """Remember an answer that was written, as it was written."""
         self._answers[decision_id] = (position, answer)
         if len(self._answers) > ANSWERS_MAX:
-            del self._answers[next(iter(self._answers))]
+            self._answers.popitem(last=False)
 
     def find(self, decision_id: str) -> Decision | None:
         """Return the Decision that was answered, None when it was not, or long ago."""
