@@ -66,7 +66,10 @@ class Occasion:
 OCCASIONS: Mapping[str, Occasion] = MappingProxyType(
     {
         "opened": Occasion(
-            ("handoff.opened", "handoff.joined", "handoff.rerouted", "handoff.transferred"),
+            (
+                *("handoff.opened", "handoff.joined", "handoff.rerouted", "handoff.transferred"),
+                *("handoff.leads", "handoff.ungrouped"),
+            ),
             True,
             "it came into the queue",
         ),

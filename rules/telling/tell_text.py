@@ -42,6 +42,10 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
         "over": "{span} over",
         "language": "the customer speaks {language}",
         "again": "told before: {times}",
+        "flood": "it stands for a flood: {count} more like it {whose}",
+        "customer": "from one customer",
+        "agent": "from agent {who}",
+        "tenant": "from everywhere",
         "held": "{count} came up in the quiet hours",
         "urgent": "urgent",
         "high": "high",
@@ -66,6 +70,10 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
         "over": "hace {span}",
         "language": "el cliente habla {language}",
         "again": "avisado antes: {times}",
+        "flood": "representa una avalancha: {count} más como este {whose}",
+        "customer": "de un mismo cliente",
+        "agent": "del agente {who}",
+        "tenant": "de todas partes",
         "held": "{count} llegaron en las horas de silencio",
         "urgent": "urgente",
         "high": "alta",
@@ -78,12 +86,16 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One handoff in a message: everything that is told of it, the rule's reason, and the link that opens it."""
+    """One handoff in a message: everything that is told of it, the rule's reason, and the link that opens it.
+
+    `members` is how many more like it wait behind it, where it stands for a flood.
+    """
 
     handoff: Handoff
     tellings: tuple[Telling, ...]
     why: str = ""
     link: str | None = None
+    members: int = 0
 
     @property
     def occasion(self) -> str:
@@ -162,6 +174,9 @@ def _lines(item: Item, words: Mapping[str, str], now_ms: int) -> Iterable[str]:
         deadline=_moment(handoff.expires_at_ms),
         left=words["left" if left_ms >= 0 else "over"].format(span=span_text(_whole(abs(left_ms)))),
     )
+    if handoff.group is not None and item.members:
+        whose = words[handoff.group.by].format(who=plain(handoff.group.who))
+        yield words["flood"].format(count=item.members, whose=whose)
     more = []
     if handoff.locale and language_of(handoff.locale).isalpha():
         more.append(words["language"].format(language=plain(language_of(handoff.locale))))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from rules.handoff import OPEN, Handoff
+from rules.handoff import OPEN, Handoff, is_member
 from rules.telling.notices import OCCASIONS, PAGE, Quiet, quiet_until_ms
 
 # In quiet hours what is held back is looked at this often: a handoff that becomes urgent meanwhile breaks through.
@@ -78,7 +78,12 @@ Next: TypeAlias = Over | Held | Tell
 
 
 def begun(handoff: Handoff, happened: Happened) -> tuple[tuple[Telling, int], ...]:
-    """Return what a change makes owed, each with the moment at which it is due."""
+    """Return what a change makes owed, each with the moment at which it is due.
+
+    Of a flood's group people are told once, of the one that stands for it.
+    """
+    if is_member(handoff) or (handoff.leads and happened.kind == "handoff.opened"):
+        return ()
     if happened.kind == "handoff.widened" and happened.detail:
         page = _telling(handoff, happened, f"{happened.event_id}.page", happened.detail, PAGE)
         return ((page, happened.at_ms),) if _is_of_this_wait(handoff, happened) else ()

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from rules.handoff import Handoff, OutcomeWord, Resolution, draft_turn_id, group_of, is_member
+from rules.handoff import Handoff, OutcomeWord, Resolution, draft_turn_id, group_of, is_member, wanted
 from rules.routing.floods import grouped, ungrouped
 from rules.routing.route import Likeness
 from rules.thinking import Change
@@ -75,16 +75,9 @@ async def counted(store: Store, elsewhere: Sequence[Place], change: Change, now_
     handoff = change.handoff
     if handoff is None or not change.guards:
         return ()
-    names = [(guard, group_of(grouped(handoff, guard.group))) for guard in change.guards]
-    return tuple(
-        await asyncio.gather(
-            *(
-                floods.counted(store, elsewhere, group.text, now_ms - guard.limit.over_ms)
-                for guard, group in names
-                if group is not None
-            )
-        )
-    )
+    names = [(guard, wanted(grouped(handoff, guard.group)).text) for guard in change.guards]
+    counts = (floods.counted(store, elsewhere, name, now_ms - guard.limit.over_ms) for guard, name in names)
+    return tuple(await asyncio.gather(*counts))
 
 
 async def listed(store: Store, tenant: str, queue: str | None = None) -> list[GroupView]:

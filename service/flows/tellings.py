@@ -15,7 +15,7 @@ from rules.telling import tell_text
 from rules.telling.notices import OCCASIONS
 from rules.telling.tell_text import SHOWN_MAX, Item, Message
 from rules.telling.telling import ONCE_KEPT_MS, Happened, Held, Over, Tell, Telling, begun, next_of
-from service.flows import links
+from service.flows import floods, links
 from service.flows.access import Store
 from service.flows.channels import GATHER_MS_DEFAULT, TEST_MARK
 from service.flows.tries import Answer, rest_ms
@@ -182,11 +182,13 @@ async def _send(
     items = tell_text.gathered(told)
     key = await links.secret(store) if means.link_base is not None else b""
     whys = await asyncio.gather(*(_why(store, item.handoff) for item in items[:SHOWN_MAX]))
+    groups = await floods.seen(store, (item.handoff for item in items[:SHOWN_MAX] if item.handoff.leads))
     now_ms = means.clock()
     shown = [
         replace(
             item,
             why=why,
+            members=groups[item.handoff.handoff_id].members if item.handoff.handoff_id in groups else 0,
             link=means.link_base and links.link(means.link_base, key, tenant, item.handoff.handoff_id, now_ms),
         )
         for item, why in zip(items[:SHOWN_MAX], whys, strict=True)

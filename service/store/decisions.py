@@ -6,9 +6,8 @@ import asyncio
 from dataclasses import replace
 
 from rules.decision import Decision
-from rules.handoff import group_of, wanted
+from rules.handoff import wanted
 from rules.history import TURNS_READ_MAX
-from rules.routing.floods import grouped
 from rules.thinking import Change as Change
 from service.store import codec, floods
 from service.store.conversations import TRANSCRIPT_TURNS_MAX, Loaded
@@ -86,8 +85,6 @@ async def _commit_decision(
     queue = handoff.queue if handoff else ""
     queue_before = before.queue if before else ""
     fields = codec.handoff_out(handoff) if handoff and change.event else []
-    led = group_of(before) if before else None
-    guards = [group for guard in change.guards if (group := group_of(grouped(handoff, guard.group)))] if handoff else []
     if change.event == "handoff.opened":
         fields += ["state", "waiting"]
     return await store.scripts.run(
@@ -107,12 +104,8 @@ async def _commit_decision(
         in_class=place.waiting_in(wanted(handoff).text if handoff else ""),
         in_class_before=place.waiting_in(wanted(before).text if before else ""),
         classes=place.classes,
-        group_before=place.group(led.text if led else ""),
-        guards=[
-            key
-            for group in guards
-            for key in (place.group(group.text), place.waiting_in(group.text), place.counted(group.text))
-        ],
+        group_before=floods.group_key(place, before),
+        guards=floods.guard_keys(place, change),
         version=loaded.version,
         # A turn that only meets the handoff does not mind what happens to it; one that joins it must know it whole.
         handoff_version=change.before.version if change.before and change.event else "",
@@ -133,8 +126,8 @@ async def _commit_decision(
         # While the store is away nobody sees it live; it is in the transcript once it is delivered.
         message=turn.turn_id if handoff and turn.message and not told else "",
         replies_told=decision.replies[-1].number if decision.replies else "",
-        limits=floods.limits_out(handoff, change) if handoff and guards else "",
-        answer_grouped=codec.decision_out(_grouped(decision)) if guards else "",
+        limits=floods.limits_out(handoff, change) if handoff and change.guards else "",
+        answer_grouped=codec.decision_out(_grouped(decision)) if change.guards else "",
         fields=fields,
     )
 

@@ -42,6 +42,15 @@ def group_key(place: Place, handoff: Handoff | None) -> str:
     return place.group("" if group is None else group.text)
 
 
+def guard_keys(place: Place, change: Change) -> list[str]:
+    """Return by threes what a handoff that opens is counted in: the group's HASH, its members, what is counted."""
+    handoff = change.handoff
+    if handoff is None:
+        return []
+    names = (wanted(grouped(handoff, guard.group)).text for guard in change.guards)
+    return [key for name in names for key in (place.group(name), place.waiting_in(name), place.counted(name))]
+
+
 def limits_out(handoff: Handoff, change: Change) -> bytes:
     """Return the limits as the script reads them: with what the handoff is as a member, and as one that leads."""
     return codec.dumps(

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from rules.handoff import Handoff, Reason
 from rules.model import OnTimeout
 from rules.moves import claimed, released
-from rules.routing.route import Route
+from rules.routing.route import Likeness, Route
 from rules.telling.notices import Notice, Quiet, Tier, hours_of, quiet_until_ms
 from rules.telling.tell_text import Item, gathered, message, plain
 from rules.telling.telling import Happened, Held, Over, Tell, Telling, begun, is_owed, next_of
@@ -202,12 +202,33 @@ def test_a_reason_cannot_call_everybody_in_a_room_or_break_a_line() -> None:
     assert plain("<!channel> @here\nlook\x07 & read") == "‹!channel› (at)here look & read"
 
 
+@pytest.mark.parametrize(
+    ("group", "says"),
+    [
+        (Likeness("agent", "refund-bot <!channel>", "unsure"), "46 more like it from agent refund-bot ‹!channel›"),
+        (Likeness("customer", "u1", "unsure"), "46 more like it from one customer"),
+        (Likeness("tenant", "", "unsure"), "46 more like it from everywhere"),
+    ],
+)
+def test_of_a_flood_people_are_told_once_with_the_count(group: Likeness, says: str) -> None:
+    leader = replace(waiting(Notice("desk", ("opened", "deadline_near", "expired"))), group=group, leads=True)
+    kinds = ("handoff.opened", "handoff.leads", "handoff.deadline_near", "handoff.expired")
+    happened = [Happened(kind, kind, 1, START) for kind in kinds]
+    assert [bool(begun(leader, each)) for each in happened[:2]] == [False, True]
+    assert [begun(replace(leader, leads=False), each) for each in happened] == [()] * 4
+    ((telling, _), *_) = begun(leader, happened[1])
+    made = message((Item(leader, (telling,), "the agent is unsure", members=46),), "en", START)
+    assert f"it stands for a flood: {says}" in made.text.splitlines()
+    assert "u1" not in made.text
+
+
 @pytest.mark.parametrize("language", ["en", "es"])
 def test_every_word_is_there_in_every_language(language: str) -> None:
     handoff = replace(waiting(), locale="es-MX", expires_at_ms=START)
     for occasion in ("opened", "returned", "deadline_near", "resolve_near", "resolve_missed", "expired", "page"):
         telling = Telling("a", "c", handoff.handoff_id, occasion, START, 1, START, times=2, held=True)
-        made = message((Item(handoff, (telling,), "x"),), language, START + MINUTE)
+        flooded = replace(handoff, group=Likeness("agent", "bot", "unsure"), leads=True)
+        made = message((Item(flooded, (telling,), "x", members=2),), language, START + MINUTE)
         assert "{" not in made.subject + made.text
 
 
