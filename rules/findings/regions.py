@@ -169,7 +169,8 @@ def _gaps(points: tuple[Interval, ...]) -> tuple[Interval, ...]:
 
 def joined(regions: Iterable[Region]) -> Region:
     """Return the values that belong to at least one of the regions."""
-    return reduce(_join, regions, Region())
+    first, *others = regions
+    return reduce(_join, others, first)
 
 
 def _join(one: Region, other: Region) -> Region:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from importlib import metadata
+from importlib import import_module
 from pathlib import Path
 from typing import TypeAlias
 from urllib.parse import quote
@@ -138,7 +138,8 @@ def _sarif(checked: Sequence[Checked], strict: bool, columns: int | None) -> str
     codes = sorted({problem.code for problem in problems})
     driver = {
         "name": "handrail",
-        "version": metadata.version("handrail"),
+        # As in service/command.py: only who asks for this format waits for it to be loaded.
+        "version": import_module("importlib.metadata").version("handrail"),
         "rules": [_sarif_rule(PROBLEMS[code]) for code in codes],
     }
     run = {

@@ -20,7 +20,7 @@ from rules.agents.page import page
 from rules.agents.pages import Block, Bullets, Page, Paragraph, Table, html, markdown
 from rules.model import Rule, RuleFiles
 from service import rule_files
-from service.cli.output import JsonFlag, console, note, plain, refuse, say, say_json, say_table
+from service.cli.output import JsonFlag, note, plain, refuse, say, say_json, say_table, terminal_columns
 from service.clock import now_ms
 
 # How wide running text is set where the window is wider: longer lines are hard to read.
@@ -125,7 +125,7 @@ def _say_page(shown: Page) -> None:
 
 
 def _say_block(block: Block) -> None:
-    width = min(TEXT_COLUMNS, console().width)
+    width = min(TEXT_COLUMNS, terminal_columns() or TEXT_COLUMNS)
     match block:
         case Paragraph(text):
             say(textwrap.fill(text, width))
