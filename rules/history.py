@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from rules.turn import Conversation, TurnRecord
+from rules.turn import CHAINED, Conversation, TurnRecord
 
 # What annoys a customer shows within a dozen turns; 50 bound what a decision reads and what an aggregate costs.
 TURNS_READ_MAX = 50
@@ -20,14 +20,16 @@ def remember(conversation: Conversation, record: TurnRecord) -> Conversation:
     past = conversation.past
     for place, earlier in enumerate(past):
         if earlier.turn_id == record.turn_id:
-            return replace(conversation, past=(*past[:place], record, *past[place + 1 :]))
+            return _with_past(conversation, (*past[:place], record, *past[place + 1 :]))
     place = _place(past, record.turn_index)
     started = conversation.started_at_ms
+    longer = (*past[:place], record, *past[place:])[-TURNS_READ_MAX:]
     return replace(
         conversation,
         started_at_ms=record.at_ms if started is None else min(started, record.at_ms),
         turns_count=conversation.turns_count + 1,
-        past=(*past[:place], record, *past[place:])[-TURNS_READ_MAX:],
+        past=longer,
+        chained=CHAINED in longer[-1].values,
     )
 
 
@@ -36,7 +38,7 @@ def before(conversation: Conversation, turn_index: int | None) -> Conversation:
     if turn_index is None:
         return conversation
     past = tuple(record for record in conversation.past if _lower(record.turn_index, turn_index))
-    return conversation if len(past) == len(conversation.past) else replace(conversation, past=past)
+    return conversation if len(past) == len(conversation.past) else _with_past(conversation, past)
 
 
 def cut(conversation: Conversation, at_ms: int) -> Conversation:
@@ -45,7 +47,11 @@ def cut(conversation: Conversation, at_ms: int) -> Conversation:
     The counts of turns and of handoffs stay: they cover the whole conversation.
     """
     past = tuple(record for record in conversation.past if record.at_ms > at_ms)
-    return conversation if len(past) == len(conversation.past) else replace(conversation, past=past)
+    return conversation if len(past) == len(conversation.past) else _with_past(conversation, past)
+
+
+def _with_past(conversation: Conversation, past: tuple[TurnRecord, ...]) -> Conversation:
+    return replace(conversation, past=past, chained=bool(past) and CHAINED in past[-1].values)
 
 
 def _place(past: Sequence[TurnRecord], turn_index: int | None) -> int:

@@ -9,6 +9,8 @@ from typing import Literal, TypeAlias
 # A signal's value as the rules see it; None is unknown, which is never the same as zero, empty or false.
 Value: TypeAlias = float | int | str | bool | frozenset[str] | None
 Scalar: TypeAlias = float | int | str | bool
+# The name under which a record says that its turn belongs to a chain of agents: no rule can say it.
+CHAINED = "_chain"
 CallStatus: TypeAlias = Literal["proposed", "ok", "error"]
 
 
@@ -57,10 +59,14 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class Parent:
-    """The agent that handed this conversation over to the present one."""
+    """The agent that handed the work over to the present one, and the turn in which it did, as far as they are named.
+
+    `conversation_id` is the one in which that turn was: this one, unless another is named.
+    """
 
     agent: str | None = None
     conversation_id: str | None = None
+    turn_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +100,14 @@ class TurnRecord:
     """What one decided turn leaves for the aggregates of later turns: names and numbers, no text.
 
     `values` holds the known signals of that turn (see SIGNALS: those with `recorded`); an unknown one is left out.
+    `turn` is the turn itself, where whoever keeps the record has it: only a chain of agents is read from it.
     """
 
     turn_id: str
     at_ms: int
     values: Mapping[str, Value]
     turn_index: int | None = None
+    turn: Turn | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +115,8 @@ class Conversation:
     """What is known of a conversation when a turn comes in.
 
     `past` is oldest first, at most TURNS_READ_MAX long, and starts after the last hand-back: what led to an earlier
-    handoff never counts twice. The counts cover the whole conversation.
+    handoff never counts twice. The counts cover the whole conversation. `chained`: the latest of `past` belongs to a
+    chain of agents.
     """
 
     conversation_id: str
@@ -116,3 +125,4 @@ class Conversation:
     handoffs_count: int = 0
     last_handoff_at_ms: int | None = None
     past: Sequence[TurnRecord] = ()
+    chained: bool = False

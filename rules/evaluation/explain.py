@@ -1,7 +1,8 @@
 """Why a rule fired: the comparisons that made it true, with the values they met, in words. Nothing is decided here.
 
 A sentence holds names and operands of the rule file, and numbers. A text that a caller sent stands in it only where it
-equals what the rule file says, so no customer's words pass through.
+equals what the rule file says, so no customer's words pass through. Where agents do not agree it names them, and the
+two values that they named in a call, without personal data.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from rules.chains.standing import TOLD_WITH
 from rules.decision import Check, Evidence, FiredRule
 from rules.evaluation.comparisons import COMPARISONS, opposite, tester
 from rules.evaluation.evaluate import Evaluation, Ruleset
@@ -74,7 +76,15 @@ def _held_compare(compare: Compare, account: _Account, *, negated: bool) -> tupl
         return None
     evidence = _evidence(left.of if isinstance(left, Aggregate) else meant, account)
     text = f"not {compare.text}" if negated else compare.text
-    return (Check(text, actual, meant.operand, meant.threshold, sentence(meant, actual), evidence),)
+    return (Check(text, actual, meant.operand, meant.threshold, _told(meant, actual, account), evidence),)
+
+
+def _told(compare: Compare, actual: Value, account: _Account) -> str:
+    """Return the sentence of a comparison; of a chain of agents it also tells which agents."""
+    words = sentence(compare, actual)
+    tells = TOLD_WITH.get(compare.left) if isinstance(compare.left, str) else None
+    more = None if tells is None else account.values.get(tells)
+    return words if more is None else f"{words}: {more}"
 
 
 def _held_by_a_call(match: CallMatch, account: _Account) -> tuple[Check, ...] | None:

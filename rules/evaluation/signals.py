@@ -5,26 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from math import isfinite
 from typing import Literal, TypeAlias
 
+from rules.chains.standing import CHAIN_SIGNALS, values_of
 from rules.decision import Evidence, Inside
+from rules.evaluation.call_values import ARGS_DEPTH_MAX as ARGS_DEPTH_MAX
+from rules.evaluation.call_values import ARGS_PREFIX as ARGS_PREFIX
+from rules.evaluation.call_values import ARGS_READ_MAX as ARGS_READ_MAX
+from rules.evaluation.call_values import SignalType as SignalType
+from rules.evaluation.call_values import call_values as call_values
+from rules.evaluation.call_values import read_as as read_as
 from rules.evaluation.comparisons import NUMBER_MAX
 from rules.evaluation.late_signals import LATE, MESSAGE_HASH, REPLY_HASH, WEEKDAYS, Asked, LateReader
 from rules.model import RuleFiles
 from rules.text.normalise import normalise
-from rules.turn import Conversation, ToolCall, Turn, TurnRecord, Value
+from rules.turn import CHAINED, Conversation, ToolCall, Turn, TurnRecord, Value
 
-SignalType: TypeAlias = Literal["number", "text", "bool", "set"]
 # What a number counts, which decides how its operand is written: `90s` for ms, `18:00` for minutes, a date for day.
 Unit: TypeAlias = Literal["ratio", "score", "characters", "count", "usd", "ms", "hour", "minutes", "day"]
 
 # A caller that sends a whole distribution means the topics it believes in, not all of them.
 TOPIC_SCORE_MIN = 0.5
-# Deeper or further than any tool's arguments that were seen; what lies beyond reads as unknown.
-ARGS_DEPTH_MAX = 4
-ARGS_READ_MAX = 200
-
 CUSTOMER_PREFIX = "customer."
 
 
@@ -75,6 +76,13 @@ SIGNALS: dict[str, SignalSpec] = _table(
     SignalSpec("agent.version", "text", None, "agent", "version of that agent"),
     SignalSpec("agent.prompt_version", "text", None, "agent", "version of that agent's prompt"),
     SignalSpec("parent.agent", "text", None, "agent", "the agent that handed the conversation over"),
+    SignalSpec("chain_depth", "number", "count", "chain", "handovers from the first agent to this one", low=0),
+    SignalSpec("handovers_count", "number", "count", "chain", "how often an agent handed work to another", low=0),
+    SignalSpec("agent_returns_count", "number", "count", "chain", "how often work came back to an agent", low=0),
+    SignalSpec("agents_count", "number", "count", "chain", "agents that had the work, this one included", low=0),
+    SignalSpec("agents_disagree", "bool", None, "chain", "this agent and another name one thing differently"),
+    SignalSpec("disagreements", "set", None, "chain", "what they differ in: `argument`, `amount`, `answer`"),
+    SignalSpec("amounts_differ_usd", "number", "usd", "chain", "how far this agent's amount is from another's", low=0),
     SignalSpec("tools", "set", None, "tools", "names of all tool calls of the turn", True),
     SignalSpec("tools_proposed", "set", None, "tools", "names of the calls that are proposed, not yet run", True),
     SignalSpec("tools_failed", "set", None, "tools", "names of the calls that ended in an error", True),
@@ -105,7 +113,6 @@ CALL_SIGNALS: dict[str, SignalSpec] = _table(
     SignalSpec("has_error", "bool", None, "call", "it ended in an error"),
     SignalSpec("args_items_max", "number", "count", "call", "length of the longest list in its arguments", low=0),
 )
-ARGS_PREFIX = "args."
 
 # The sets of topics, and the text that each is found in.
 TOPIC_SETS: dict[str, Inside] = {"topics": "message", "reply_topics": "reply", "output_topics": "tool_output"}
@@ -117,27 +124,13 @@ _RECORDED = tuple(spec.name for spec in SIGNALS.values() if spec.recorded)
 _NO_NAMES: frozenset[str] = frozenset()
 
 
-def read_as(given: object, kind: SignalType) -> Value:
-    """Return the value when it is of that type, else None: a wrong type is unknown, never an error or a guess."""
-    if kind == "number":
-        # A bool is a Python int, and NaN is no number that a rule could mean.
-        number = type(given) is int or (type(given) is float and isfinite(given))
-        return given if number else None  # type: ignore[return-value]  # `number` has narrowed it
-    if kind == "text":
-        return given if isinstance(given, str) else None
-    if kind == "bool":
-        return given if isinstance(given, bool) else None
-    if isinstance(given, (frozenset, set, list, tuple)) and all(isinstance(item, str) for item in given):
-        return frozenset(given)
-    return None
-
-
 @dataclass(frozen=True, slots=True)
 class Reading:
     """What is read of every turn under one set of rule files. Worked out once, because all of it runs on every turn.
 
-    `late` are the signals that no turn leaves behind, as far as they are asked for; `meanings` the topics that mean
-    something; `declared` each declared signal with the name it is sent under and where: customer or signals.
+    `late` are the signals that no turn leaves behind, as far as they are asked for, and `no_chain` those of a chain, as
+    they are where there is none; `meanings` the topics that mean something; `declared` each declared signal with the
+    name it is sent under and where: customer or signals.
     """
 
     timezone: str
@@ -145,9 +138,10 @@ class Reading:
     meanings: Mapping[str, str]
     says_yes: bool
     declared: tuple[tuple[str, str, bool, SignalType], ...]
+    no_chain: Mapping[str, None]
 
 
-def reading_of(files: RuleFiles, asked: Iterable[str] = LATE) -> Reading:
+def reading_of(files: RuleFiles, asked: Iterable[str] = (*LATE, *CHAIN_SIGNALS)) -> Reading:
     """Return what is to be read: the recorded and the declared signals, and of the others those that are asked for."""
     wanted = frozenset(asked)
     meanings = {name: topic.means for name, topic in files.topics.items() if topic.means is not None}
@@ -160,6 +154,7 @@ def reading_of(files: RuleFiles, asked: Iterable[str] = LATE) -> Reading:
             (name, name.removeprefix(CUSTOMER_PREFIX), name.startswith(CUSTOMER_PREFIX), declaration.type)
             for name, declaration in files.signals.items()
         ),
+        {name: None for name in CHAIN_SIGNALS if name in wanted},
     )
 
 
@@ -208,6 +203,8 @@ def read_kept(
     for name, sent_as, by_customer, kind in reading.declared:
         given = turn.customer.attributes.get(sent_as) if by_customer else turn.signals.get(name)
         values[name] = read_as(given, kind)
+    if turn.parent is not None or conversation.chained:
+        values[CHAINED] = True
     return values
 
 
@@ -219,40 +216,24 @@ def read_late(
         asked = Asked(turn, conversation, now_ms, values, reading.timezone)
         for name, late in reading.late:
             values[name] = late(asked)
+    if turn.parent is not None or conversation.chained:
+        values |= values_of(turn, conversation)
+    elif reading.no_chain:
+        values |= reading.no_chain
     return values
 
 
 def record(files: RuleFiles, turn: Turn, values: Mapping[str, Value], now_ms: int) -> TurnRecord:
     """Return what later turns may look back at: the recorded signals that are known, and the texts' hashes."""
-    names = (*_RECORDED, *files.signals, MESSAGE_HASH, REPLY_HASH)
+    chained = (CHAINED,) if CHAINED in values else ()
+    names = (*_RECORDED, *files.signals, MESSAGE_HASH, REPLY_HASH, *chained)
     return record_kept(turn, {name: values[name] for name in names}, now_ms)
 
 
 def record_kept(turn: Turn, kept: Mapping[str, Value], now_ms: int) -> TurnRecord:
     """Return what later turns may look back at: of the kept signals those that are known."""
     known = {name: value for name, value in kept.items() if value is not None}
-    return TurnRecord(turn.turn_id, now_ms, known, turn.turn_index)
-
-
-def call_values(call: ToolCall) -> dict[str, Value]:
-    """Return CALL_SIGNALS of one call by name, and its arguments as `args.NAME`, nested ones as `args.NAME.NAME`.
-
-    A name that is not there is unknown, and so is an argument that is neither number, text, bool nor list of texts.
-    """
-    values: dict[str, Value] = {
-        "name": call.name,
-        "write": call.write,
-        "amount_usd": read_as(call.amount, "number"),
-        "status": call.status,
-        "error": call.error,
-        "has_error": call.status == "error" or call.error is not None,
-        "args_items_max": 0,
-    }
-    if call.args:
-        lists = [len(given) for given in call.args.values() if isinstance(given, (list, tuple))]
-        values["args_items_max"] = max(lists, default=0)
-        _flatten(call.args, ARGS_PREFIX, values, ARGS_DEPTH_MAX)
-    return values
+    return TurnRecord(turn.turn_id, now_ms, known, turn.turn_index, turn)
 
 
 def _topics(
@@ -323,18 +304,3 @@ def _confirmed_before(past: Sequence[TurnRecord]) -> bool | None:
     return next(
         (known for earlier in reversed(past) if isinstance(known := earlier.values.get("confirmed"), bool)), None
     )
-
-
-def _flatten(args: Mapping[str, object], prefix: str, values: dict[str, Value], depth: int) -> None:
-    for name, given in args.items():
-        if len(values) >= ARGS_READ_MAX:
-            return
-        if isinstance(given, Mapping):
-            if depth > 1:
-                _flatten(given, f"{prefix}{name}.", values, depth - 1)
-        elif isinstance(given, (str, bool)):
-            values[f"{prefix}{name}"] = given
-        elif isinstance(given, (int, float)):
-            values[f"{prefix}{name}"] = read_as(given, "number")
-        elif isinstance(given, (list, tuple)):
-            values[f"{prefix}{name}"] = read_as(given, "set")
