@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import orjson
 from pydantic import Field
 
 from rules.handoff import Assignment, Handoff, Kind, Reason, Reply, Resolution, State
 from rules.marks import is_drill
 from rules.model import Priority, Verdict
-from rules.packet.packet import ContextPacket
-from rules.packet.packet_json import to_json
 from rules.routing.assignment import why
 from rules.routing.route import step_at_ms
 from rules.routing.shedding import Load
@@ -112,6 +111,7 @@ class HandoffAnswer(Shape):
     replies: list[ReplyAnswer]
     resolution: ResolutionAnswer | None
     ended_at_ms: int | None
+    group: GroupAnswer | None
 
 
 class HandoffPageAnswer(Shape):
@@ -203,8 +203,11 @@ class PacketAnswer(Shape):
     drafts: list[DraftAnswer]
 
 
-def handoff_answer(handoff: Handoff, waits: WaitTold | None = None) -> dict[str, object]:
-    """Return a handoff as agents and operators see it; `waits` is where it stands, if that was looked for."""
+def handoff_answer(
+    handoff: Handoff, waits: WaitTold | None = None, groups: Mapping[str, GroupView] = NO_GROUPS
+) -> dict[str, object]:
+    """Return a handoff as agents and operators see it; `waits` is where it stands, if that was looked for, and `groups`
+    are the floods that handoffs came in, by the handoff's id."""
     return {
         "id": handoff.handoff_id,
         "conversation_id": handoff.conversation_id,
@@ -302,16 +305,16 @@ def _queue(queue: QueueView, wait: QueueWait, load: Load | None) -> dict[str, ob
     }
 
 
-def packet_answer(handoff: Handoff, packet: ContextPacket, drafts: Sequence[Draft]) -> dict[str, object]:
+def packet_answer(handoff: Handoff, packet_json: bytes, drafts: Sequence[Draft]) -> dict[str, object]:
     """Return a handoff, what it is about at this moment, and what operators were writing."""
-    return {"handoff": handoff_answer(handoff), "packet": to_json(packet), "drafts": drafts}
+    return {"handoff": handoff_answer(handoff), "packet": orjson.Fragment(packet_json), "drafts": drafts}
 
 
 def claimed_answer(claimed: Claimed, drafts: Sequence[Draft]) -> dict[str, object]:
     """Return what the operator who claimed gets."""
     return {
         "handoff": handoff_answer(claimed.handoff),
-        "packet": to_json(claimed.packet),
+        "packet": orjson.Fragment(claimed.packet_json),
         "lease": {
             "token": claimed.token,
             "expires_at_ms": claimed.lease_expires_at_ms,

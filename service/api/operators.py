@@ -104,7 +104,7 @@ async def packet(handoff_id: HandoffId, call: Annotated[Call, called("list")]) -
     """While an operator works the customer writes on: the packet as it would be built now. It needs no lease."""
     store, tenant = call.running.store, call.caller.tenant
     handoff = await handoffs.current(store, tenant, handoff_id, now_ms())
-    built = await handoffs.packet_of(store, tenant, handoff, now_ms())
+    built = await handoffs.packet_json(store, tenant, handoff, now_ms())
     return answered(packet_answer(handoff, built, await drafts.of_handoff(store, handoff)))
 
 

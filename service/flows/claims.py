@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from rules.evaluation.evaluate import Ruleset
 from rules.handoff import ENDED, Assignment, Handoff, is_member, moves_from, wanted
-from rules.packet.packet import ContextPacket, build
+from rules.packet.packet import ContextPacket, build, dumps, loads
 from rules.routing.operators import Operator, may_take, weight
 from rules.routing.route import wanted_in
 from service.errors import AlreadyClaimed, CapacityReached, ConversationBusy, HandoffUnknown, MoveIllegal, QueueUnknown
 from service.flows import deadlines, floods
-from service.store import conversations, decisions, handoffs, operators, queues, waits
+from service.store import conversations, decisions, handoffs, operators, packets, queues
 from service.store.handoffs import Candidate, Claim, Full, Refused, Taken
 from service.store.keys import Place
-from service.store.queues import Heads
 from service.store.store import Store
+from service.store.work import Asking, Found, Row
 
 TRIES_MAX = 32  # each one that fails saw another operator succeed
+# Handoffs that one script is asked to try. The first is mostly taken; behind it are those for whom another process was
+# quicker, or who weigh more than the operator can still carry.
+FIRST_TRIED = 3
+TRIED_MAX = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +43,20 @@ class Claiming:
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """A handoff that this operator now holds, what it is about, and the token that proves the hold."""
+    """A handoff that this operator now holds, what it is about, and the token that proves the hold.
+
+    `packet_json` is the packet as it is stored and answered: nobody takes it apart on the way.
+    """
 
     handoff: Handoff
-    packet: ContextPacket
+    packet_json: bytes
     token: str
     lease_expires_at_ms: int
+
+    @property
+    def packet(self) -> ContextPacket:
+        """Return the packet as a value."""
+        return loads(self.packet_json)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,34 +76,29 @@ async def claim_next(
     """
     if queue is not None and queue not in ruleset.files.queues and queue not in await queues.names(store, tenant):
         raise QueueUnknown(tuple(ruleset.files.queues))
-    request_id, declared, operator = _request_id(claiming), claiming.declared, claiming.operator
-
-    def may(name: str) -> bool:
-        wanted = wanted_in(name)
-        return (queue is None or queue in wanted.queues) and may_take(declared, operator, wanted)
-
-    # What is due is settled beside the look, which is made again only when something was.
-    settled, heads = await asyncio.gather(
-        deadlines.sweep(store, tenant, now_ms), queues.heads(store, tenant, operator, request_id, may)
-    )
-    for number in range(TRIES_MAX):
-        if settled or number:
-            heads = await queues.heads(store, tenant, operator, request_id, may)
-            settled = 0
-        if isinstance(heads, Taken):
-            await store.confirm(handoffs.place_of(store, tenant, heads.handoff_id))
-            return await _claimed(store, tenant, heads, now_ms)
-        full = False
-        for run in heads.runs:
-            asked = _asked(claiming, request_id, heads, run.place, now_ms)
-            taken = await handoffs.claim(store, run.place, run.candidates, asked, now_ms)
+    request_id, declared = _request_id(claiming), claiming.declared
+    answered = await handoffs.claim_answered(store, tenant, request_id) if claiming.request_id is not None else None
+    if answered is not None:
+        await store.confirm(handoffs.place_of(store, tenant, answered.handoff_id))
+        return await _claimed(store, tenant, answered, now_ms)
+    swept, sure = False, declared is None or declared.capacity is None
+    asking = Asking(claiming.operator, _may_take(queue, claiming), sure)
+    for _ in range(TRIES_MAX):
+        found = await store.work.find(tenant, store.places(tenant), asking)
+        try:
+            if not swept and found.due_at_ms is not None and found.due_at_ms <= now_ms:
+                swept = True
+                if await deadlines.sweep(store, tenant, now_ms):
+                    continue
+            if not found.classes:
+                break
+            taken = await _first(store, tenant, found, claiming, request_id, now_ms)
             if isinstance(taken, Taken):
                 return await _claimed(store, tenant, taken, now_ms)
-            full = full or isinstance(taken, Full)
-        if full and declared is not None:
-            raise CapacityReached(sum(heads.in_hand), declared.capacity or 0)
-        if not heads.runs:
-            return NothingWaiting(queue)
+            if taken is not None and declared is not None:
+                raise CapacityReached(sum(found.in_hand), declared.capacity or 0)
+        finally:
+            store.work.done(found)
     return NothingWaiting(queue)
 
 
@@ -111,7 +119,7 @@ async def claim_one(store: Store, tenant: str, handoff_id: str, claiming: Claimi
         place, in_class = handoffs.place_of(store, tenant, handoff.handoff_id), wanted(handoff).text
         candidate = Candidate(handoff.handoff_id, handoff.queue, in_class)
         in_hand = await queues.in_hand(store, tenant, claiming.operator)
-        asked = _asked(claiming, request_id, Heads((), 1, in_hand), place, now_ms, "named")
+        asked = _asked(claiming, request_id, Found([], 1, in_hand, None), place, now_ms, "named")
         taken = await handoffs.claim(store, place, [candidate], asked, now_ms)
         if isinstance(taken, Taken):
             return await _claimed(store, tenant, taken, now_ms)
@@ -131,35 +139,78 @@ async def enrich(store: Store, tenant: str, handoff_id: str, now_ms: int) -> boo
     if handoff.state in ENDED:
         return False
     # Read before the turns are: a packet that is newer than its stamp is built again, never an older one shown.
-    known = await conversations.version(store, place, handoff.conversation_id)
-    if await handoffs.kept_packet(store, place, handoff, known) is not None:
+    kept, known = await packets.find(store, place, handoff)
+    if kept is not None:
         return False
-    await handoffs.keep_packet(store, place, handoff, known, await _build(store, place, handoff, now_ms))
+    await packets.keep(store, place, handoff, known, dumps(await _build(store, place, handoff, now_ms)))
     return True
 
 
-async def packet_of(store: Store, tenant: str, handoff: Handoff, now_ms: int) -> ContextPacket:
-    """Return the packet of a handoff: the one built ahead when nothing was said since, or a new one."""
+async def packet_json(store: Store, tenant: str, handoff: Handoff, now_ms: int) -> bytes:
+    """Return the packet of a handoff as JSON: the one built ahead when nothing was said since, or a new one."""
     place = handoffs.place_of(store, tenant, handoff.handoff_id)
-    known = await conversations.version(store, place, handoff.conversation_id)
-    kept = await handoffs.kept_packet(store, place, handoff, known)
-    return kept if kept is not None else await _build(store, place, handoff, now_ms)
+    kept, _ = await packets.find(store, place, handoff)
+    return kept if kept is not None else dumps(await _build(store, place, handoff, now_ms))
 
 
 def _request_id(claiming: Claiming) -> str:
     return f"claim:{claiming.operator}:{claiming.request_id or secrets.token_hex(8)}"
 
 
+def _may_take(queue: str | None, claiming: Claiming) -> Callable[[str], bool]:
+    """Return what tells whether they may take what waits in a class, by its name: of this queue, or of any for None."""
+    known: dict[str, bool] = {}
+
+    def may(name: str) -> bool:
+        able = known.get(name)
+        if able is None:
+            wanted = wanted_in(name)
+            able = known[name] = (queue is None or queue in wanted.queues) and may_take(
+                claiming.declared, claiming.operator, wanted
+            )
+        return able
+
+    return may
+
+
+async def _first(
+    store: Store, tenant: str, found: Found, claiming: Claiming, request_id: str, now_ms: int
+) -> Taken | Full | None:
+    """Take the first that is still there; Full where there are some, but too heavy, None where others were quicker."""
+    full = None
+    for place, candidates in _runs(store.places(tenant), found.rows):
+        asked = _asked(claiming, request_id, found, place, now_ms)
+        taken = await handoffs.claim(store, place, candidates, asked, now_ms)
+        if isinstance(taken, Taken):
+            return taken
+        full = taken if isinstance(taken, Full) else full
+    return full
+
+
+def _runs(places: Sequence[Place], rows: Sequence[Row]) -> Iterator[tuple[Place, list[Candidate]]]:
+    """Yield what to try, most urgent first. A script takes from one partition only, and the first row mostly does."""
+    start, many = 0, FIRST_TRIED
+    while start < len(rows):
+        partition, end = rows[start][2], start + 1
+        while end < min(len(rows), start + many) and rows[end][2] == partition:
+            end += 1
+        yield (
+            places[partition],
+            [Candidate(handoff_id, wanted_in(name).queues[0], name) for _, handoff_id, _, name in rows[start:end]],
+        )
+        start, many = end, TRIED_MAX
+
+
 def _asked(
     claiming: Claiming,
     request_id: str,
-    heads: Heads,
+    found: Found,
     place: Place,
     now_ms: int,
     how: Literal["next", "named"] = "next",
 ) -> Claim:
     declared, capacity = claiming.declared, claiming.declared.capacity if claiming.declared else None
-    elsewhere = sum(heads.in_hand) - heads.in_hand[place.partition]
+    elsewhere = sum(found.in_hand) - found.in_hand[place.partition]
     return Claim(
         operator=claiming.operator,
         random=secrets.token_hex(12),
@@ -169,8 +220,8 @@ def _asked(
             operator=claiming.operator,
             at_ms=now_ms,
             how=how,
-            classes=heads.classes,
-            load=sum(heads.in_hand),
+            classes=found.classes,
+            load=sum(found.in_hand),
             capacity=capacity,
         ),
         room=None if capacity is None else capacity - elsewhere,
@@ -180,15 +231,13 @@ def _asked(
 
 async def _claimed(store: Store, tenant: str, taken: Taken, now_ms: int) -> Claimed:
     handoff = taken.handoff or await handoffs.get(store, tenant, taken.handoff_id)
-    notes = []
-    if taken.handoff is not None and handoff.holder is not None:
-        # On the wire together with what the packet reads: one sync of the disk for all of them.
-        notes = [
-            asyncio.ensure_future(operators.note_claim(store, tenant, handoff.holder, handoff.customer_id, now_ms)),
-            asyncio.ensure_future(waits.note(store, handoff, now_ms, answered=True)),
-        ]
-    packet = await packet_of(store, tenant, handoff, now_ms)
-    await asyncio.gather(*notes)
+    noted = None
+    if taken.handoff is not None and handoff.holder is not None and handoff.customer_id is not None:
+        # On the wire together with what the packet reads.
+        noted = operators.keep_customer(store, tenant, handoff.holder, handoff.customer_id)
+    packet = await packet_json(store, tenant, handoff, now_ms)
+    if noted is not None:
+        await noted
     return Claimed(handoff, packet, taken.token, taken.lease_expires_at_ms)
 
 

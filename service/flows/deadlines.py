@@ -195,7 +195,7 @@ async def _lead(store: Store, place: Place, group: str, now_ms: int) -> bool:
 async def _missed(store: Store, handoff: Handoff | None, now_ms: int) -> bool:
     """Remember that nobody came in so long: an estimate without those would promise most where fewest are there."""
     if handoff is not None and not is_member(handoff):
-        await waits.note(store, handoff, min(now_ms, handoff.expires_at_ms), answered=False)
+        await waits.missed(store, handoff, min(now_ms, handoff.expires_at_ms))
     return True
 
 

@@ -21,7 +21,7 @@ from service.flows.claims import NothingWaiting as NothingWaiting
 from service.flows.claims import claim_next as claim_next
 from service.flows.claims import claim_one as claim_one
 from service.flows.claims import enrich as enrich
-from service.flows.claims import packet_of as packet_of
+from service.flows.claims import packet_json as packet_json
 from service.flows.deadlines import current as current
 from service.flows.deadlines import expire_due as expire_due
 from service.flows.deadlines import lapse_due as lapse_due

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 
 from rules.handoff import Handoff
 from rules.routing.operators import Operator, People, may_take
 from rules.routing.route import wanted_in
 from service.flows import operators
-from service.store import handoffs, queues
-from service.store.queues import Heads
+from service.store import handoffs
 from service.store.store import Store
+from service.store.work import Asking
 
 # Handoffs that are looked at for one that is more urgent; where those are all people's to claim, so are most others.
 MORE_URGENT_READ_MAX = 8
-# No claim has this name, so that no stored answer is found under it.
-REQUEST_ID = "offer"
+LOOKS_MAX = 4  # the first may not know which classes matter; another sees others only where they have changed since
 
 
 class Desk:
@@ -54,14 +54,20 @@ class Desk:
             wanted = wanted_in(name)
             return wanted.operator is None and may_take(known, whom, wanted)
 
-        heads = await queues.heads(self._store, self._tenant, whom, REQUEST_ID, may)
-        if not isinstance(heads, Heads):
-            return None
-        names = [(run.place, each.handoff_id) for run in heads.runs for each in run.candidates]
-        for first in await handoffs.many(self._store, names[:MORE_URGENT_READ_MAX]):
+        for first in await self._first(whom, may):
             if first.score_ms >= handoff.score_ms:
                 return None
             offered = first.route.offer_ms is not None and first.reserved_for is None and first.state == "waiting"
             if offered and whom not in first.route.passed_by:
                 return replace(first, route=replace(first.route, offer_at_ms=self._now_ms))
         return None
+
+    async def _first(self, whom: str, may: Callable[[str], bool]) -> list[Handoff]:
+        """Return the most urgent that somebody may take; nobody takes them by that."""
+        places = self._store.places(self._tenant)
+        for _ in range(LOOKS_MAX):
+            found = await self._store.work.find(self._tenant, places, Asking(whom, may, sure=False))
+            if found.rows or not found.classes:
+                break
+        rows = found.rows[:MORE_URGENT_READ_MAX]
+        return await handoffs.many(self._store, [(places[at], handoff_id) for _, handoff_id, at, _ in rows])

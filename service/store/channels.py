@@ -9,7 +9,8 @@ import orjson
 
 from rules.telling.notices import Quiet
 from service.store import keys
-from service.store.codec import dumps, quiet_in
+from service.store.codec import dumps
+from service.store.route_codec import quiet_in
 from service.store.store import Store
 
 Kind: TypeAlias = Literal["slack", "email", "webhook"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields as dataclass_fields
 from dataclasses import replace
 from typing import Any, cast, overload
 
@@ -16,7 +17,6 @@ from rules.handoff import (
     Kind,
     Reason,
     Reply,
-    Reroute,
     Resolution,
     State,
     group_of,
@@ -24,21 +24,25 @@ from rules.handoff import (
     wanted,
 )
 from rules.marks import GROUPED_BEHIND_MS
-from rules.model import Need, OnTimeout, Priority, Step
+from rules.model import OnTimeout, Priority
 from rules.moves import advance_at_ms
 from rules.packet.packet import TranscriptTurn
-from rules.routing.route import Likeness, Route
+from rules.routing.route import Likeness
 from rules.routing.shed import Shed
 from rules.routing.waits import Circumstances, Told, Wait
-from rules.telling.notices import Notice, Quiet, Tier
 from rules.turn import Scalar, ToolCall, Turn, TurnRecord, Value
-
-Json = dict[str, Any]
+from service.store.route_codec import Json, reroute_in, route_in
 
 
 def dumps(value: object) -> bytes:
     """Return compact JSON: dataclasses as objects, sets as sorted lists."""
     return orjson.dumps(value, default=_plain)
+
+
+def _short(value: Any) -> Json:
+    """Return a dataclass as an object without what is as it always is: a handoff waits in memory with what it says."""
+    fields = ((each, getattr(value, each.name)) for each in dataclass_fields(value))
+    return {each.name: found for each, found in fields if found != each.default}
 
 
 def _plain(value: object) -> object:
@@ -221,10 +225,10 @@ def handoff_out(handoff: Handoff) -> list[str | bytes]:
         "conversation_id": handoff.conversation_id,
         "kind": handoff.kind,
         "opened_at_ms": str(handoff.opened_at_ms),
-        "reasons": dumps(handoff.reasons),
+        "reasons": dumps([_short(reason) for reason in handoff.reasons]),
         "locale": handoff.locale or "",
         "customer_id": handoff.customer_id or "",
-        "told": "" if handoff.told is None else dumps(handoff.told),
+        "told": "" if handoff.told is None else dumps(_short(handoff.told)),
     }
     return [word for pair in fields.items() for word in pair] + place_out(handoff)
 
@@ -243,12 +247,12 @@ def place_out(handoff: Handoff) -> list[str | bytes]:
         "priority": handoff.priority,
         "expires_at_ms": str(handoff.expires_at_ms),
         "score_ms": str(stands_at_ms(handoff)),
-        "on_timeout": dumps(handoff.on_timeout),
+        "on_timeout": dumps(_short(handoff.on_timeout)),
         "reroute": dumps(handoff.reroute) if handoff.reroute else "",
         "rerouted": "1" if handoff.rerouted else "0",
         "reserved_for": handoff.reserved_for or "",
         "reserved_until_at_ms": "" if handoff.reserved_until_at_ms is None else str(handoff.reserved_until_at_ms),
-        "route": dumps(handoff.route),
+        "route": dumps(_short(handoff.route)),
         "acknowledged_by": handoff.acknowledged_by or "",
         "group": "" if group is None or group.group is None else dumps(group.group),
         "leads": group.text if group is not None and handoff.leads else "",
@@ -272,45 +276,43 @@ def handoff_in(flat: list[bytes]) -> Handoff | None:
     """Return the handoff of HGETALL's flat answer, None when there is none."""
     if not flat:
         return None
-    fields: Mapping[str, bytes] = {
-        name.decode(): value for name, value in zip(flat[::2], flat[1::2], strict=True) if value != b""
-    }
+    fields = dict(zip(flat[::2], flat[1::2], strict=True))
     get = fields.get
-    leads, alike = get("leads") is not None, get("group")
-    group = None if alike is None else Likeness(**orjson.loads(alike))
+    leads, alike = bool(get(b"leads")), get(b"group")
+    group = Likeness(**orjson.loads(alike)) if alike else None
     return Handoff(
-        handoff_id=fields["handoff_id"].decode(),
-        tenant=fields["tenant"].decode(),
-        conversation_id=fields["conversation_id"].decode(),
-        kind=cast(Kind, fields["kind"].decode()),
-        state=cast(State, fields["state"].decode()),
-        queue=fields["queue"].decode(),
-        priority=cast(Priority, fields["priority"].decode()),
-        opened_at_ms=int(fields["opened_at_ms"]),
-        expires_at_ms=int(fields["expires_at_ms"]),
-        score_ms=int(fields["score_ms"]) - (GROUPED_BEHIND_MS if group is not None and not leads else 0),
-        on_timeout=OnTimeout(**orjson.loads(fields["on_timeout"])),
-        reasons=tuple(_reason_in(reason) for reason in orjson.loads(fields["reasons"])),
-        version=int(fields["version"]),
-        locale=text(get("locale")),
-        holder=text(get("holder")),
-        lease_expires_at_ms=number(get("lease_expires_at_ms")),
-        claimed_at_ms=number(get("claimed_at_ms")),
-        reserved_for=text(get("reserved_for")),
-        reserved_until_at_ms=number(get("reserved_until_at_ms")),
-        hold_reason=text(get("hold_reason")),
-        reroute=_reroute_in(get("reroute")),
-        rerouted=get("rerouted") == b"1",
-        route=_route_in(orjson.loads(fields["route"])),
-        customer_id=text(get("customer_id")),
-        assignments=tuple(Assignment(**each) for each in orjson.loads(get("assignments") or b"[]")),
-        told=_told_in(get("told")),
-        acknowledged_by=text(get("acknowledged_by")),
-        answered_version=number(get("answered_version")) or 0,
-        replies=_replies_in(get("replies")),
-        replies_told=number(get("replies_told")) or 0,
-        resolution=_resolution_in(get("resolution")),
-        ended_at_ms=number(get("ended_at_ms")),
+        handoff_id=fields[b"handoff_id"].decode(),
+        tenant=fields[b"tenant"].decode(),
+        conversation_id=fields[b"conversation_id"].decode(),
+        kind=cast(Kind, fields[b"kind"].decode()),
+        state=cast(State, fields[b"state"].decode()),
+        queue=fields[b"queue"].decode(),
+        priority=cast(Priority, fields[b"priority"].decode()),
+        opened_at_ms=int(fields[b"opened_at_ms"]),
+        expires_at_ms=int(fields[b"expires_at_ms"]),
+        score_ms=int(fields[b"score_ms"]) - (GROUPED_BEHIND_MS if group is not None and not leads else 0),
+        on_timeout=OnTimeout(**orjson.loads(fields[b"on_timeout"])),
+        reasons=tuple(_reason_in(reason) for reason in orjson.loads(fields[b"reasons"])),
+        version=int(fields[b"version"]),
+        locale=text(get(b"locale")),
+        holder=text(get(b"holder")),
+        lease_expires_at_ms=number(get(b"lease_expires_at_ms")),
+        claimed_at_ms=number(get(b"claimed_at_ms")),
+        reserved_for=text(get(b"reserved_for")),
+        reserved_until_at_ms=number(get(b"reserved_until_at_ms")),
+        hold_reason=text(get(b"hold_reason")),
+        reroute=reroute_in(get(b"reroute")),
+        rerouted=get(b"rerouted") == b"1",
+        route=route_in(orjson.loads(fields[b"route"])),
+        customer_id=text(get(b"customer_id")),
+        assignments=tuple(Assignment(**each) for each in orjson.loads(get(b"assignments") or b"[]")),
+        told=_told_in(get(b"told")),
+        acknowledged_by=text(get(b"acknowledged_by")),
+        answered_version=number(get(b"answered_version")) or 0,
+        replies=_replies_in(get(b"replies")),
+        replies_told=number(get(b"replies_told")) or 0,
+        resolution=_resolution_in(get(b"resolution")),
+        ended_at_ms=number(get(b"ended_at_ms")),
         group=group,
         leads=leads,
     )
@@ -324,8 +326,8 @@ def handoff_of(fields: Json) -> Handoff:
             **fields,
             "on_timeout": OnTimeout(**fields["on_timeout"]),
             "reasons": tuple(_reason_in(reason) for reason in fields["reasons"]),
-            "reroute": _reroute_in(dumps(reroute)) if reroute else None,
-            "route": _route_in(fields["route"]),
+            "reroute": reroute_in(dumps(reroute)) if reroute else None,
+            "route": route_in(fields["route"]),
             "assignments": tuple(Assignment(**each) for each in fields["assignments"]),
             "told": told_in(fields["told"]) if fields.get("told") else None,
             "replies": tuple(Reply(**reply) for reply in fields["replies"]),
@@ -340,57 +342,23 @@ def _reason_in(reason: Json) -> Reason:
     return Reason(**reason)
 
 
-def _reroute_in(raw: bytes | None) -> Reroute | None:
-    if raw is None:
-        return None
-    fields = orjson.loads(raw)
-    on_timeout, route = OnTimeout(**fields["on_timeout"]), _route_in(fields["route"])
-    return Reroute(fields["queue"], fields["answer_within_ms"], on_timeout, route)
-
-
-def _route_in(route: Json) -> Route:
-    steps = (_step_in(step) for step in route["steps"])
-    lists = {name: tuple(route[name]) for name in ("languages", "also", "passed_by")}
-    notices = tuple(_notice_in(notice) for notice in route.get("notices", ()))
-    return Route(**{**route, **lists, "needs": _needs_in(route["needs"]), "steps": tuple(steps), "notices": notices})
-
-
-def _notice_in(notice: Json) -> Notice:
-    then = None if notice["then"] is None else Tier(**notice["then"])
-    return Notice(**{**notice, "on": tuple(notice["on"]), "then": then, "quiet": quiet_in(notice["quiet"])})
-
-
-def quiet_in(quiet: Json | None) -> Quiet | None:
-    """Return quiet hours of the JSON that `dumps` made of them."""
-    return None if quiet is None else Quiet(**{**quiet, "days": tuple(quiet["days"])})
-
-
-def _step_in(step: Json) -> Step:
-    needs = None if step["needs"] is None else _needs_in(step["needs"])
-    return Step(**{**step, "needs": needs, "queues": tuple(step["queues"])})
-
-
-def _needs_in(needs: Sequence[Json]) -> tuple[Need, ...]:
-    return tuple(Need(**need) for need in needs)
-
-
 def _told_in(raw: bytes | None) -> Told | None:
-    return None if raw is None else told_in(orjson.loads(raw))
+    return told_in(orjson.loads(raw)) if raw else None
 
 
 def told_in(fields: Json) -> Told:
     """Return what was told of a wait, as `dumps` made a JSON object of it."""
-    wait = fields["wait"]
+    wait = fields.get("wait")
     return Told(fields["queue"], Circumstances(**fields["circumstances"]), Wait(**wait) if wait else None)
 
 
 def _replies_in(raw: bytes | None) -> tuple[Reply, ...]:
-    replies = orjson.loads(raw) if raw is not None else []
+    replies = orjson.loads(raw) if raw else []
     return tuple(Reply(place, **reply) for place, reply in enumerate(replies, 1))
 
 
 def _resolution_in(raw: bytes | None) -> Resolution | None:
-    if raw is None:
+    if not raw:
         return None
     fields = orjson.loads(raw)
     fields["flags"] = tuple(fields["flags"])

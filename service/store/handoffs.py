@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import NamedTuple, cast
 
 from rules.handoff import Assignment, Handoff, State
-from rules.packet.packet import ContextPacket, PacketInvalid
-from rules.packet.packet import dumps as packet_dumps
-from rules.packet.packet import loads as packet_loads
+from rules.routing.waits import HISTORY_MAX
 from service.errors import HandoffUnknown
 from service.store import codec, keys
 from service.store.keys import Place
@@ -20,10 +17,7 @@ from service.store.scripts import Argument
 from service.store.store import ANSWER_KEPT_MS, Store
 
 REPLIES_MAX = 200  # longer talks than this belong in the channel itself; the hash stays under a megabyte
-# A packet is text that repeats: level 6 leaves half of 6 kB in 0.15 ms, and nobody waits for it but a worker.
-PACKET_LEVEL = 6
 ASSIGNMENTS_MAX = 20  # the last ones of a handoff; whose that many hands were, nobody reads of the first
-PACKET_KEPT_MS = 3_600_000  # a handoff that waits longer has its packet built when it is claimed
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +66,7 @@ class Claim:
     weights: tuple[int, int, int] = (1, 1, 1)
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(NamedTuple):
     """A waiting handoff, and where it stands: its queue and the text of its class."""
 
     handoff_id: str
@@ -136,11 +129,8 @@ async def claim(
         request=place.request(asked.request_id),
         outbox=place.outbox,
         loads=place.loads,
-        candidates=[
-            key
-            for each in candidates
-            for key in (place.handoff(each.handoff_id), place.waiting(each.queue), place.waiting_in(each.in_class))
-        ],
+        claimed_at=place.claimed_at,
+        candidates=_candidate_keys(place, candidates),
         operator=asked.operator,
         random=asked.random,
         now_ms=now_ms,
@@ -151,6 +141,7 @@ async def claim(
         assignment=_claimed_out(asked.assignment),
         assignments_max=ASSIGNMENTS_MAX,
         class_prefix=place.classes_prefix,
+        waits_max=HISTORY_MAX,
     )
     if word == "full":
         return Full(int(rest[0]))
@@ -160,7 +151,7 @@ async def claim(
             raise HandoffUnknown
         return Taken(handoff.handoff_id, rest[0].decode(), asked.lease_expires_at_ms, handoff)
     if word == "repeated":
-        return taken_before(rest[0])
+        return _taken_before(rest[0])
     state, holder, lease, reserved_for, reserved_until, expires = rest
     return Refused(
         cast(State | None, codec.text(state)),
@@ -178,37 +169,27 @@ def _claimed_out(assignment: Assignment) -> bytes:
     return codec.dumps({name: getattr(assignment, name) for name in known})
 
 
-def taken_before(answer: bytes) -> Taken:
-    """Return a claim from its stored answer: the token is the one issued then."""
+def _candidate_keys(place: Place, candidates: Sequence[Candidate]) -> list[str]:
+    keys: list[str] = []
+    # The candidates of a class follow each other or not, but their classes are few.
+    shared: dict[str, tuple[str, str, str]] = {}
+    for handoff_id, queue, in_class in candidates:
+        of_class = shared.get(in_class)
+        if of_class is None:
+            of_class = shared[in_class] = (place.waiting(queue), place.waiting_in(in_class), place.waits(queue))
+        keys.append(place.handoff(handoff_id))
+        keys += of_class
+    return keys
+
+
+async def claim_answered(store: Store, tenant: str, request_id: str) -> Taken | None:
+    """Return the claim that this request was answered with before: the token is the one issued then."""
+    answers = await asyncio.gather(
+        *(store.link.call("GET", place.request(request_id)) for place in store.places(tenant))
+    )
+    return next((_taken_before(answer) for answer in answers if answer is not None), None)
+
+
+def _taken_before(answer: bytes) -> Taken:
     handoff_id, token, lease = answer.decode().split(" ")
     return Taken(handoff_id, token, int(lease), None)
-
-
-async def kept_packet(store: Store, place: Place, handoff: Handoff, conversation_version: int) -> ContextPacket | None:
-    """Return the packet built ahead, None when there is none for the handoff and the conversation as they are now."""
-    stored = await store.link.call("GET", place.packet(handoff.handoff_id))
-    stamp, _, body = (stored or b"").partition(b"\n")
-    if stamp != _stamp(handoff, conversation_version):
-        return None
-    try:
-        return packet_loads(zlib.decompress(body))
-    except (PacketInvalid, zlib.error):
-        # Another version of Handrail built it, with fewer fields or more.
-        return None
-
-
-async def keep_packet(
-    store: Store, place: Place, handoff: Handoff, conversation_version: int, packet: ContextPacket
-) -> None:
-    """Keep a packet for the claim to come. Losing it costs a millisecond, so it waits for no disk."""
-    body = _stamp(handoff, conversation_version) + b"\n" + zlib.compress(packet_dumps(packet), PACKET_LEVEL)
-    await store.link.call("SET", place.packet(handoff.handoff_id), body, "PX", PACKET_KEPT_MS)
-
-
-def _stamp(handoff: Handoff, conversation_version: int) -> bytes:
-    """Return what a packet depends on and may change: the turns, the reasons, where and until when the handoff waits.
-
-    A customer who waits goes on talking, and those turns ask for nobody: only the conversation's version shows them.
-    """
-    where = f"{handoff.kind} {handoff.queue} {handoff.priority} {handoff.expires_at_ms}"
-    return f"{conversation_version} {len(handoff.reasons)} {where}".encode()

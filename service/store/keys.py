@@ -135,7 +135,7 @@ class Place:
 
     @property
     def claimed_at(self) -> str:
-        """HASH operator -> when they last got a handoff: of two as free, the longer idle is offered it."""
+        """HASH operator -> when they last got a handoff here: of two as free, the longer idle is offered one."""
         return f"{self.tag}claimed_at"
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from dataclasses import asdict
 from datetime import date
 from typing import Any
@@ -17,8 +17,8 @@ from rules.routing.route import wanted_in
 from service.store import keys
 from service.store.codec import dumps
 from service.store.keys import Place
-from service.store.queues import CLASSES_MAX
 from service.store.store import Store
+from service.store.work import CLASSES_MAX
 
 # Who had a customer is remembered so long after the last time: people change their jobs, and customers their minds.
 KEEPER_KEPT_MS = 90 * 86_400_000
@@ -123,17 +123,17 @@ async def kept(store: Store, tenant: str) -> Mapping[str, int]:
 
 
 async def last_claims_ms(store: Store, tenant: str) -> Mapping[str, int]:
-    """Return when each operator last got a handoff."""
-    flat = await store.link.call("HGETALL", place_of(store, tenant).claimed_at)
-    return {name.decode(): int(at) for name, at in zip(flat[::2], flat[1::2], strict=True)}
+    """Return when each operator last got a handoff, in whichever partition."""
+    latest: dict[str, int] = {}
+    for flat in await asyncio.gather(*(store.link.call("HGETALL", place.claimed_at) for place in store.places(tenant))):
+        for name, at in zip(flat[::2], flat[1::2], strict=True):
+            latest[name.decode()] = max(int(at), latest.get(name.decode(), 0))
+    return latest
 
 
-async def note_claim(store: Store, tenant: str, name: str, customer_id: str | None, now_ms: int) -> None:
-    """Remember who got work, and whose customer they now know. Losing it costs an offer its order, no handoff."""
-    calls = [store.link.call("HSET", place_of(store, tenant).claimed_at, name, now_ms)]
-    if customer_id is not None:
-        calls.append(store.link.call("SET", keys.keeper(tenant, customer_id), name, "PX", KEEPER_KEPT_MS))
-    await asyncio.gather(*calls)
+def keep_customer(store: Store, tenant: str, name: str, customer_id: str) -> Awaitable[object]:
+    """Remember whose customer it is now. Losing it costs an offer its order, no handoff."""
+    return store.link.call("SET", keys.keeper(tenant, customer_id), name, "PX", KEEPER_KEPT_MS)
 
 
 async def keeper(store: Store, tenant: str, customer_id: str) -> str | None:

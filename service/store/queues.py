@@ -3,88 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
-from collections.abc import Callable
-from dataclasses import dataclass
 
 from rules.marks import DRILL_BEHIND_MS
-from rules.routing.route import wanted_in
-from service.store.handoffs import Candidate, Taken, taken_before
 from service.store.keys import Place
 from service.store.store import Store
 
-# Candidates that one claim looks at in a class. All but the first matter only when those before them were taken
-# meanwhile.
-CANDIDATES_MAX = 16
-# Classes of which one claim looks at the candidates, those with the most urgent ones first.
-CLASSES_READ_MAX = 8
-# Classes that are not empty, read in one claim. A house with fifty skills in four languages and ten queues has some
-# hundred; past this many the least urgent of them wait until the others are fewer.
-CLASSES_MAX = 2_000
 HEAD_READ_MAX = 20  # the oldest that waits is looked for among the most urgent: with four priorities it is there
 QUEUES_MAX = 1_000  # names kept in one partition; rule files hold dozens
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """Handoffs of one partition that follow each other in the order of urgency over all partitions."""
-
-    place: Place
-    candidates: tuple[Candidate, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Heads:
-    """What an operator may take, most urgent first, in runs; the first one mostly does.
-
-    A script can take from one partition only, so the order over all of them is told in runs. `classes` counts those
-    that are open to the operator, `in_hand` the weight that they hold, by partition.
-    """
-
-    runs: tuple[Run, ...]
-    classes: int
-    in_hand: tuple[int, ...]
-
-
-async def heads(
-    store: Store, tenant: str, operator: str, request_id: str, may_take: Callable[[str], bool]
-) -> Heads | Taken:
-    """Return the most urgent that wait in the classes that `may_take` lets, or what this request was answered before.
-
-    Two round trips whatever waits: the classes that are not empty, and the first of those that matter.
-    """
-
-    async def look(place: Place) -> tuple[Place, list[tuple[int, str]], bytes | None, int]:
-        classes, answered, load = await asyncio.gather(
-            store.link.call("ZRANGE", place.classes, 0, CLASSES_MAX - 1, "WITHSCORES"),
-            store.link.call("GET", place.request(request_id)),
-            store.link.call("HGET", place.loads, operator),
-        )
-        # By urgency already.
-        may = [(score, name) for name, score in _scored(classes) if may_take(name)]
-        return place, may, answered, int(load or 0)
-
-    async def first(place: Place, name: str) -> list[tuple[int, str, int, Candidate]]:
-        queue = wanted_in(name).queues[0]
-        found = await store.link.call("ZRANGE", place.waiting_in(name), 0, CANDIDATES_MAX - 1, "WITHSCORES")
-        return [
-            (score, handoff_id, place.partition, Candidate(handoff_id, queue, name))
-            for handoff_id, score in _scored(found)
-        ]
-
-    looked = await asyncio.gather(*(look(place) for place in store.places(tenant)))
-    for _, _, answered, _ in looked:
-        if answered is not None:
-            return taken_before(answered)
-    places = [place for place, *_ in looked]
-    may = sorted((score, place.partition, name) for place, classes, _, _ in looked for score, name in classes)
-    found = await asyncio.gather(*(first(places[at], name) for _, at, name in may[:CLASSES_READ_MAX]))
-    merged = sorted((row for rows in found for row in rows), key=lambda row: row[:3])
-    runs = tuple(
-        Run(places[partition], tuple(row[3] for row in run))
-        for partition, run in itertools.groupby(merged, key=lambda row: row[2])
-    )
-    return Heads(runs, len(may), tuple(load for *_, load in looked))
 
 
 async def in_hand(store: Store, tenant: str, operator: str) -> tuple[int, ...]:

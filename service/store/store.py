@@ -15,6 +15,7 @@ from service.store.pressures import PressureViews
 from service.store.recent import Recent, Told
 from service.store.scripts import Scripts, library
 from service.store.wait_views import WaitViews
+from service.store.work import Work
 
 Durable: TypeAlias = Literal["default", "strict"]
 
@@ -41,6 +42,7 @@ class Store:
         self.told = Told()
         self.waits = WaitViews()
         self.pressures = PressureViews()
+        self.work = Work(link, self.scripts)
         self.seen_until_ms: dict[tuple[str, str], int] = {}  # operators this process has said to be there
         self._tenants: set[str] = set()
 

@@ -11,9 +11,10 @@ import orjson
 
 from rules.telling.telling import Telling
 from service.store import keys
-from service.store.codec import dumps, quiet_in
+from service.store.codec import dumps
 from service.store.keys import Place
 from service.store.multiplexed import Word
+from service.store.route_codec import quiet_in
 from service.store.store import Store
 
 # 400 bytes each, 40 MB: ten thousand open handoffs in queues that tell five channels twice.

@@ -1,7 +1,7 @@
 """How long handoffs waited, in Redis: the latest of each queue. Nothing is estimated here, and nothing waits on it.
 
-A row is written after a claim or a missed deadline, not in its script: one that is lost with the process costs an
-estimate a six-hundredth, and no handoff anything.
+A row is written with a claim, in its script. That of a missed deadline is written after it: one that is lost with the
+process costs an estimate a six-hundredth, and no handoff anything.
 """
 
 from __future__ import annotations
@@ -24,13 +24,16 @@ OPEN_READ_MAX = HISTORY_MAX
 AHEAD_READ_MAX = 10_000
 
 
-async def note(store: Store, handoff: Handoff, at_ms: int, *, answered: bool) -> None:
-    """Remember how long a handoff waited where it was opened, if it was told anything there and is still there."""
+async def missed(store: Store, handoff: Handoff, at_ms: int) -> None:
+    """Remember that nobody came in so long, if the handoff was told anything of a wait and is still where it was told.
+
+    How long one waited that was answered stands in the script of the claim.
+    """
     told = handoff.told
     if told is None or told.queue != handoff.queue:
         return
     key = store.place_of(handoff.tenant, handoff.conversation_id).waits(told.queue)
-    row = [handoff.handoff_id, handoff.opened_at_ms, max(0, at_ms - handoff.opened_at_ms), answered, told]
+    row = [handoff.handoff_id, handoff.opened_at_ms, max(0, at_ms - handoff.opened_at_ms), False, told]
     await asyncio.gather(
         store.link.call("LPUSH", key, codec.dumps(row)), store.link.call("LTRIM", key, 0, HISTORY_MAX - 1)
     )

@@ -15,7 +15,7 @@ from rules.handoff import Handoff, Resolution
 from rules.model import Span
 from rules.moves import is_due
 from rules.packet.context_packet import ContextPacket
-from rules.packet.packet_json import to_json
+from rules.packet.packet_json import loads, to_json
 from rules.turn import ToolCall, Turn
 from service.errors import DraftUnseen
 from service.flows import handoffs
@@ -172,7 +172,7 @@ async def assert_same_handoff(run: Run, service: Service, number: int) -> None:
         assert getattr(run.handoff.resolution, name, None) == getattr(stored.resolution, name, None), (number, name)
     packet = packet_of(run)
     assert packet is not None
-    read = await handoffs.packet_of(service.store, service.tenant, stored, run.now_ms)
+    read = loads(await handoffs.packet_json(service.store, service.tenant, stored, run.now_ms))
     assert without_ids(packet) == without_ids(read), number
 
 

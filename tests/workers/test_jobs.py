@@ -26,7 +26,7 @@ from service.flows.handoffs import Claimed, Claiming
 from service.flows.machine_work import WorkDue
 from service.jobs import JOBS, Lane
 from service.store import handoffs as stored
-from service.store import keys
+from service.store import keys, packets
 from service.store.embedded import Embedded
 from tests.workers.opened import ended, open_handoff, open_many, rules
 from workers import context, deliver, enrich, expire, relay, schedule
@@ -116,10 +116,10 @@ def test_a_lease_that_outlives_its_deadline_ends_in_the_same_run(
 def test_a_packet_is_built_ahead_of_the_claim(lane: Store, runner: asyncio.Runner, tenant: str, times: int) -> None:
     opened = runner.run(open_handoff(lane, rules(), tenant))
     place = stored.place_of(lane, tenant, opened.handoff_id)
-    assert runner.run(stored.kept_packet(lane, place, opened, 1)) is None
+    assert runner.run(packets.find(lane, place, opened)) == (None, 1)
     for _ in range(times):
         enrich.run(tenant, opened.handoff_id)
-    packet = runner.run(stored.kept_packet(lane, place, opened, 1))
+    packet, _ = runner.run(packets.find(lane, place, opened))
     assert packet is not None
 
 
