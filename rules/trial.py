@@ -16,6 +16,8 @@ from rules.evaluation.explain_json import fired_json, near_json
 from rules.evaluation.near_misses import NearMiss, near_misses
 from rules.handoff import Handoff
 from rules.model import Span
+from rules.routing.shed import shed_json
+from rules.routing.shedding import NONE, Pressures
 from rules.thinking import Judged
 from rules.turn import Turn
 
@@ -37,10 +39,11 @@ def trial(conversation_id: str, at_ms: int, steps: Iterable[Step] = ()) -> Case:
     return Case("", conversation_id, NOWHERE, at_ms, conversation_id, tuple(steps))
 
 
-def turn_step(case: Case, turn: Turn, after_ms: int) -> Case:
-    """Return the conversation with a turn more, which gets its place in it as its id."""
+def turn_step(case: Case, turn: Turn, after_ms: int, pressures: Pressures = NONE) -> Case:
+    """Return the conversation with a turn more, which gets its place in it as its id; `pressures` is how full queues
+    are then."""
     named = replace(turn, conversation_id=case.conversation_id, turn_id=f"turn-{len(case.steps) + 1}")
-    return replace(case, steps=(*case.steps, TurnStep(NOWHERE, after_ms, named)))
+    return replace(case, steps=(*case.steps, TurnStep(NOWHERE, after_ms, named, pressures=pressures)))
 
 
 def move_step(case: Case, move: str | None, after_ms: int) -> Case:
@@ -72,7 +75,7 @@ def tried_json(tried: Tried) -> dict[str, object]:
     if seen.judged is not None and seen.decision is not None:
         found |= _decision_json(seen.decision, seen.judged) | {"nearest": near_json(tried.near)}
     else:
-        found |= dict.fromkeys(("verdict", "must_stop", "say", "queue", "priority", "rules", "nearest"))
+        found |= dict.fromkeys(("verdict", "must_stop", "say", "queue", "priority", "rules", "shed", "nearest"))
     return found | {
         "refused": seen.refused,
         "timed_out": None if seen.fell_due is None else _fell_due_json(seen.fell_due),
@@ -89,6 +92,7 @@ def _decision_json(decision: Decision, judged: Judged) -> dict[str, object]:
         "queue": top.then.queue if top else None,
         "priority": top.then.priority if top else None,
         "rules": fired_json(decision.rules),
+        "shed": [shed_json(shed) for shed in decision.shed],
     }
 
 

@@ -45,6 +45,8 @@ def _step_map(step: Step, number: int, seen: Seen, shared: Mapping[str, Any]) ->
     found: dict[str, Any] = {} if step.after_ms == gap_ms else {"after": _span(step.after_ms)}
     if isinstance(step, TurnStep):
         found |= {key: value for key, value in _turn_map(step.turn).items() if key not in shared}
+        if step.pressures:
+            found["pressure"] = {queue: f"{percent}%" for queue, percent in step.pressures.items()}
         return found | {"expect": _expected(seen)}
     if step.move is not None:
         found[step.move] = dict(step.given) or True

@@ -14,6 +14,7 @@ from typing import Any
 
 from rules.cases.case_files import read_case_files
 from rules.cases.runner import render_case, run_case
+from rules.compile.budget import PERCENT_MAX
 from rules.decision import Decision
 from rules.evaluation.evaluate import Ruleset, find_topics, is_live
 from rules.evaluation.signals import CUSTOMER_PREFIX, TOPIC_SCORE_MIN
@@ -134,7 +135,10 @@ def _turn(
     if calls:
         written["tool_calls"] = calls
     number = recorded.turns.index(turn) + 1
-    if _rests_on_output(recorded.decisions.get(turn.turn_id)):
+    decision = recorded.decisions.get(turn.turn_id)
+    if pressure := _pressure(decision, ruleset):
+        written["pressure"] = pressure
+    if _rests_on_output(decision):
         notes.add(f"what tools gave back is kept nowhere, and turn {number} was judged by it: write an example in")
     if turn.beside is not None:
         written |= _beside(turn.beside, ruleset, neutral)
@@ -148,6 +152,16 @@ def _turn(
     for topic in sorted(lost):
         notes.add(f"without personal data and ids, turn {number} no longer speaks of `{topic}`: write an example in")
     return written
+
+
+def _pressure(decision: Decision | None, ruleset: Ruleset) -> dict[str, str]:
+    """Return how full the queues were that the decision shed for."""
+    sheds = decision.shed if decision else ()
+    return {
+        shed.queue: f"{min(shed.pressure_percent, PERCENT_MAX)}%"
+        for shed in sheds
+        if shed.queue in ruleset.files.budgets
+    }
 
 
 def _rests_on_output(decision: Decision | None) -> bool:

@@ -29,6 +29,7 @@ def why(ruleset: Ruleset, expect: Expect, seen: Seen) -> tuple[str, ...]:
     for one in fired(ruleset, evaluation):
         checks = "; ".join(check.sentence for check in one.checks)
         lines.append(f"{one.rule_id} fired{'' if one.live else ' in shadow'}: {checks}")
+    lines += [f"shed: {shed.text}" for shed in seen.judged.shed]
     all_fired = {rule.id for rule in (*evaluation.rules, *evaluation.shadow)}
     wanted = (expect.rules or frozenset()) | expect.rules_include | (expect.shadow or frozenset())
     quiet = [number for number, rule in enumerate(ruleset.files.rules) if rule.id in wanted - all_fired]

@@ -58,11 +58,16 @@ def read_budget(source: Source, node: Node) -> Budget:
 
 def read_percent_of_budget(source: Source, node: Node, what: str) -> int | None:
     """Return a share of a budget, as `150%`."""
-    found = _PERCENT.match(node.value) if isinstance(node, TextNode) else None
-    if found is None or not 1 <= int(found[1]) <= PERCENT_MAX:
+    percent = percent_of_budget(node.value) if isinstance(node, TextNode) else None
+    if percent is None:
         source.refuse("R146", node, f"{what} is no share of a budget", f"write `100%`, or up to `{PERCENT_MAX}%`")
-        return None
-    return int(found[1])
+    return percent
+
+
+def percent_of_budget(text: str) -> int | None:
+    """Return a share of a budget that is written as `150%`, None for what is none."""
+    found = _PERCENT.match(text)
+    return int(found[1]) if found is not None and 1 <= int(found[1]) <= PERCENT_MAX else None
 
 
 def read_busy(source: Source, key: Node, node: Node, when: Condition, then: Then, names: Names) -> tuple[BusyStep, ...]:

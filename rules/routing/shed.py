@@ -23,3 +23,23 @@ class Shed:
     queue: str
     pressure_percent: int
     step_percent: int
+
+    @property
+    def text(self) -> str:
+        """Return what was shed in one fragment."""
+        return (
+            f"{self.rule_id} asked for {self.verdict}, and with `{self.queue}` at {self.pressure_percent}% of its "
+            f"budget that became {self.to} (step of {self.step_percent}%)"
+        )
+
+
+def shed_json(shed: Shed) -> dict[str, object]:
+    """Return what one rule shed as a JSON object."""
+    return {
+        "rule": shed.rule_id,
+        "from": shed.verdict,
+        "to": shed.to,
+        "queue": shed.queue,
+        "pressure_percent": shed.pressure_percent,
+        "step_percent": shed.step_percent,
+    }

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from rules.decision import Decision, FiredRule, Inside
 from rules.handoff import Action, Kind, OutcomeWord
 from rules.model import OnTimeout, Verdict
-from rules.routing.shed import Shed, ShedTo
+from rules.routing.shed import ShedTo, shed_json
 from rules.routing.waits import Wait
 from rules.say import words
 from service.flows.decide import Decided, Waiting
@@ -174,20 +174,8 @@ def decision_answer(decided: Decided, locale: str | None) -> dict[str, object]:
     if decision.after_human is not None:
         answer["after_human"] = decision.after_human
     if decision.shed:
-        answer["shed"] = [shed_answer(shed) for shed in decision.shed]
+        answer["shed"] = [shed_json(shed) for shed in decision.shed]
     return answer
-
-
-def shed_answer(shed: Shed) -> dict[str, object]:
-    """Return what one rule shed."""
-    return {
-        "rule": shed.rule_id,
-        "from": shed.verdict,
-        "to": shed.to,
-        "queue": shed.queue,
-        "pressure_percent": shed.pressure_percent,
-        "step_percent": shed.step_percent,
-    }
 
 
 def _waiting(waiting: Waiting, locale: str | None) -> dict[str, object]:
@@ -278,7 +266,7 @@ def explained_answer(decision: Decision) -> dict[str, object]:
         "shadow": [_explained(rule) for rule in decision.rules if not rule.live],
         "handoff_id": decision.handoff_id,
         "queue": decision.queue,
-        "shed": [shed_answer(shed) for shed in decision.shed],
+        "shed": [shed_json(shed) for shed in decision.shed],
     }
 
 

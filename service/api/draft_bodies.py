@@ -9,11 +9,12 @@ from pydantic.dataclasses import dataclass
 
 from rules.cases.case_files import TURN_GAP_MS
 from rules.cases.values import MoveStep, Step, TurnStep
+from rules.compile.budget import PERCENT_MAX
 from rules.model import PRIORITIES, VERDICTS
 from rules.trial import NOWHERE
 from rules.turn import AgentRef, Customer, Parent, ToolCall, TopicScore, Turn
 from service.api.bodies import Body, Moment
-from service.api.decision_answers import Shape
+from service.api.decision_answers import Shape, ShedAnswer
 from service.api.turn_body import CLOSED, Id, TurnBody, check_values
 from service.api.version_answers import FileName, ProblemAnswer
 from service.rule_files import FILES_MAX, TESTS_ENDINGS
@@ -23,9 +24,13 @@ STEPS_MAX = 100
 # A year: longer than any deadline or window that a rule file may name.
 AFTER_MS_MAX = 31_536_000_000
 CONVERSATION = "try-1"
+# Queues of which a step may say how full they are: as many as a manager has budgets for, and some.
+QUEUES_MAX = 100
 
 FileText = Annotated[str, StringConstraints(strict=True)]
 Files = Annotated[dict[FileName, FileText], Field(max_length=FILES_MAX)]
+# How full a queue is, in percent of its budget; a rule file's own steps end there.
+Percent = Annotated[int, Field(strict=True, ge=0, le=PERCENT_MAX)]
 AfterMs = Annotated[int, Field(strict=True, ge=0, le=AFTER_MS_MAX)]
 
 
@@ -57,11 +62,15 @@ class TriedTurnBody(TurnBody):
 
 
 class TryStepBody(Body):
-    """One step: a `turn`, a `move` of its handoff, or time alone. It comes 30 s after the one before unless told."""
+    """One step: a `turn`, a `move` of its handoff, or time alone. It comes 30 s after the one before unless told.
+
+    `pressure` is how full queues are at a turn, in percent of their budgets.
+    """
 
     turn: TriedTurnBody | None = None
     move: Literal["claim", "release", "hand_back", "resolve", "timeout"] | None = None
     after_ms: AfterMs | None = None
+    pressure: Annotated[dict[str, Percent], Field(max_length=QUEUES_MAX)] | None = None
 
     @model_validator(mode="after")
     def _is_one(self) -> TryStepBody:
@@ -145,6 +154,7 @@ class TriedStepAnswer(Shape):
     queue: str | None
     priority: Literal[PRIORITIES] | None  # type: ignore[valid-type]  # the table is the type
     rules: list[dict[str, Any]] | None
+    shed: list[ShedAnswer] | None
     nearest: list[dict[str, Any]] | None
     refused: str | None
     timed_out: dict[str, Any] | None
@@ -168,7 +178,7 @@ def _step(step: TryStepBody, number: int) -> Step:
         for call in step.turn.tool_calls or ():
             check_values("tool_calls.args", call.args)
         after_ms = (0 if number == 1 else TURN_GAP_MS) if step.after_ms is None else step.after_ms
-        return TurnStep(NOWHERE, after_ms, _plain(step.turn))
+        return TurnStep(NOWHERE, after_ms, _plain(step.turn), pressures=dict(step.pressure or {}))
     gap_ms = 0 if step.move == "timeout" else TURN_GAP_MS
     return MoveStep(NOWHERE, gap_ms if step.after_ms is None else step.after_ms, step.move)
 

@@ -7,7 +7,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 
 from rules.model import Verdict
-from service.api.decision_answers import Shape, ShedAnswer, shed_answer
+from rules.routing.shed import shed_json
+from service.api.decision_answers import Shape, ShedAnswer
 from service.api.routes import NAME_CHARS_MAX, Call, answered, called, problems_documented
 from service.flows import budgets
 
@@ -58,7 +59,7 @@ async def shed(
                     "decided_at_ms": each.decided_at_ms,
                     "verdict": each.verdict,
                     "handoff_id": each.handoff_id,
-                    "shed": [shed_answer(one) for one in each.shed],
+                    "shed": [shed_json(one) for one in each.shed],
                 }
                 for each in found
             ]

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from rules.decision import Evidence, FiredRule
 from rules.evaluation.near_misses import Lack, NearMiss
 from rules.model import STOPPING
+from rules.routing.shed import Shed
 from rules.turn import Turn
 from service.cli.output import say
 
@@ -29,6 +30,13 @@ def say_fired(turn: Turn, fired: Iterable[FiredRule]) -> None:
             say(f"  because {check.sentence}")
             for hit in check.evidence:
                 say(f"    {_found_words(turn, hit)}")
+
+
+def say_shed(sheds: Iterable[Shed]) -> None:
+    """Print what was asked of people no more, as queues were over their budgets."""
+    for shed in sheds:
+        say()
+        say(f"shed: {shed.text}")
 
 
 def say_near(near: Iterable[NearMiss]) -> None:

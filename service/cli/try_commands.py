@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from rules.cases.case_files import TURN_GAP_MS
 from rules.cases.case_run import packet_of, start, take
+from rules.compile.budget import percent_of_budget
 from rules.evaluation.signals import CUSTOMER_PREFIX, SIGNALS, read, read_as
 from rules.evaluation.wording import unit_of, value_text
 from rules.files.grammar import duration_ms, number_of
@@ -179,6 +180,21 @@ def _channel(session: Session, given: str) -> Done:
     return Done(line=f"the channel from now on: {given}")
 
 
+def _pressure(session: Session, given: str) -> Done:
+    words = given.split()
+    budgets = session.ruleset.files.budgets
+    if len(words) != 2:
+        raise Mistake("this needs a queue and how full it is", "as /pressure tier1 150%")
+    queue, percent = words[0], percent_of_budget(words[1])
+    if queue not in budgets:
+        known = "queues with a budget: " + (", ".join(sorted(budgets)) or "none")
+        did_you_mean(queue, budgets, f"the rules give no budget to a queue `{queue}`", known)
+    if percent is None:
+        raise Mistake(f"`{words[1]}` is no share of a budget", "as /pressure tier1 150%")
+    session.standing.pressures[queue] = percent
+    return Done(line=f"`{queue}` is at {percent}% of its budget from now on")
+
+
 def _after(session: Session, given: str) -> Done:
     return Done(session.move(None, _span_ms(given)))
 
@@ -282,6 +298,7 @@ COMMANDS: dict[str, Command] = {
     "customer": Command("/customer tier=gold", "who the customer is from now on", _customer),
     "locale": Command("/locale es-MX", "the customer's locale from now on", _locale),
     "channel": Command("/channel voice", "the channel from now on", _channel),
+    "pressure": Command("/pressure QUEUE 150%", "how full a queue with a budget is from now on", _pressure),
     "at": Command("/at 2026-03-02T22:15", "when the conversation begins", _at),
     "after": Command("/after 10m", "let time go by; a turn comes 30 s after the one before", _after),
     "claim": Command("/claim", "an operator takes the handoff", _move("claim")),

@@ -49,13 +49,14 @@ class Next:
 
 @dataclass(slots=True)
 class Standing:
-    """What every turn says from now on: who speaks with whom, and where."""
+    """What every turn says from now on: who speaks with whom, and where; and how full queues are, in percent."""
 
     channel: str | None = None
     locale: str | None = None
     customer: Customer = field(default_factory=Customer)
     agent: AgentRef = field(default_factory=AgentRef)
     parent: Parent | None = None
+    pressures: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,7 @@ class Session:
             signals=given.signals,
             parent=standing.parent,
         )
-        tried = self._take(turn_step(self.case, turn, TURN_GAP_MS if self.case.steps else 0))
+        tried = self._take(turn_step(self.case, turn, TURN_GAP_MS if self.case.steps else 0, dict(standing.pressures)))
         self.next = Next()
         return tried
 

@@ -19,7 +19,7 @@ from rules.model import STOPPING
 from rules.trial import Tried, tried_json
 from service import rule_files
 from service.cli.output import note, refuse, say
-from service.cli.reasons import lack_text, say_fired, say_verdict
+from service.cli.reasons import lack_text, say_fired, say_shed, say_verdict
 from service.cli.try_commands import COMMANDS, Done, run
 from service.cli.try_session import CONVERSATION, Mistake, Reloaded, Session
 from service.clock import now_ms
@@ -170,6 +170,7 @@ class _Text:
         if decision.say:
             say(f"say: {decision.say}")
         say_fired(step.turn, decision.rules)
+        say_shed(decision.shed)
         if not decision.rules:
             say("no rule fired")
         for miss in tried.near:

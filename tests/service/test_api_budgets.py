@@ -194,3 +194,33 @@ async def test_handlings_that_were_seen_take_the_place_of_what_the_file_says(api
     found = await budget_of(api, "tier1")
     assert found["observed"] == HANDLED_MIN
     assert found["minutes_each"] < 1
+
+
+async def test_a_shed_decision_becomes_a_test_that_passes(api: Api) -> None:
+    """The test says how full the queue was."""
+    for _ in range(4):
+        await asked(api)
+    await looked(api)
+    await asked(api, confidence=0.9)
+    await looked(api)
+    for confidence, verdict in ((0.1, "review"), (0.4, "continue")):
+        decision = await asked(api, confidence=confidence)
+        assert decision["verdict"] == verdict
+        case = (await api.get(f"/decisions/{decision['decision_id']}/case", "manager")).json()
+        assert case["passes"], case["case"]
+        assert 'pressure: {tier1: "200%"}' in case["case"] or 'pressure: {tier1: "250%"}' in case["case"]
+
+
+async def test_a_manager_tries_rules_under_a_pressure(api: Api) -> None:
+    def step(**more: Any) -> dict[str, Any]:
+        return {"turn": {"message": "x", "confidence": 0.4}, **more}
+
+    steps = [step(pressure={"tier1": 120}), step(pressure={"tier1": 99}), step()]
+    tried = await api.post("/rulesets/try", {"files": {"a.yaml": RULES}, "steps": steps}, "manager")
+    assert tried.status_code == 200, tried.text
+    first, second, third = tried.json()["steps"]
+    assert (first["verdict"], [each["to"] for each in first["shed"]]) == ("continue", ["continue"])
+    assert (second["verdict"], second["shed"], third["shed"]) == ("escalate", [], [])
+    for pressure in ({"tier1": -1}, {"tier1": 1_001}, {"tier1": "120%"}):
+        refused = await api.post("/rulesets/try", {"steps": [step(pressure=pressure)]}, "manager")
+        assert (refused.status_code, refused.json()["code"]) == (422, "body_invalid")
