@@ -1,8 +1,10 @@
-"""The server of the HTTP bench: Handrail as `serve` runs it, and beside it FastAPI's own constant answer."""
+"""The server of the HTTP bench: Handrail as `serve` runs it, and beside it FastAPI's own constant answer, which may
+wait for a disk as well."""
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import random
 import sys
@@ -26,10 +28,16 @@ from service.api.turn_protocol import turn_protocol
 from service.clock import now_ms
 from service.flows import keys
 from service.main import create_app
+from service.store.store import Store
 
 RULES = 200
 TOPICS = 40
 CONSTANT = "/constant"
+# The same after one synced write: whoever keeps what they answer waits for the disk too.
+KEPT = "/constant/kept"
+# What a turn of the bench adds to the append-only file, the names of its keys included: measured, 2,832.
+KEPT_BYTES = 2_832
+KEPT_MAX = 10_000  # keys; the next write replaces the first
 
 
 def rule_file() -> str:
@@ -92,19 +100,31 @@ def constant() -> FastAPI:
     return app
 
 
+def add_kept(app: FastAPI, store: Store) -> None:
+    """Add the constant that is answered after one command was synced, sent as Handrail sends its own."""
+    value = DecisionAnswer.model_validate(DECISION_EXAMPLE)
+    kept, numbers = b"x" * KEPT_BYTES, itertools.count()
+
+    @app.post(KEPT)
+    async def answer_kept(turn: TurnBody) -> DecisionAnswer:
+        await store.link.call("SET", f"bench:{next(numbers) % KEPT_MAX}", kept, durable=True)
+        return value
+
+
 async def serve(url: str, data_dir: Path, ready: Any) -> None:
-    """Serve both until told to stop; `ready` gets the port and the key."""
+    """Serve all of it until told to stop; `ready` gets the port and the key."""
     handrail, plain = create_app(settings.load(data_dir=data_dir), url, ruleset()), constant()
 
-    async def both(scope: Scope, receive: Receive, send: Send) -> None:
-        await (plain if scope.get("path") == CONSTANT else handrail)(scope, receive, send)
+    async def either(scope: Scope, receive: Receive, send: Send) -> None:
+        await (plain if str(scope.get("path")).startswith(CONSTANT) else handrail)(scope, receive, send)
 
     async with handrail.router.lifespan_context(handrail):
         store = handrail.state.running.store
+        add_kept(plain, store)
         token = (await keys.create(store, "bench", "agent", "agent", now_ms())).token
         server = uvicorn.Server(
             uvicorn.Config(
-                both,
+                either,
                 port=0,
                 http=turn_protocol(PATH, handrail.answer_turn),
                 lifespan="off",
