@@ -128,7 +128,7 @@ def in_memory(rounds: int, seconds: float, connections: int) -> dict[str, Any] |
 def _pairs_ratio(ours: dict[str, Any], theirs: dict[str, Any]) -> float:
     """Return the median over the rounds of one's throughput over the other's."""
     pairs = zip(ours["each_round_a_second"], theirs["each_round_a_second"], strict=True)
-    return round(median(one / other for one, other in pairs), 3)
+    return round(float(median(one / other for one, other in pairs)), 3)
 
 
 def _tails(rounds: list[dict[str, Any]]) -> dict[str, float]:
@@ -158,8 +158,8 @@ def main() -> None:
     ratio = _pairs_ratio(ours, theirs)
     result = {
         "what": "POST /should-escalate (200 rules, 40 topics, state in the embedded server, appendfsync always, one "
-        "log line) against a FastAPI endpoint that validates the same body and answers a constant, and against that one "
-        "after one synced write of as many bytes (constant_kept)",
+        "log line) against a FastAPI endpoint that validates the same body and answers a constant, and against that "
+        "one after one synced write of as many bytes (constant_kept)",
         "rerun": "python -m bench.http",
         "ratio_wanted": RATIO_WANTED,
         "ratio_goal": RATIO_GOAL,
