@@ -182,12 +182,12 @@ class AlreadyClaimed(Refusal):
 
 
 class OperatorUnknown(Refusal):
-    """No operator of that name is declared."""
+    """No operator of that name is declared, or there is none at all."""
 
     code = "operator_unknown"
 
-    def __init__(self) -> None:
-        super().__init__("no operator of that name is declared", "`GET /operators` shows who is")
+    def __init__(self, fact: str = "no operator of that name is declared") -> None:
+        super().__init__(fact, "`GET /operators` shows who is")
 
 
 class CapacityReached(Refusal):

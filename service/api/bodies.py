@@ -19,16 +19,26 @@ SCORE_MAX = 100.0
 
 Token = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=TOKEN_CHARS_MAX, pattern=ID_PATTERN)]
 RootCause = Annotated[str, StringConstraints(strict=True, max_length=ROOT_CAUSE_CHARS_MAX)]
-Said = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=TEXT_CHARS_MAX)]
+
+
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        raise ValueError("nothing is said: the text is blank")
+    return text
+
+
+Said = Annotated[
+    str, StringConstraints(strict=True, min_length=1, max_length=TEXT_CHARS_MAX), AfterValidator(_not_blank)
+]
 Moment = Annotated[int, Field(strict=True, ge=0, le=INTEGER_MAX)]
 
 
-def _bounded(given: dict[str, Any]) -> dict[str, Any]:
-    check_values("facts or args", given)
-    return given
+def _bounded(field: str) -> AfterValidator:
+    def bounded(given: dict[str, Any]) -> dict[str, Any]:
+        check_values(field, given)
+        return given
 
-
-Values = Annotated[dict[Name, Any], AfterValidator(_bounded)]
+    return AfterValidator(bounded)
 
 
 class Body(BaseModel):
@@ -70,7 +80,7 @@ class TransferBody(TokenBody):
 class DraftBody(Body):
     """What you are writing, as your console has it; an empty object throws it away."""
 
-    fields: Values
+    fields: Annotated[dict[Name, Any], _bounded("fields")]
 
 
 class ReplyBody(TokenBody):
@@ -83,7 +93,7 @@ class EditedCall(Body):
     """The tool call to run instead of the proposed one."""
 
     name: Name
-    args: Values = Field(default_factory=dict)
+    args: Annotated[dict[Name, Any], _bounded("args")] = Field(default_factory=dict)
 
 
 class Edited(Body):
@@ -107,7 +117,7 @@ class ResolveBody(TokenBody):
     def _complete(self) -> ResolveBody:
         if self.action == "edit" and (self.edited is None or self.edited == Edited()):
             raise ValueError("`edit` needs `edited` with `reply` or `tool_call`")
-        if self.action == "answer" and not self.text:
+        if self.action == "answer" and not (self.text or "").strip():
             raise ValueError("`answer` needs `text`")
         return self
 
@@ -116,7 +126,7 @@ class HandBackBody(TokenBody):
     """End the handoff and give the conversation back to the agent: what was found out in `facts`, what to say in
     `text`, what to do instead in `edited`, and whether the held action may be tried again."""
 
-    facts: Values | None = None
+    facts: Annotated[dict[Name, Any], _bounded("facts")] | None = None
     edited: Edited | None = None
     may_retry: StrictBool | None = None
     text: Text | None = None

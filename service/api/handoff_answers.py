@@ -179,10 +179,12 @@ class LeaseAnswer(Shape):
 
 
 class DraftAnswer(Shape):
-    """What an operator was writing when they last saved it, as their console had it."""
+    """What an operator was writing when they last saved it, as their console had it; or what they sent and was
+    `refused`, with its `verb`."""
 
     by: str
     at_ms: int
+    refused: bool
     fields: dict[str, Any]
 
 
@@ -305,9 +307,17 @@ def _queue(queue: QueueView, wait: QueueWait, load: Load | None) -> dict[str, ob
     }
 
 
+def _draft(draft: Draft) -> dict[str, object]:
+    return {"by": draft.by, "at_ms": draft.at_ms, "refused": bool(draft.refused), "fields": draft.fields}
+
+
 def packet_answer(handoff: Handoff, packet_json: bytes, drafts: Sequence[Draft]) -> dict[str, object]:
     """Return a handoff, what it is about at this moment, and what operators were writing."""
-    return {"handoff": handoff_answer(handoff), "packet": orjson.Fragment(packet_json), "drafts": drafts}
+    return {
+        "handoff": handoff_answer(handoff),
+        "packet": orjson.Fragment(packet_json),
+        "drafts": [_draft(draft) for draft in drafts],
+    }
 
 
 def claimed_answer(claimed: Claimed, drafts: Sequence[Draft]) -> dict[str, object]:
@@ -320,7 +330,7 @@ def claimed_answer(claimed: Claimed, drafts: Sequence[Draft]) -> dict[str, objec
             "expires_at_ms": claimed.lease_expires_at_ms,
             "warn_at_ms": warn_at_ms(claimed.lease_expires_at_ms, held=False),
         },
-        "drafts": drafts,
+        "drafts": [_draft(draft) for draft in drafts],
     }
 
 

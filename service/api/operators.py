@@ -17,6 +17,7 @@ from service.api.bodies import (
     TransferBody,
 )
 from service.api.handoff_answers import ClaimedAnswer, HandoffAnswer, PacketAnswer, packet_answer
+from service.api.problems import Refused
 from service.api.routes import Call, HandoffId, QueueName, answered, called, problems_documented
 from service.clock import now_ms
 from service.flows import drafts, handoffs, operators
@@ -35,7 +36,9 @@ RESOLVED: dict[int | str, dict[str, Any]] = {
 }
 TRANSFERRED: dict[int | str, dict[str, Any]] = {
     200: {"model": HandoffAnswer},
-    **problems_documented("handoff_unknown", "queue_unknown", "lease_lost", "move_illegal", "body_invalid"),
+    **problems_documented(
+        *("handoff_unknown", "queue_unknown", "operator_unknown", "lease_lost", "move_illegal", "body_invalid")
+    ),
 }
 
 
@@ -122,6 +125,8 @@ async def renew(handoff_id: HandoffId, body: TokenBody, call: Working) -> Respon
 async def hold(handoff_id: HandoffId, body: HoldBody, call: Working) -> Response:
     """For a call to the warehouse or a colleague's answer; at most 24 hours."""
     store, tenant = call.running.store, call.caller.tenant
+    if body.until_at_ms <= now_ms():
+        raise Refused("body_invalid", "`until_at_ms` has passed already", "name a moment within the next 24 hours")
     lease = call.lease(handoff_id, body.token)
     return await call.moved("hold", handoffs.hold(store, tenant, lease, body.until_at_ms, body.reason, now_ms()))
 
@@ -155,9 +160,11 @@ async def release(handoff_id: HandoffId, body: TokenBody, call: Working) -> Resp
 
 @router.post("/handoffs/{handoff_id}/transfer", summary="Move it to another queue or operator", responses=TRANSFERRED)
 async def transfer(handoff_id: HandoffId, body: TransferBody, call: Working) -> Response:
-    """Give `queue`, `operator` or both; a named operator has it reserved for a while."""
+    """Give `queue`, `operator` or both; it is kept for a named operator for two minutes, then anybody may take it."""
     running, tenant = call.running, call.caller.tenant
     lease = call.lease(handoff_id, body.token)
+    if body.operator is not None:
+        await operators.meet(running.store, tenant, body.operator)
     rules = await running.overseen(tenant)
     return await call.moved(
         "transfer", handoffs.transfer(running.store, rules, tenant, lease, body.queue, body.operator, now_ms())

@@ -13,6 +13,7 @@ from rules.routing.operators import Operator
 from service.api.bodies import Body, ClaimBody
 from service.api.decision_answers import Shape
 from service.api.handoff_answers import ClaimedAnswer
+from service.api.problems import Refused
 from service.api.routes import NAME_CHARS_MAX, Call, answered, called, problems_documented
 from service.clock import now_ms
 from service.flows import handoffs, operators
@@ -113,6 +114,8 @@ async def replace(body: OperatorsBody, call: Governing) -> Response:
 )
 async def put(name: OperatorName, body: dict[str, Any], call: Governing) -> Response:
     """With the keys that an operator has in operators.yaml, `name` left out."""
+    if body.get("name", name) != name:
+        raise Refused("body_invalid", "`name` is another one than that of the address", "leave it out")
     # JSON is YAML, so a file and a body are read, and refused, in the same words.
     text = json.dumps({"operators": [{**body, "name": name}]}, ensure_ascii=False)
     return await _declare(call, {"operators.yaml": text}, replacing=False)

@@ -66,14 +66,14 @@ class Call:
     async def sent(self, body: TokenBody, handoff_id: str, verb: str, move: Awaitable[Handoff]) -> Response:
         """Make a move with what an operator wrote. Refused because they lost the handoff, it is kept as their draft."""
         store, tenant, name = self.running.store, self.caller.tenant, self.caller.name
+        written = {"verb": verb, **body.model_dump(exclude={"token"}, exclude_none=True)}
         try:
             handoff = await self.counted(verb, move)
         except (LeaseLost, MoveIllegal, DraftUnseen) as refused:
-            written = body.model_dump(exclude={"token"}, exclude_none=True)
-            await drafts.save(store, tenant, handoff_id, name, {"verb": verb, **written}, now_ms())
-            refused.more = {"draft_saved": True}
+            saved = await drafts.keep_refused(store, tenant, handoff_id, name, written, now_ms())
+            refused.more = {"draft_saved": saved}
             raise
-        await drafts.sent(store, handoff, name)
+        await drafts.sent(store, handoff, name, written)
         return answered(handoff_answer(handoff))
 
     async def counted(self, verb: str, move: Awaitable[Any]) -> Any:

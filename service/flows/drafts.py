@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from hashlib import sha256
 
 from rules.handoff import Handoff
-from service.store import drafts, handoffs
+from service.errors import Refusal
+from service.store import codec, drafts, handoffs
 from service.store.drafts import Draft as Draft
 from service.store.store import Store
+
+APART_CHARS = 16  # of a digest: what tells the dozen texts of one operator apart
 
 
 async def save(
@@ -21,7 +25,20 @@ async def save(
     if fields:
         await drafts.save(store, place, handoff_id, Draft(operator, now_ms, fields))
     else:
-        await drafts.drop(store, place, handoff_id, operator)
+        await drafts.drop_all(store, place, handoff_id, operator)
+
+
+async def keep_refused(
+    store: Store, tenant: str, handoff_id: str, operator: str, written: Mapping[str, object], now_ms: int
+) -> bool:
+    """Keep what an operator sent and was refused, beside what they write; return whether it is kept."""
+    place = handoffs.place_of(store, tenant, handoff_id)
+    try:
+        await drafts.save(store, place, handoff_id, Draft(operator, now_ms, written, _apart(written)))
+    except Refusal:
+        # Why it was refused is what they are told; that nothing could be kept besides is said there.
+        return False
+    return True
 
 
 async def of_handoff(store: Store, handoff: Handoff) -> tuple[Draft, ...]:
@@ -31,7 +48,11 @@ async def of_handoff(store: Store, handoff: Handoff) -> tuple[Draft, ...]:
     )
 
 
-async def sent(store: Store, handoff: Handoff, operator: str) -> None:
-    """Forget the operator's draft: it has been sent."""
+async def sent(store: Store, handoff: Handoff, operator: str, written: Mapping[str, object]) -> None:
+    """Forget the operator's draft, and the same text where it was refused before: it has been sent."""
     place = handoffs.place_of(store, handoff.tenant, handoff.handoff_id)
-    await drafts.drop(store, place, handoff.handoff_id, operator)
+    await drafts.drop(store, place, handoff.handoff_id, operator, _apart(written))
+
+
+def _apart(written: Mapping[str, object]) -> str:
+    return sha256(codec.dumps(written)).hexdigest()[:APART_CHARS]

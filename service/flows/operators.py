@@ -11,6 +11,7 @@ from rules.handoff import Handoff, wanted
 from rules.model import Queue
 from rules.routing.operators import Operator, People, Person, is_on_shift
 from service.errors import LimitReached, OperatorUnknown
+from service.flows import keys
 from service.store import operators
 from service.store.store import Store
 
@@ -18,6 +19,7 @@ from service.store.store import Store
 PRESENT_MS = 90_000
 # How often an operator at work is written down as being there.
 SEEN_AGAIN_MS = 20_000
+TAKING_ROLES: frozenset[keys.Role] = frozenset({"operator", "admin"})
 SEEN_MAX = 10_000  # operators that one process remembers; past that it writes once more for each
 
 
@@ -61,6 +63,16 @@ async def declared(store: Store, tenant: str, name: str) -> Operator | None:
     """
     found, any_declared = await operators.find(store, tenant, name)
     return found or (Operator(name) if any_declared else None)
+
+
+async def meet(store: Store, tenant: str, name: str) -> None:
+    """Raise OperatorUnknown for a name that is neither declared nor on the key of somebody who takes handoffs."""
+    found, _ = await operators.find(store, tenant, name)
+    if found is None and not any(
+        key.name == name and key.role in TAKING_ROLES and key.revoked_at_ms is None
+        for key in await keys.list_all(store, tenant)
+    ):
+        raise OperatorUnknown("no operator has that name")
 
 
 async def heartbeat(store: Store, tenant: str, name: str, now_ms: int) -> int:

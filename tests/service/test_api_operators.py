@@ -150,7 +150,15 @@ async def test_a_transfer_moves_it_and_needs_somewhere_to_go(api: Api) -> None:
     assert (nowhere.status_code, nowhere.json()["detail"]) == (422, "needs `queue`, `operator` or both")
     unknown = await api.post(path, {"token": token, "queue": "tier9"})
     assert (unknown.status_code, unknown.json()["code"]) == (404, "queue_unknown")
-    moved = await api.post(path, {"token": token, "queue": "approvals", "operator": "mia"})
+    nobody = await api.post(path, {"token": token, "operator": "mai"})
+    assert (nobody.status_code, nobody.json()["detail"]) == (404, "no operator has that name")
+    assert (await api.get(f"/handoffs/{handoff['id']}")).json()["state"] == "leased"
+    # Whoever has a key to take handoffs with, and whoever is declared, is somebody.
+    admin = await api.post(path, {"token": token, "operator": f"admin-of-{api.tenant}"})
+    assert admin.json()["reserved_for"] == f"admin-of-{api.tenant}"
+    token = (await api.post(f"/handoffs/{handoff['id']}/claim", role="admin")).json()["lease"]["token"]
+    await api.client.put("/operators/mia", json={}, headers=api.bearer("manager"))
+    moved = await api.post(path, {"token": token, "queue": "approvals", "operator": "mia"}, "admin")
     assert (moved.json()["queue"], moved.json()["state"], moved.json()["reserved_for"]) == (
         "approvals",
         "waiting",
@@ -418,11 +426,54 @@ async def test_an_answer_that_comes_too_late_is_refused_and_kept(api: Api) -> No
     assert claimed["lease"]["warn_at_ms"] == claimed["lease"]["expires_at_ms"] - 15_000
     (draft,) = (await api.get(f"/handoffs/{handoff_id}/packet", "operator")).json()["drafts"]
     assert draft["fields"] == {"verb": "resolve", **answer, "flags": []}
+    # Each text by itself, beside what is being written, and the same one once.
+    for text in ("One.", "Two.", "Two."):
+        late = await api.post(f"/handoffs/{handoff_id}/reply", {"token": stale, "text": text})
+        assert late.json()["draft_saved"] is True
+    await api.client.put(
+        f"/handoffs/{handoff_id}/draft", json={"fields": {"text": "Thr"}}, headers=api.bearer("operator")
+    )
+    drafts = (await api.get(f"/handoffs/{handoff_id}/packet", "operator")).json()["drafts"]
+    assert [(each["refused"], each["fields"]["text"]) for each in reversed(drafts)] == [
+        (True, "Your money is on its way."),
+        (True, "One."),
+        (True, "Two."),
+        (False, "Thr"),
+    ]
+    # Said at last, it is a draft no more; what was refused besides still is, until its author throws it away.
+    token = claimed["lease"]["token"]
+    await api.post(
+        f"/handoffs/{handoff_id}/transfer", {"token": token, "operator": f"operator-of-{api.tenant}"}, "admin"
+    )
+    token = (await api.post(f"/handoffs/{handoff_id}/claim")).json()["lease"]["token"]
+    await api.post(f"/handoffs/{handoff_id}/reply", {"token": token, "text": "One."})
+    drafts = (await api.get(f"/handoffs/{handoff_id}/packet", "operator")).json()["drafts"]
+    assert [each["fields"]["text"] for each in reversed(drafts)] == ["Your money is on its way.", "Two."]
+    await api.client.put(f"/handoffs/{handoff_id}/draft", json={"fields": {}}, headers=api.bearer("operator"))
+    assert (await api.get(f"/handoffs/{handoff_id}/packet", "operator")).json()["drafts"] == []
+    stale = token
+    await api.post(f"/handoffs/{handoff_id}/release", {"token": token})
+    claimed = (await api.post(f"/handoffs/{handoff_id}/claim", role="admin")).json()
     # Also after somebody else has ended it.
     ended = {"token": claimed["lease"]["token"], "action": "take_over", "outcome": "needed"}
     assert (await api.post(f"/handoffs/{handoff_id}/resolve", ended, role="admin")).status_code == 200
     late = await api.post(f"/handoffs/{handoff_id}/reply", {"token": stale, "text": "Still there?"})
     assert late.json()["draft_saved"] is True
+
+
+async def test_nothing_blank_is_said_and_no_hold_ends_before_it_begins(api: Api) -> None:
+    handoff, token = await api.claimed()
+    path = f"/handoffs/{handoff['id']}"
+    blank = await api.post(f"{path}/reply", {"token": token, "text": " \n "})
+    assert (blank.status_code, "the text is blank" in blank.json()["detail"]) == (422, True)
+    answer = await api.post(f"{path}/resolve", {"token": token, "action": "answer", "outcome": "needed", "text": " "})
+    assert (answer.status_code, answer.json()["detail"]) == (422, "`answer` needs `text`")
+    past = await api.post(f"{path}/hold", {"token": token, "until_at_ms": now_ms() - 1})
+    assert (past.status_code, past.json()["detail"]) == (422, "`until_at_ms` has passed already")
+    long = {"token": token, "facts": {"all": "x" * 65_537}}
+    facts = await api.post(f"{path}/hand-back", long)
+    assert facts.json()["detail"] == "`facts` is longer than 65536 characters"
+    assert (await api.get(path)).json()["replies"] == []
 
 
 async def test_a_heartbeat_ends_no_hold_and_a_word_does(api: Api) -> None:

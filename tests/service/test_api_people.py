@@ -126,6 +126,8 @@ async def test_mistakes_are_told_at_their_place_and_change_nothing(api: Api) -> 
         (3, "R106", "an operator has no `name`"),
     ]
     assert (await api.get("/operators", "manager")).json() == {"operators": []}
+    other = await api.client.put("/operators/mia", json={"name": "ben"}, headers=api.bearer("manager"))
+    assert (other.status_code, other.json()["detail"]) == (422, "`name` is another one than that of the address")
     one = await api.client.put("/operators/mia", json={"capacity": "two"}, headers=api.bearer("manager"))
     assert one.json()["problems"][0]["message"] == "`capacity` is no whole number from 0 to 1000"
 

@@ -1,7 +1,7 @@
 -- Keep what an operator is writing, whether the handoff is still theirs or not.
 -- KEYS[1] handoff  HASH
--- KEYS[2] drafts  HASH operator -> JSON
--- ARGV[1] operator
+-- KEYS[2] drafts  HASH operator, or operator and what tells a refused text apart -> JSON
+-- ARGV[1] operator  as a field of it
 -- ARGV[2] draft  JSON
 -- ARGV[3] drafts_max  of one handoff, the writer's own not counted
 -- ARGV[4] kept_ms  after the last word
