@@ -13,11 +13,17 @@ from pathlib import Path
 
 from tests.walks.served import Served
 
-PARTS = ("serve", "worker", "lane", "server")
+PARTS = ("serve", "worker", "lane", "server", "stall")
+# How long a server that is stopped answers nobody: longer than a caller of the store waits (3 s), so that turns are
+# answered without it. One that is killed is there again before anybody gives up.
+STALL_S = 5.0
 
 
 class Killer:
-    """Somebody who kills -9 one part after the other, and starts a `serve` again as a service manager would."""
+    """Somebody who kills -9 one part after the other, and starts a `serve` again as a service manager would.
+
+    `stall` kills nothing: the server hangs for a while, and then does what it was asked, whoever has given up on it.
+    """
 
     def __init__(self, services: Sequence[Served], seed: int, pause_s: tuple[float, float]) -> None:
         self.kills: Counter[str] = Counter()
@@ -27,7 +33,7 @@ class Killer:
 
     @property
     def met_all(self) -> bool:
-        """Return whether each kind of part was killed once."""
+        """Return whether each kind of part was killed, and the server hung, once."""
         return set(self.kills) == set(PARTS)
 
     async def run(self, over: asyncio.Event) -> None:
@@ -39,7 +45,10 @@ class Killer:
             pids = await asyncio.to_thread(self._pids, part)
             if pids:
                 with contextlib.suppress(ProcessLookupError):
-                    os.kill(self._chance.choice(pids), signal.SIGKILL)
+                    if part == "stall":
+                        await stall(pids[0])
+                    else:
+                        os.kill(self._chance.choice(pids), signal.SIGKILL)
                     self.kills[part] += 1
                     del order[-1:]
             await asyncio.to_thread(self.raise_the_dead)
@@ -53,10 +62,19 @@ class Killer:
     def _pids(self, part: str) -> list[int]:
         if part == "serve":
             return [served.process.pid for served in self._services]
-        if part == "server":
+        if part in ("server", "stall"):
             return server_pids(self._services[0])
         workers = [served.worker_pids for served in self._services]
         return [pid for found in workers for pid in (found[:1] if part == "worker" else found[1:])]
+
+
+async def stall(pid: int) -> None:
+    """Stop a process, and let it go on after a while."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        await asyncio.sleep(STALL_S)
+    finally:
+        os.kill(pid, signal.SIGCONT)
 
 
 def part_is_gone(served: Served) -> bool:
