@@ -16,6 +16,7 @@ from rules.model import STOPPING, VERDICTS, Aggregate, All, Any, CallMatch, Comp
 from rules.replay.agent_scores import AgentCounts, AgentScore
 from rules.replay.scorecards import Rate
 from rules.replay.transcripts import TRUTHS, UNNAMED_TOOL, Recorded
+from rules.routing.shedding import NONE, Pressures, eased
 from rules.turn import Conversation, ToolCall, Value
 
 # A rule is `fired`, or `quiet` (its signals were there and it did not hold), or there was nothing it could have met.
@@ -24,11 +25,13 @@ RuleStatus: TypeAlias = Literal["fired", "quiet", "NO_MATCHING_DATA"]
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What was decided of one turn: the verdict, the live rules that fired, the shadow rules that would have."""
+    """What was decided of one turn: the verdict, the live rules that fired, the shadow rules that would have, and those
+    that were shed."""
 
     verdict: Verdict
     rules: tuple[str, ...]
     shadow: tuple[str, ...] = ()
+    shed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,7 @@ class RuleScore:
     shadow_turns: int
     stopped: int
     needed: Rate
+    shed_turns: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +91,8 @@ class Scores:
     conversations that were stopped, those that needed a person. `recall`: of those that needed a person, those that
     were stopped. `load`: of those that needed nobody, those that were stopped all the same. `bad_writes_stopped`: of
     the conversations with a write that should not have happened, those stopped at the turn that proposed it, or before.
-    `truths` tells which label said so, for how many conversations.
+    `truths` tells which label said so, for how many conversations. `turns_shed` are those on which people were asked
+    for less, under the pressure that was assumed.
     """
 
     ruleset: str
@@ -104,6 +109,7 @@ class Scores:
     bad_writes_stopped: Rate
     rules: tuple[RuleScore, ...]
     agents: tuple[AgentScore, ...] = ()
+    turns_shed: int = 0
 
     @property
     def labelled(self) -> bool:
@@ -111,8 +117,13 @@ class Scores:
         return bool(self.truths)
 
 
-def play(ruleset: Ruleset, recorded: Recorded, seen: SignalsSeen | None = None) -> Played:
-    """Return the conversation decided turn by turn, in order, up to the turn that stops it."""
+def play(
+    ruleset: Ruleset, recorded: Recorded, seen: SignalsSeen | None = None, pressures: Pressures = NONE
+) -> Played:
+    """Return the conversation decided turn by turn, in order, up to the turn that stops it.
+
+    `pressures` is how full queues are all the while. How full they were then nobody recorded.
+    """
     conversation = Conversation(recorded.conversation_id)
     wanted = asked_signals(ruleset.files.rules) if seen is not None else frozenset()
     steps: list[Step] = []
@@ -121,10 +132,16 @@ def play(ruleset: Ruleset, recorded: Recorded, seen: SignalsSeen | None = None) 
         found = evaluate(ruleset, turn, conversation, recorded_turn.at_ms)
         if seen is not None:
             seen.note(found.values, turn.tool_calls, wanted)
+        busy, sheds = eased(ruleset, found, pressures)
         steps.append(
-            Step(found.verdict, tuple(rule.id for rule in found.rules), tuple(rule.id for rule in found.shadow))
+            Step(
+                busy.verdict,
+                tuple(rule.id for rule in found.rules),
+                tuple(rule.id for rule in found.shadow),
+                tuple(shed.rule_id for shed in sheds),
+            )
         )
-        if found.verdict in STOPPING:
+        if busy.verdict in STOPPING:
             break
         conversation = remember(conversation, found.record)
     return Played(recorded, tuple(steps))
@@ -150,6 +167,7 @@ def score(ruleset: Ruleset, played: Iterable[Played], seen: SignalsSeen, truth: 
         bad_writes_stopped=Rate(total.bad_writes_stopped, total.bad_writes),
         rules=tuple(_rule_score(rule, total, seen) for rule in ruleset.files.rules),
         agents=total.agents.scores(ruleset.files.agents),
+        turns_shed=total.turns_shed,
     )
 
 
@@ -168,11 +186,13 @@ class _Total:
     stopped_not_needed: int = 0
     bad_writes: int = 0
     bad_writes_stopped: int = 0
+    turns_shed: int = 0
     verdicts: Counter[Verdict] = field(default_factory=Counter)
     truths: Counter[str] = field(default_factory=Counter)
     rule_turns: Counter[str] = field(default_factory=Counter)
     rule_conversations: Counter[str] = field(default_factory=Counter)
     rule_shadow: Counter[str] = field(default_factory=Counter)
+    rule_shed: Counter[str] = field(default_factory=Counter)
     rule_stopped: Counter[str] = field(default_factory=Counter)
     rule_labelled: Counter[str] = field(default_factory=Counter)
     rule_needed: Counter[str] = field(default_factory=Counter)
@@ -185,9 +205,11 @@ class _Total:
         self.turns_recorded += len(played.recorded.turns)
         self.synthetic_clocks += played.recorded.clock == "synthetic"
         self.verdicts.update(step.verdict for step in played.steps)
+        self.turns_shed += sum(bool(step.shed) for step in played.steps)
         for step in played.steps:
             self.rule_turns.update(step.rules)
             self.rule_shadow.update(step.shadow)
+            self.rule_shed.update(step.shed)
         self.rule_conversations.update({rule for step in played.steps for rule in step.rules})
         if played.recorded.turns:
             self.agents.add(played.recorded.turns[0].turn.agent.id, played.steps[-1].verdict if played.steps else None)
@@ -208,10 +230,12 @@ class _Total:
             self.bad_writes += 1
             self.bad_writes_stopped += row is not None and row <= labels.bad_write_index
         if stop is not None:
-            self.rule_stopped.update(stop.rules)
+            # A rule that was shed stopped nothing: another one did.
+            rules = [rule for rule in stop.rules if rule not in stop.shed]
+            self.rule_stopped.update(rules)
             if needed is not None:
-                self.rule_labelled.update(stop.rules)
-                self.rule_needed.update(stop.rules if needed else ())
+                self.rule_labelled.update(rules)
+                self.rule_needed.update(rules if needed else ())
 
 
 def _rule_score(rule: Rule, total: _Total, seen: SignalsSeen) -> RuleScore:
@@ -229,6 +253,7 @@ def _rule_score(rule: Rule, total: _Total, seen: SignalsSeen) -> RuleScore:
         conversations=total.rule_conversations[rule.id],
         shadow_turns=shadow,
         stopped=total.rule_stopped[rule.id] if stops else 0,
+        shed_turns=total.rule_shed[rule.id],
         needed=Rate(total.rule_needed[rule.id], total.rule_labelled[rule.id]) if stops else Rate(0, 0),
     )
 

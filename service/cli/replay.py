@@ -13,11 +13,13 @@ from typing import Annotated
 import typer
 
 from rules.agents.page import target_text
+from rules.compile.budget import percent_of_budget
 from rules.evaluation.evaluate import Ruleset
 from rules.replay.agent_scores import AgentScore
 from rules.replay.conversations import Played, RuleScore, Scores, SignalsSeen, play, score
 from rules.replay.scorecards import Rate
 from rules.replay.transcripts import SYNTHETIC_TURN_MS, TRUTHS, Recorded
+from rules.routing.shedding import Pressures
 from service import rule_files
 from service.cli.conversation_files import conversations, files_of
 from service.cli.named_rules import Where
@@ -30,6 +32,7 @@ from service.cli.replay_options import (
     ManagerKeyOption,
     Options,
     OverHttpOption,
+    PressureOption,
     RulesArgument,
     TruthOption,
     WriteLogOption,
@@ -51,6 +54,7 @@ def replay(
     against: AgainstOption = None,
     truth: TruthOption = None,
     limit: LimitOption = None,
+    pressure: PressureOption = None,
     over_http: OverHttpOption = None,
     key: AgentKeyOption = None,
     concurrency: Annotated[
@@ -67,42 +71,82 @@ def replay(
     Every agent turn goes through the real engine in order, before its result was known, until a turn is answered with
     `hold` or `escalate`. Labels in a file are used for counting only, never shown to a rule. Every rate comes with its
     count and a 95 % interval; what nobody labelled is UNLABELLED, and a rule whose signals never occur in the file is
-    NO_MATCHING_DATA, which is not the same as quiet.
+    NO_MATCHING_DATA, which is not the same as quiet. How full queues were then nobody recorded: `--pressure` assumes it
+    and shows what `when_busy` sheds, and without it nothing is shed.
 
     \b
     Examples:
       handrail replay rules/library conversations.jsonl.gz
       handrail replay my-rules service/cli/samples --json | jq .recall
+      handrail replay my-rules calls.jsonl --pressure tier1=150%
       handrail replay my-rules calls.jsonl --over-http http://127.0.0.1:8321 --key $KEY
       handrail replay my-rules conversations.jsonl.gz --against active
       handrail replay 4 turn-log --against 3 --json | jq .new.stretches
     """
-    if truth is not None and truth not in TRUTHS:
-        refuse(f"`--truth` is none of {', '.join(TRUTHS)}", "these are the labels that a row can carry")
+    _refuse_together(against, truth, pressure, over_http, write_log)
     if against is not None:
-        if over_http is not None:
-            refuse("`--over-http` asks one ruleset, `--against` compares two", "leave one of them out")
-        _against(
-            str(rules), against, paths, Options(truth, limit, write_log, as_json), Where(url, manager_key, data_dir)
-        )
+        options = Options(truth, limit, write_log, as_json)
+        _against(str(rules), against, paths, options, Where(url, manager_key, data_dir))
         return
-    if write_log is not None:
-        refuse("`--write-log` goes with `--against`", "name the rules whose topics the log should know")
     ruleset = rule_files.load(rules)
+    pressures = _pressures(pressure or [], ruleset)
     files = files_of(paths)
     seen = SignalsSeen()
     over: HttpPlay | None = None
     if over_http is None:
-        scores, elapsed_s = _score_here(ruleset, _recorded(files, limit), seen, truth)
+        scores, elapsed_s = _score_here(ruleset, _recorded(files, limit), seen, truth, pressures)
     else:
         over = _over_http(ruleset, list(_recorded(files, limit)), seen, over_http, key, concurrency)
         scores, elapsed_s = score(ruleset, over.played, seen, truth), over.elapsed_s
     if not scores.conversations:
         refuse("the files hold no conversation", "name files with at least one row")
     if as_json:
-        say_json(as_json_of(scores, rules, files, elapsed_s, over))
+        say_json(as_json_of(scores, rules, files, elapsed_s, over) | {"pressure": dict(pressures)})
     else:
         _print(scores, rules, files, elapsed_s, over)
+        if ruleset.files.budgets:
+            say()
+            say(_shed_text(scores, pressures, over))
+
+
+def _refuse_together(
+    against: str | None, truth: str | None, pressure: list[str] | None, over_http: str | None, write_log: Path | None
+) -> None:
+    if truth is not None and truth not in TRUTHS:
+        refuse(f"`--truth` is none of {', '.join(TRUTHS)}", "these are the labels that a row can carry")
+    if pressure and (against is not None or over_http is not None):
+        hint = "leave `--pressure` out: `--against` sheds nothing, and a service sheds by how full its own queues are"
+        refuse("`--pressure` is assumed of one ruleset in this process", hint)
+    if against is not None and over_http is not None:
+        refuse("`--over-http` asks one ruleset, `--against` compares two", "leave one of them out")
+    if against is None and write_log is not None:
+        refuse("`--write-log` goes with `--against`", "name the rules whose topics the log should know")
+
+
+def _pressures(given: list[str], ruleset: Ruleset) -> dict[str, int]:
+    """Return how full queues are assumed to be, in percent of their budgets."""
+    found: dict[str, int] = {}
+    for word in given:
+        queue, _, share = word.partition("=")
+        percent = percent_of_budget(share)
+        if percent is None:
+            refuse(f"`--pressure {word}` names no queue and its share of a budget", "as `--pressure tier1=150%`")
+        if queue not in ruleset.files.budgets:
+            known = ", ".join(sorted(ruleset.files.budgets)) or "none"
+            refuse(f"the rules give no budget to a queue `{queue}`", f"queues with a budget: {known}")
+        found[queue] = percent
+    return found
+
+
+def _shed_text(scores: Scores, pressures: Pressures, over: HttpPlay | None) -> str:
+    """Return under which pressure was judged, and what that shed."""
+    if over is not None:
+        return "shed: by how full the queues of the service were"
+    if not pressures:
+        return "shed: nothing, as no queue was taken to be over its budget; `--pressure` assumes one"
+    full = ", ".join(f"{queue} at {percent}%" for queue, percent in pressures.items())
+    rules = ", ".join(f"{rule.rule_id} on {rule.shed_turns:,}" for rule in scores.rules if rule.shed_turns)
+    return f"shed with {full} of its budget: {scores.turns_shed:,} turns" + (f" ({rules})" if rules else "")
 
 
 def _against(candidate: str, active: str, paths: list[Path], options: Options, where: Where) -> None:
@@ -116,7 +160,7 @@ def _recorded(files: list[Path], limit: int | None) -> Iterator[Recorded]:
 
 
 def _score_here(
-    ruleset: Ruleset, recorded: Iterator[Recorded], seen: SignalsSeen, truth: str | None
+    ruleset: Ruleset, recorded: Iterator[Recorded], seen: SignalsSeen, truth: str | None, pressures: Pressures
 ) -> tuple[Scores, float]:
     """Play and count one conversation after another, so that a file of any length fits; reading is not timed."""
     elapsed_s = 0.0
@@ -125,7 +169,7 @@ def _score_here(
         nonlocal elapsed_s
         for each in recorded:
             started_s = time.perf_counter()
-            done = play(ruleset, each, seen)
+            done = play(ruleset, each, seen, pressures)
             elapsed_s += time.perf_counter() - started_s
             bar.advance(bar.task_ids[0])
             yield done
@@ -171,6 +215,7 @@ def as_json_of(
         "labels": "LABELLED" if scores.labelled else "UNLABELLED",
         "truth": dict(scores.truths),
         "verdicts": dict(scores.verdicts),
+        "turns_shed": scores.turns_shed,
         "stopped": scores.stopped.as_json(),
         **{name: _rate(scores, name).as_json() for name, _ in RATES},
         "rules": [_rule_json(rule) for rule in scores.rules],
@@ -197,6 +242,7 @@ def _rule_json(rule: RuleScore) -> dict[str, object]:
         "turns": rule.turns,
         "conversations": rule.conversations,
         "shadow_turns": rule.shadow_turns,
+        "shed_turns": rule.shed_turns,
         "stopped": rule.stopped,
         "needed": rule.needed.as_json(),
     }

@@ -33,6 +33,8 @@ def replay_against(candidate: str, active: str, paths: list[Path], options: Opti
         )
     if not found.delta.turns:
         refuse("the files hold no turn", "name files with at least one conversation, or a turn log that is not empty")
+    if any(rule.when_busy for ruleset in (before, after) for rule in ruleset.files.rules):
+        note("judged as if no queue was over its budget: `when_busy` sheds nothing here")
     if options.as_json:
         say_json(delta_output.as_json_of(found, new.name, old.name, after, before))
     else:

@@ -36,6 +36,15 @@ TruthOption = Annotated[
     str | None,
     typer.Option("--truth", help=f"Label that says a person was needed.  [default: first of {', '.join(TRUTHS)}]"),
 ]
+PressureOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--pressure",
+        help="Assume that a queue is this full all the while, as `tier1=150%` of its budget.  [default: none is full]",
+        metavar="QUEUE=SHARE",
+        show_default=False,
+    ),
+]
 LimitOption = Annotated[int | None, typer.Option("--limit", min=1, help="Stop after this many conversations.")]
 OverHttpOption = Annotated[
     str | None, typer.Option("--over-http", help="Ask a running service instead, at this address.", metavar="URL")

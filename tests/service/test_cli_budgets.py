@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.rules.test_shedding import HEAD, UNSURE
-from tests.service.cli_run import handrail, rules_in
+from tests.service.cli_run import as_json, handrail, rows_in, rules_in
 
 RULES = HEAD + UNSURE
 AT = ("--at", "2026-03-02T09:00")
@@ -107,3 +108,73 @@ def test_a_pressure_in_a_test_that_cannot_be_is_refused_at_its_place(rules: Path
     done = handrail("test", str(rules))
     assert done.exit_code == 2
     assert said in done.stdout + done.stderr
+
+
+def row(number: int, *confidences: float) -> dict[str, Any]:
+    turns = [
+        turn
+        for confidence in confidences
+        for turn in ({"role": "user", "text": "hello"}, {"role": "agent", "text": "hi", "confidence": confidence})
+    ]
+    return {"id": f"c{number}", "needs_human": True, "turns": turns}
+
+
+@pytest.fixture
+def calls(tmp_path: Path) -> Path:
+    return rows_in(tmp_path / "calls.jsonl", row(1, 0.9, 0.5, 0.35), row(2, 0.9), row(3, 0.38))
+
+
+@pytest.mark.parametrize(
+    ("share", "verdicts", "shed_turns", "stopped", "said"),
+    [
+        (None, [2, 0, 2], 0, 2, "shed: nothing, as no queue was taken to be over its budget; `--pressure` assumes one"),
+        ("99%", [2, 0, 2], 0, 2, "shed with tier1 at 99% of its budget: 0 turns"),
+        ("120%", [3, 0, 2], 1, 2, "shed with tier1 at 120% of its budget: 1 turns (unsure on 1)"),
+        ("150%", [3, 2, 0], 3, 0, "shed with tier1 at 150% of its budget: 3 turns (unsure on 3)"),
+    ],
+)
+def test_a_replay_assumes_a_pressure(
+    rules: Path, calls: Path, share: str | None, verdicts: list[int], shed_turns: int, stopped: int, said: str
+) -> None:
+    """A conversation that is not stopped goes on, and its later turns are judged too."""
+    options = () if share is None else ("--pressure", f"tier1={share}")
+    told = as_json(handrail("replay", str(rules), str(calls), "--json", *options))
+    assert [told["verdicts"][name] for name in ("continue", "review", "escalate")] == verdicts
+    assert (told["turns_shed"], told["rules"][0]["shed_turns"]) == (shed_turns, shed_turns)
+    assert (told["stopped"]["n"], told["rules"][0]["stopped"]) == (stopped, stopped)
+    assert told["pressure"] == ({} if share is None else {"tier1": int(share[:-1])})
+    assert handrail("replay", str(rules), str(calls), *options).stdout.splitlines()[-1] == said
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (
+            ("--pressure", "tier2=120%"),
+            "error: the rules give no budget to a queue `tier2`\n       queues with a budget: tier1\n",
+        ),
+        (
+            ("--pressure", "tier1"),
+            "error: `--pressure tier1` names no queue and its share of a budget\n       as `--pressure tier1=150%`\n",
+        ),
+        (
+            ("--pressure", "tier1=150%", "--against", "rules"),
+            "error: `--pressure` is assumed of one ruleset in this process\n"
+            "       leave `--pressure` out: `--against` sheds nothing, "
+            "and a service sheds by how full its own queues are\n",
+        ),
+    ],
+)
+def test_a_pressure_that_no_replay_can_assume_is_refused(
+    rules: Path, calls: Path, options: tuple[str, ...], said: str
+) -> None:
+    done = handrail("replay", str(rules), str(calls), *options)
+    assert (done.exit_code, done.stderr) == (2, said)
+
+
+def test_a_comparison_says_that_nothing_was_shed_in_it(rules: Path, calls: Path, tmp_path: Path) -> None:
+    quiet = "judged as if no queue was over its budget: `when_busy` sheds nothing here\n"
+    compared = handrail("replay", str(rules), str(calls), "--against", str(rules))
+    assert (compared.exit_code, quiet in compared.stderr) == (0, True)
+    plain = rules_in(tmp_path / "plain", RULES[: RULES.index("    when_busy")])
+    assert "when_busy" not in handrail("replay", str(plain), str(calls), "--against", str(plain)).stderr
