@@ -90,10 +90,11 @@ class FiledPart:
     def read(self, asked: Asked) -> Part:
         """Return the columns that are asked for. Raises LogUnreadable."""
         try:
-            turns = pl.read_parquet(self.path / TURNS, columns=sorted(asked.turns & self.turn_columns))
+            # In one piece: columns of the file's pieces and those worked out beside them would be fitted at every step.
+            turns = pl.read_parquet(self.path / TURNS, columns=sorted(asked.turns & self.turn_columns)).rechunk()
             wanted = sorted(asked.calls & set(self.call_columns))
             # No rule asks for a call: then even the rows of the calls are not worth reading.
-            calls = pl.read_parquet(self.path / CALLS, columns=wanted) if wanted != ["row"] else _NO_CALLS
+            calls = pl.read_parquet(self.path / CALLS, columns=wanted).rechunk() if wanted != ["row"] else _NO_CALLS
             stretches = pl.read_parquet(self.path / STRETCHES)
         except (PolarsError, OSError) as broken:
             raise _unreadable(self.path, broken) from None

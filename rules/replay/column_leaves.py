@@ -6,6 +6,7 @@ Texts and sets stand as few different values, so each of them is asked by the te
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import TypeAlias, cast
 
 import polars as pl
@@ -144,6 +145,7 @@ _MEMBERS_A_BYTE = 7
 _THERE = 1 << _MEMBERS_A_BYTE
 
 
+@lru_cache(maxsize=2**8)
 def _byte(bits: int) -> pl.Expr:
     return pl.lit(bits, dtype=pl.UInt8)
 

@@ -326,7 +326,13 @@ def decoded(frame: pl.DataFrame, column: str, kind: SignalType) -> list[tuple[ob
         texts = series.dtype.categories.to_list()
     else:
         texts = series.drop_nulls().unique().to_list()
-    return [(text, frozenset(json.loads(text)) if kind == "set" else text) for text in texts]
+    return [(text, _set_of(text) if kind == "set" else text) for text in texts]
+
+
+# As many texts of sets are kept as some columns of a part have; the next part mostly has the same.
+@lru_cache(maxsize=2**16)
+def _set_of(text: str) -> frozenset[str]:
+    return frozenset(json.loads(text))
 
 
 def _members(value: Value) -> frozenset[str]:

@@ -7,6 +7,7 @@ the one before. Every answer is the one that rules/evaluation/facts.py gives tur
 from __future__ import annotations
 
 import math
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -18,29 +19,50 @@ from rules.model import Window
 ROWS_MAX = TURNS_READ_MAX + 1
 
 
+@dataclass(frozen=True, slots=True)
+class _Running:
+    """A running sum: with each row, and as it stood before it."""
+
+    upto: pl.Series
+    before: pl.Series
+
+
+@dataclass(frozen=True, slots=True)
+class _Sums:
+    """What the averages of a column share: how many are known, their exact running sum, and where that has no room."""
+
+    known: _Running
+    exact: _Running
+    unfit: _Running | None
+
+
 @dataclass(slots=True)
 class Windows:
-    """Where each row's window begins. `first` is the first row of the row's stretch.
+    """Where each row's window begins. `first` is the first row of the row's stretch, `age` how far back that lies.
 
-    Starts are worked out once a window, and `tables` of least numbers once a column.
+    Starts are worked out once a window; what windows of the same column share is kept by the column's name.
     """
 
     rows: pl.Series
     first: pl.Series
+    age: pl.Series
     at_ms: pl.Series
     starts: dict[Window, pl.Series] = field(default_factory=dict)
+    counts: dict[Hashable, _Running] = field(default_factory=dict)
+    sums: dict[str, _Sums] = field(default_factory=dict)
+    levels: dict[str, list[pl.Series]] = field(default_factory=dict)
     tables: dict[str, pl.Series] = field(default_factory=dict)
+    line: tuple[int, pl.Series] | None = None
 
     def start(self, window: Window) -> pl.Series:
         """Return the first row of each row's window."""
         if window not in self.starts:
-            self.starts[window] = self._start(window)
+            # As polars numbers rows itself: any other type would be converted each time that rows are gathered by it.
+            self.starts[window] = self._start(window).cast(pl.UInt32)
         return self.starts[window]
 
     def _start(self, window: Window) -> pl.Series:
-        # A window of earlier turns reaches one further back, for it leaves out the present one.
-        reach = ROWS_MAX if window.turns is None else min(window.turns + window.earlier, ROWS_MAX)
-        start = _larger(self.first, self.rows - (reach - 1))
+        start = _larger(self.first, self.rows - (reach_of(window) - 1))
         if window.span_ms is None:
             return start
         return _larger(start, self._since(window.span_ms))
@@ -48,27 +70,49 @@ class Windows:
     def _since(self, span_ms: int) -> pl.Series:
         """Return the first row of the same stretch that lies within the span before each row.
 
-        Times are laid end to end, a gap wider than the span between stretches, so that one search finds them all.
+        Times are laid end to end, a gap wider than the span between stretches, so that one walk finds them all. The
+        line of the widest span so far serves for the narrower ones.
         """
-        same = self.first == self.first.shift(1)
-        step = pl.select(
-            pl.when(same).then((self.at_ms - self.at_ms.shift(1)).clip(0, span_ms + 1)).otherwise(span_ms + 1)
-        ).to_series()
-        line = step.cum_sum()
-        return line.search_sorted(line - span_ms, side="left").cast(pl.Int64)
+        if self.line is None or self.line[0] < span_ms:
+            step = pl.when(self.age > 0).then((self.at_ms - self.at_ms.shift(1)).clip(0, span_ms + 1))
+            self.line = (span_ms, pl.select(step.otherwise(span_ms + 1).cum_sum().alias("at")).to_series())
+        line = self.line[1]
+        # Both stand in order, so they are walked together: searching for each row takes five times as long.
+        asked = pl.DataFrame((line - span_ms).alias("at")).set_sorted("at")
+        held = pl.DataFrame([line, self.rows.alias("row")]).set_sorted("at")
+        return asked.join_asof(held, on="at", strategy="forward")["row"]
+
+
+def reach_of(window: Window) -> int:
+    """Return how many rows back a window reaches at most, the present one included."""
+    # A window of earlier turns reaches one further back, for it leaves out the present one.
+    return ROWS_MAX if window.turns is None else min(window.turns + window.earlier, ROWS_MAX)
 
 
 def windows_of(stretch: pl.Series, first_rows: pl.Series, at_ms: pl.Series) -> Windows:
     """Return the windows of a part: the stretch of each row, and the first row of each stretch."""
-    rows = pl.int_range(len(stretch), dtype=pl.Int64, eager=True)
-    return Windows(rows, first_rows.cast(pl.Int64).gather(stretch), at_ms)
+    rows = pl.int_range(len(stretch), dtype=pl.Int32, eager=True)
+    first = first_rows.cast(pl.Int32).gather(stretch)
+    return Windows(rows, first, rows - first, at_ms)
 
 
-def count(windows: Windows, window: Window, met: pl.Series) -> pl.Series:
-    """Return on how many turns of the window the comparison holds."""
-    running = met.cast(pl.Int64).cum_sum()
-    before = running - met.cast(pl.Int64)
-    return (before if window.earlier else running) - before.gather(windows.start(window))
+def count(windows: Windows, window: Window, met: pl.Series, name: Hashable = None) -> pl.Series:
+    """Return on how many turns of the window the comparison holds; `name` is the comparison's, for other windows."""
+    if name is None:
+        return _within(windows, window, _running(met))
+    if name not in windows.counts:
+        windows.counts[name] = _running(met)
+    return _within(windows, window, windows.counts[name])
+
+
+def _running(numbers: pl.Series) -> _Running:
+    upto = numbers.cum_sum()
+    return _Running(upto, upto.shift(1, fill_value=0))
+
+
+def _within(windows: Windows, window: Window, running: _Running) -> pl.Series:
+    """Return the sum over each window."""
+    return (running.before if window.earlier else running.upto) - running.before.gather(windows.start(window))
 
 
 def streak(windows: Windows, window: Window, met: pl.Series) -> pl.Series:
@@ -77,7 +121,7 @@ def streak(windows: Windows, window: Window, met: pl.Series) -> pl.Series:
     end = windows.rows
     if window.earlier:
         broken, end = broken.shift(1, fill_value=-1), windows.rows - 1
-    return end - _larger(broken, windows.start(window) - 1)
+    return end - _larger(broken, windows.start(window).cast(pl.Int32) - 1)
 
 
 def last(windows: Windows, window: Window, numbers: pl.Series) -> pl.Series:
@@ -86,7 +130,7 @@ def last(windows: Windows, window: Window, numbers: pl.Series) -> pl.Series:
     latest = numbers.forward_fill()
     if window.earlier:
         where, latest = where.shift(1, fill_value=-1), latest.shift(1)
-    return pl.select(pl.when(where >= windows.start(window)).then(latest)).to_series()
+    return pl.select(pl.when(where >= windows.start(window).cast(pl.Int32)).then(latest)).to_series()
 
 
 def lowest(windows: Windows, window: Window, numbers: pl.Series) -> pl.Series:
@@ -100,28 +144,61 @@ def highest(windows: Windows, window: Window, numbers: pl.Series) -> pl.Series:
 
 
 def _least(windows: Windows, window: Window, numbers: pl.Series, name: str) -> pl.Series:
-    """Return the least number of each window, from a table that windows of the same column share.
+    """Return the least number of each window."""
+    levels = windows.levels.setdefault(name, [numbers.rechunk().fill_null(math.inf)])
+    least = _of_turns(windows, window, levels) if window.span_ms is None else _of_span(windows, window, levels, name)
+    return pl.select(pl.when(least.is_finite()).then(least)).to_series()
 
-    Its level k holds the least of the 2**k rows that end at each row; two of them cover any window between.
+
+def _grown(windows: Windows, levels: list[pl.Series], wanted: int) -> list[pl.Series]:
+    """Return levels that windows of a column share: level k holds the least of the 2**k rows that end at each row.
+
+    Rows of an earlier stretch are left out.
     """
-    height = len(numbers)
+    known = list(levels)
+    while len(known) <= wanted:
+        known.append(_smaller(known[-1], _back(windows, known[-1], 2 ** (len(known) - 1))))
+    if len(known) > len(levels):
+        # Several aggregates grow them at the same time, each to the same end.
+        levels[:] = known
+    return known
+
+
+def _back(windows: Windows, numbers: pl.Series, rows: int) -> pl.Series:
+    """Return what stands so many rows before each row, infinity where that is another stretch."""
+    if not rows:
+        return numbers
+    return pl.select(pl.when(windows.age >= rows).then(numbers.shift(rows)).otherwise(math.inf)).to_series()
+
+
+def _of_turns(windows: Windows, window: Window, levels: list[pl.Series]) -> pl.Series:
+    """Return the least number of windows that are so many turns long, or as many as the stretch has had."""
+    turns = reach_of(window) - window.earlier
+    level = turns.bit_length() - 1
+    of_level = _grown(windows, levels, level)[level]
+    least = _smaller(of_level, _back(windows, of_level, turns - 2**level))
+    return _back(windows, least, 1) if window.earlier else least
+
+
+def _of_span(windows: Windows, window: Window, levels: list[pl.Series], name: str) -> pl.Series:
+    """Return the least number of windows of any length: two stretches of a level cover each."""
+    height = len(windows.rows)
     if name not in windows.tables:
-        levels = [numbers.fill_null(math.inf)]
-        while len(levels) < ROWS_MAX.bit_length():
-            levels.append(_smaller(levels[-1], levels[-1].shift(2 ** (len(levels) - 1), fill_value=math.inf)))
-        windows.tables[name] = pl.concat(levels)
-    table = windows.tables[name]
-    start, end = windows.start(window), windows.rows + (0 if window.earlier else 1)
+        # In one piece: rows of many pieces are gathered five times as slowly.
+        windows.tables[name] = pl.concat(_grown(windows, levels, ROWS_MAX.bit_length() - 1), rechunk=True)
+    table, start = windows.tables[name], windows.start(window)
+    end = windows.rows.cast(pl.UInt32) + (0 if window.earlier else 1)
     length = end - start
-    level = _LEVELS.gather(length)
-    latest, other = (end - 1).clip(0), start + _SIZES.gather(length) - 1
-    both = _smaller(table.gather(level * height + latest), table.gather(level * height + other))
-    return pl.select(pl.when((length > 0) & both.is_finite()).then(both)).to_series()
+    level_row = _LEVELS.gather(length) * height
+    latest = level_row + pl.select(pl.when(length > 0).then(end - 1).otherwise(0)).to_series()
+    other = level_row + start + _SIZES.gather(length) - 1
+    least = _smaller(table.gather(latest), table.gather(other))
+    return pl.select(pl.when(length > 0).then(least).otherwise(math.inf)).to_series() if window.earlier else least
 
 
 # By the length of a window: the level whose stretches cover it, and how long these are.
-_LEVELS = pl.Series([max(0, length.bit_length() - 1) for length in range(ROWS_MAX + 1)], dtype=pl.Int64)
-_SIZES = pl.Series([2 ** max(0, length.bit_length() - 1) for length in range(ROWS_MAX + 1)], dtype=pl.Int64)
+_LEVELS = pl.Series([max(0, length.bit_length() - 1) for length in range(ROWS_MAX + 1)], dtype=pl.UInt32)
+_SIZES = pl.Series([2 ** max(0, length.bit_length() - 1) for length in range(ROWS_MAX + 1)], dtype=pl.UInt32)
 
 
 def average(windows: Windows, window: Window, numbers: pl.Series) -> pl.Series:
@@ -130,24 +207,32 @@ def average(windows: Windows, window: Window, numbers: pl.Series) -> pl.Series:
     Numbers are whole multiples of 2**-66 below 2**40 nearly always, so their running sums are exact in 128 bits, and a
     window's sum is a difference of two. Windows with another number in them are summed one by one.
     """
-    start, end = windows.start(window), windows.rows + (0 if window.earlier else 1)
-    known = numbers.is_not_null()
-    of = count(windows, window, known)
-    scaled = numbers.fill_null(0.0) * _SCALE
-    fits = (scaled == scaled.floor()) & (scaled.abs() < _SCALED_MAX)
-    whole = pl.select(pl.when(fits).then(scaled).otherwise(0.0)).to_series().cast(pl.Int128)
-    running = whole.cum_sum()
-    before = running - whole
-    total = ((before if window.earlier else running) - before.gather(start)).cast(pl.Float64) / _SCALE
-    mean = pl.select(pl.when(of > 0).then(total / of)).to_series()
-    rows = ((count(windows, window, ~fits) > 0) & (of > 0)).arg_true()
+    if numbers.name not in windows.sums:
+        windows.sums[numbers.name] = _sums(numbers)
+    sums = windows.sums[numbers.name]
+    of = _within(windows, window, sums.known)
+    total = _within(windows, window, sums.exact).cast(pl.Float64)
+    mean = pl.select(pl.when(of > 0).then(total / _SCALE / of)).to_series()
+    if sums.unfit is None:
+        return mean
+    rows = ((_within(windows, window, sums.unfit) > 0) & (of > 0)).arg_true()
     if not len(rows):
         return mean
+    start, end = windows.start(window), windows.rows + (0 if window.earlier else 1)
     exact = [
         _mean(numbers[first:last].drop_nulls().reverse().to_list())
         for first, last in zip(start.gather(rows), end.gather(rows), strict=True)
     ]
     return mean.scatter(rows, pl.Series(exact, dtype=pl.Float64))
+
+
+def _sums(numbers: pl.Series) -> _Sums:
+    scaled = numbers.fill_null(0.0) * _SCALE
+    fits = (scaled == scaled.floor()) & (scaled.abs() < _SCALED_MAX)
+    if fits.all():
+        return _Sums(_running(numbers.is_not_null()), _running(scaled.cast(pl.Int128)), None)
+    whole = pl.select(pl.when(fits).then(scaled).otherwise(0.0)).to_series().cast(pl.Int128)
+    return _Sums(_running(numbers.is_not_null()), _running(whole), _running(~fits))
 
 
 # 66 bits below the point leave every float from 2**-14 on as it is; 40 before it, for each of two million rows.

@@ -6,7 +6,7 @@ mean alike is judged once. Modes are no matter here: a rule fires or does not, w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -107,6 +107,15 @@ def compares_of(node: Node, *, in_call: bool = False) -> Iterable[tuple[Compare,
             yield from compares_of(part, in_call=in_call)
 
 
+def _call_blocks(node: Node) -> Iterable[Calls]:
+    """Yield what a condition says of tool calls."""
+    if isinstance(node, Calls):
+        yield node
+    elif not isinstance(node, OneOf):
+        for part in node.parts:
+            yield from _call_blocks(part)
+
+
 def judge(part: Part, sides: Sequence[Questions], told: Callable[[int], None] | None = None) -> tuple[Fired, ...]:
     """Return for each side which of its rules fire on which turns of the part.
 
@@ -199,14 +208,15 @@ class _Columns:
             return some([self._compared(compare) for compare in node.compares])
         if isinstance(node, Calls):
             # Every call meets the condition where no call fails to.
-            return opposite(self._on_a_call(node, fails=True)) if node.every else self._on_a_call(node, fails=False)
+            return opposite(self._on_a_call(node)) if node.every else self._on_a_call(node)
         return self._joined(node, self.truth)
 
     def _joined(self, node: Every | Some, truth: Callable[[Node], Truth]) -> Truth:
         return (every if isinstance(node, Every) else some)([truth(part) for part in node.parts])
 
-    def measure(self, nodes: Iterable[Node]) -> None:
-        """Work out the aggregates of these conditions, several at a time."""
+    def measure(self, nodes: Collection[Node]) -> None:
+        """Work out what these conditions say of calls and their aggregates, several at a time."""
+        self._ask_calls(nodes)
         wanted: dict[Key, Aggregate] = {}
         inner: dict[Key, Truth] = {}
         for compare, _ in (found for node in nodes for found in compares_of(node)):
@@ -219,8 +229,9 @@ class _Columns:
         if wanted and self._windows is None:
             part = self._part
             self._windows = windows_of(part.turns["stretch"], part.stretches["first_row"], part.turns["at_ms"])
-        for window in dict.fromkeys(aggregate.window for aggregate in wanted.values()):
-            # Worked out before they are shared.
+        asked = dict.fromkeys(aggregate.window for aggregate in wanted.values())
+        for window in sorted(asked, key=lambda one: -(one.span_ms or 0)):
+            # Worked out before they are shared, the widest first: its line serves for all.
             self._windows_of_part.start(window)
         with ThreadPoolExecutor(pl.thread_pool_size()) as pool:
             for key, numbers in zip(wanted, pool.map(self._measured, wanted.values()), strict=True):
@@ -260,25 +271,36 @@ class _Columns:
         """Return an aggregate's number on every turn, None where it is never known."""
         windows, window = self._windows_of_part, aggregate.window
         if isinstance(aggregate.of, Compare):
-            met = self._met[key_of(aggregate.of)]
-            function = column_windows.count if aggregate.function == "count" else column_windows.streak
-            return function(windows, window, met)
+            met = self._met[key := key_of(aggregate.of)]
+            if aggregate.function == "count":
+                return column_windows.count(windows, window, met, key)
+            return column_windows.streak(windows, window, met)
         numbers = self.signals.number(aggregate.of)
         return None if numbers is None else _SUMMARIES[aggregate.function](windows, window, numbers)
 
-    def _on_a_call(self, node: Calls, *, fails: bool) -> Truth:
+    def _on_a_call(self, node: Calls) -> Truth:
         """Return where some call of the turn meets the condition, or fails to."""
         if node.key not in self._any_call:
-            met = self._call_truth(node.condition)
-            self._any_call[node.key] = self._rows_with(opposite(met) if fails else met)
+            raise ValueError("no call is asked for before `measure` has seen the condition")
         return self._any_call[node.key]
 
-    def _rows_with(self, met: Truth) -> Truth:
-        if met is False or not self._calls.height:
-            return False
-        rows = self._calls["row"] if met is True else self._calls.select(pl.col("row").filter(met))["row"]
-        nowhere = pl.repeat(False, self._part.turns.height, dtype=pl.Boolean, eager=True)
-        return self.signals.add(f"#call {len(self._any_call)}", nowhere.scatter(rows, True) if len(rows) else nowhere)
+    def _ask_calls(self, nodes: Iterable[Node]) -> None:
+        """Work out on which turns some call meets what these conditions ask, or fails to: one pass over the calls."""
+        blocks = {block.key: block for node in nodes for block in _call_blocks(node) if block.key not in self._any_call}
+        met = {key: self._call_truth(block.condition) for key, block in blocks.items()}
+        met = {key: opposite(met[key]) if block.every else met[key] for key, block in blocks.items()}
+        if not self._calls.height:
+            met = dict.fromkeys(met, False)
+        asked = {f"{number}": truth for number, truth in enumerate(met.values()) if not isinstance(truth, bool)}
+        found = self._calls.select("row", **asked) if asked else self._calls
+        for number, (key, truth) in enumerate(met.items()):
+            if truth is False:
+                self._any_call[key] = False
+                continue
+            rows = found["row"] if truth is True else found["row"].filter(found[f"{number}"])
+            nowhere = pl.repeat(False, self._part.turns.height, dtype=pl.Boolean, eager=True)
+            column = nowhere.scatter(rows, True) if len(rows) else nowhere
+            self._any_call[key] = self.signals.add(f"#call {len(self._any_call)}", column)
 
     def _call_truth(self, node: Node) -> Truth:
         """Return which calls meet the condition, each by itself."""

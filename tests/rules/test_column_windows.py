@@ -86,3 +86,18 @@ def test_windows_that_share_a_table_do_not_share_an_answer() -> None:
     assert column_windows.lowest(placed, Window(turns=2), values).to_list() == [5, 1, 1, 2, 2]
     assert column_windows.highest(placed, Window(turns=2), values).to_list() == [5, 5, 4, 4, 3]
     assert column_windows.lowest(placed, Window(turns=3), values).to_list() == [5, 1, 1, 1, 2]
+
+
+@settings(max_examples=120, deadline=None)
+@given(stretches, st.lists(windows, min_size=2, max_size=4))
+def test_windows_that_share_what_their_column_keeps_answer_as_each_alone(
+    drawn: list[list[tuple[float | None, int]]], asked: list[Window]
+) -> None:
+    shared, values = laid_out(drawn)
+    met = values.is_not_null()
+    for window in asked:
+        alone, _ = laid_out(drawn)
+        for function in FUNCTIONS.values():
+            assert function(shared, window, values).to_list() == function(alone, window, values).to_list()
+        counted = column_windows.count(shared, window, met, "x is known").to_list()
+        assert counted == column_windows.count(alone, window, met).to_list()
