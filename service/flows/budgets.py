@@ -31,10 +31,13 @@ async def loads(store: Store, tenant: str, of: Mapping[str, Budget], now_ms: int
 async def look_again(store: Store, now_ms: int) -> int:
     """Read again how full the queues are of tenants that turns came from lately; return how many views were read."""
     views = store.pressures.views
-    followed = [(tenant, view) for (tenant, _), view in views.items() if now_ms - view.met_at_ms < FOLLOWED_MS]
-    for tenant, view in followed:
-        view.take(await loads(store, tenant, view.budgets, now_ms), now_ms)
-    return len(followed)
+    for key, view in tuple(views.items()):
+        if now_ms - view.met_at_ms < FOLLOWED_MS:
+            view.take(await loads(store, key[0], view.budgets, now_ms), now_ms)
+        else:
+            # What was last known of it is not what the next turn finds.
+            views.pop(key, None)
+    return len(views)
 
 
 async def listed(store: Store, tenant: str, queue: str | None, since_ms: int, limit: int) -> tuple[Decision, ...]:

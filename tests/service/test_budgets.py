@@ -35,6 +35,21 @@ async def test_a_shed_decision_stands_and_is_listed(store: Store, tenant: str) -
     assert await budgets.listed(store, tenant, "other", 0, 10) == ()
 
 
+async def test_what_was_known_before_a_long_silence_sheds_nothing_after_it(store: Store, tenant: str) -> None:
+    ruleset = build(files_or_raise({"a.yaml": HEAD + UNSURE}))
+
+    async def asked(name: str, at_ms: int) -> str:
+        turn = Turn(conversation_id=name, turn_id="t", confidence=0.35)
+        return (await decide(store, ruleset, tenant, turn, at_ms)).decision.verdict
+
+    for number in range(15):
+        await asked(f"c{number}", NOW_MS)
+    later_ms = NOW_MS + budgets.FOLLOWED_MS
+    assert await budgets.look_again(store, later_ms - 1) == 1
+    assert await budgets.look_again(store, later_ms) == 0
+    assert await asked("d", later_ms) == "escalate"
+
+
 async def test_rule_files_that_decide_beside_others_look_at_their_own_budgets(store: Store, tenant: str) -> None:
     """A candidate that is rolled out to some conversations may have twice the people."""
     small, large = (
