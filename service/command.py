@@ -47,9 +47,19 @@ COMMANDS: dict[str, tuple[Row, ...]] = {
             "See whether a person comes in time: drill a queue, now or on a schedule.",
         ),
         Row(
+            "chain",
+            "service.cli.chain:chain",
+            "Show which agents had the work of a conversation, and at whom it broke.",
+        ),
+        Row(
             "shed",
             "service.cli.shed:shed",
             "List what was shed: decisions that asked people for less, as a queue was over its budget.",
+        ),
+        Row(
+            "floods",
+            "service.cli.floods:floods",
+            "List floods: the same over and over, for which one handoff stands in the queue.",
         ),
         Row(
             "simulate",

@@ -113,6 +113,16 @@ class DecisionUnknown(Refusal):
         super().__init__("no such decision")
 
 
+class ConversationUnknown(Refusal):
+    """Nothing of a conversation with that id is kept here."""
+
+    code = "conversation_unknown"
+    hint = "check the id; the turns of a conversation are kept for the retention time only"
+
+    def __init__(self) -> None:
+        super().__init__("no turn of such a conversation is kept")
+
+
 class TurnNotKept(Refusal):
     """The decision is kept, but its turn's texts are not: later turns have taken their place."""
 

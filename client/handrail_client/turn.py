@@ -65,10 +65,14 @@ class ToolCall(_Sent):
 
 
 class Parent(_Sent):
-    """The agent that handed the conversation over to this one."""
+    """The agent that handed the work over to this one, and the turn in which it did, as far as you know them.
+
+    Name it on every turn of the agent that got the work. `conversation_id` only where that was another conversation.
+    """
 
     agent: Text | None = None
     conversation_id: Text | None = None
+    turn_id: Text | None = None
 
 
 class Turn(_Sent):

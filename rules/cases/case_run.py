@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from rules.cases.keys import TIMEOUTS
 from rules.cases.values import Case, MoveStep, TurnStep
+from rules.chains.told_turns import kept_beside
 from rules.decision import Decision
 from rules.evaluation.evaluate import Ruleset
 from rules.evaluation.wording import span_text
@@ -100,7 +101,8 @@ def _turn(run: Run, step: TurnStep) -> Seen:
     run.conversation = remember(before, change.record)
     run.decisions.append(change.decision)
     turn, verdict = step.turn, change.decision.verdict
-    run.transcript.append(TranscriptTurn(turn.turn_id, run.now_ms, turn.message, turn.reply, turn.tool_calls, verdict))
+    said = (turn.turn_id, run.now_ms, turn.message, turn.reply, turn.tool_calls, verdict)
+    run.transcript.append(TranscriptTurn(*said, kept_beside(turn)))
     return Seen(run.now_ms, run.handoff, before, judged, change.decision, fell_due)
 
 

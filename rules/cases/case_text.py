@@ -8,7 +8,7 @@ from typing import Any
 
 from rules.cases.case_files import TURN_GAP_MS
 from rules.cases.case_run import Seen
-from rules.cases.keys import TIMEOUTS
+from rules.cases.keys import PARENT_KEYS, TIMEOUTS
 from rules.cases.recorded import HEADER as HEADER
 from rules.cases.values import Case, Step, TurnStep
 from rules.evaluation.wording import SPAN_UNITS
@@ -84,7 +84,7 @@ def _turn_map(turn: Turn) -> dict[str, Any]:
     """Return what the turn says under the keys of a test file; what it does not say is left out."""
     customer = {"id": turn.customer.id, "tier": turn.customer.tier, **turn.customer.attributes}
     agent = {name: getattr(turn.agent, name) for name in ("id", "version", "prompt_version")}
-    parent = {} if turn.parent is None else {name: getattr(turn.parent, name) for name in ("agent", "conversation_id")}
+    parent = {} if turn.parent is None else {name: getattr(turn.parent, name) for name in PARENT_KEYS}
     found: dict[str, Any] = {
         "channel": turn.channel,
         "locale": turn.locale,

@@ -39,7 +39,7 @@ TURN_KEYS: KeyTable = _table(
     KeySpec("locale", "text", "the customer's locale"),
     KeySpec("customer", "map", "id, tier and what the rule files declare under `customer:`"),
     KeySpec("agent", "map", "id, version and prompt_version"),
-    KeySpec("parent", "map", "agent and conversation_id that the conversation came from"),
+    KeySpec("parent", "map", "the agent, and its turn, that handed the work over"),
     KeySpec("pressure", "map", "how full queues are then, as `{tier1: 160%}` of their budgets"),
 )
 
@@ -151,7 +151,9 @@ AGENT_KEYS: KeyTable = _table(
     *(KeySpec(name, "text", f"the agent's {name}") for name in ("id", "version", "prompt_version"))
 )
 PARENT_KEYS: KeyTable = _table(
-    *(KeySpec(name, "text", f"the parent's {name}") for name in ("agent", "conversation_id"))
+    KeySpec("agent", "text", "the agent that handed the work over"),
+    KeySpec("conversation_id", "text", "the conversation it was in, when that was another one"),
+    KeySpec("turn_id", "text", "the turn in which it did; `turn-1` is the first of the case"),
 )
 
 # The keys of the maps that stand under these keys, wherever they stand. `expect` has two: MOVE_EXPECT_KEYS in a step

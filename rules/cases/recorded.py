@@ -20,7 +20,7 @@ from rules.evaluation.evaluate import Ruleset, find_topics, is_live
 from rules.evaluation.signals import CUSTOMER_PREFIX, TOPIC_SCORE_MIN
 from rules.files.errors import render
 from rules.files.yaml_text import item_lines
-from rules.handoff import Handoff
+from rules.handoff import MOVES, Handoff
 from rules.packet.context_packet import TranscriptTurn
 from rules.replay.neutral import CUSTOMER, PARENT, Neutral
 from rules.turn import ToolCall, Turn, TurnRecord
@@ -119,7 +119,12 @@ def _case(
     else:
         case["conversation"] = conversation
     case |= shared
-    case["turns"] = _in_time(recorded, turns, starts_at_ms, neutral, whole_seconds=whole_seconds)
+    steps = _in_time(recorded, turns, starts_at_ms, neutral, whole_seconds=whole_seconds)
+    case["turns"] = [
+        {**step, "parent": _by_step(step["parent"], steps)} if "parent" in step else step for step in steps
+    ]
+    if "parent" in case:
+        case["parent"] = _by_step(case["parent"], steps)
     return case
 
 
@@ -142,6 +147,8 @@ def _turn(
         notes.add(f"what tools gave back is kept nowhere, and turn {number} was judged by it: write an example in")
     if turn.beside is not None:
         written |= _beside(turn.beside, ruleset, neutral)
+        if parent := _parent(turn.beside, recorded):
+            written["parent"] = parent
     else:
         notes.add(f"what was sent beside the texts of turn {number} was not kept, only what the rules recorded of it")
         record = recorded.records.get(turn.turn_id)
@@ -197,9 +204,28 @@ def _beside(beside: Mapping[str, Any], ruleset: Ruleset, neutral: Neutral) -> di
     declared = {key: neutral.value(key, signals[key]) for key in signals if key in ruleset.files.signals}
     if declared:
         written["signals"] = declared
-    if parent := _known(beside.get("parent")):
-        written["parent"] = {**parent, "conversation_id": PARENT} if "conversation_id" in parent else parent
     return {key: value for key, value in written.items() if value != {}}
+
+
+def _parent(beside: Mapping[str, Any], recorded: Recorded) -> dict[str, Any]:
+    """Return who handed the work over; a turn of the case by its place among its turns, any other by -1."""
+    parent = _known(beside.get("parent"))
+    elsewhere = parent.pop("conversation_id", None) not in (None, recorded.decision.conversation_id)
+    places = {turn.turn_id: place for place, turn in enumerate(recorded.turns)}
+    if "turn_id" in parent:
+        parent["turn_id"] = -1 if elsewhere else places.get(parent["turn_id"], -1)
+    return parent | ({"conversation_id": PARENT} if elsewhere else {})
+
+
+def _by_step(parent: Mapping[str, Any], steps: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return a parent with its turn named as the case names its turns: by the number of the step."""
+    if "turn_id" not in parent:
+        return dict(parent)
+    numbers = [
+        number for number, step in enumerate(steps, 1) if not MOVES.keys() & step.keys() and "timeout" not in step
+    ]
+    place = parent["turn_id"]
+    return {**parent, "turn_id": f"turn-{numbers[place] if place >= 0 else 0}"}
 
 
 def _customer(customer: Mapping[str, Any], ruleset: Ruleset, neutral: Neutral) -> dict[str, Any]:

@@ -175,10 +175,59 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
+class ChainStation:
+    """One agent's time with the work; `under` is the place of the station that handed it over.
+
+    `place` counts from 0 in the whole chain. Without turns the agent is only known because another named it, or works
+    in another conversation. `verdicts` and `tool_errors` read `name: count`. `returned`: it had the work before.
+    """
+
+    place: int
+    agent: str | None
+    under: int | None
+    depth: int
+    turns: int
+    first_turn_id: str | None
+    last_turn_id: str | None
+    verdicts: tuple[str, ...]
+    tool_errors: tuple[str, ...]
+    returned: bool
+    conversation_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Broke:
+    """Where the chain broke: the agent whose turn first asked for a person, by which rules, and the way to it."""
+
+    station: int
+    agent: str | None
+    turn_id: str
+    verdict: Verdict
+    rule_ids: tuple[str, ...]
+    path: tuple[str | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PacketChain:
+    """Which agents had the work, in the order in which they got it, and where it broke; None when that is gone.
+
+    `disagreements` are sentences, and so are `odd`: parents that could not be followed.
+    """
+
+    handovers: int
+    returns: int
+    stations: tuple[ChainStation, ...]
+    broke: Broke | None
+    disagreements: tuple[str, ...]
+    odd: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ContextPacket:
     """All that an operator needs of a handoff, within PACKET_BYTES_MAX. `cut` says what was left out to fit, in words.
 
     `notice` explains the fences to whoever, or whatever, reads the packet. `drill`: nobody waits, it is a fire drill.
+    `chain`: the agents that had the work, None where it was one.
     """
 
     version: int
@@ -200,3 +249,4 @@ class ContextPacket:
     found: tuple[Found, ...]
     cut: tuple[str, ...] = ()
     drill: bool = False
+    chain: PacketChain | None = None

@@ -27,6 +27,7 @@ from rules.packet.context_packet import (
 )
 from rules.packet.context_packet import ContextPacket as ContextPacket
 from rules.packet.context_packet import TranscriptTurn as TranscriptTurn
+from rules.packet.packet_chain import packet_chain
 from rules.packet.packet_json import PacketInvalid as PacketInvalid
 from rules.packet.packet_json import dumps as dumps
 from rules.packet.packet_json import from_json as from_json
@@ -109,6 +110,7 @@ def build(
         found=_found(decisions, transcript, shown),
         cut=(f"transcript: the {len(transcript) - TURNS_MAX} oldest turns",) if len(transcript) > TURNS_MAX else (),
         drill=is_drill(handoff.conversation_id),
+        chain=packet_chain(handoff, transcript),
     )
     return fit(packet)
 

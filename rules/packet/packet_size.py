@@ -18,6 +18,7 @@ TEXT_KEPT_LAST_CHARS = 300
 TRIED_KEPT = 5
 ENTITIES_KEPT = 8
 PROMISES_KEPT = 5
+STATIONS_KEPT = 4
 CHECKS_KEPT = 2
 DRAFT_KEPT_CHARS = 3_000
 DRAFT_KEPT_LAST_CHARS = 1_000
@@ -105,6 +106,18 @@ def _promises(packet: ContextPacket) -> tuple[ContextPacket, str | None]:
     return replace(packet, promises=packet.promises[-PROMISES_KEPT:]), f"promises: the {gone} oldest"
 
 
+def _chain(packet: ContextPacket) -> tuple[ContextPacket, str | None]:
+    chain = packet.chain
+    if chain is None or (len(chain.stations) <= STATIONS_KEPT and not chain.odd):
+        return packet, None
+    broke_at = None if chain.broke is None else chain.broke.station
+    newest = chain.stations[-STATIONS_KEPT:]
+    kept = tuple(each for each in chain.stations if each in newest or each.place == broke_at)
+    broke = chain.broke and replace(chain.broke, path=chain.broke.path[-STATIONS_KEPT:])
+    short = replace(chain, stations=kept, broke=broke, disagreements=chain.disagreements[-1:], odd=())
+    return replace(packet, chain=short), f"chain: all but the {STATIONS_KEPT} newest agents and the one it broke at"
+
+
 def _checks(packet: ContextPacket) -> tuple[ContextPacket, str | None]:
     why = tuple(
         replace(item, rules=tuple(replace(rule, checks=rule.checks[:CHECKS_KEPT]) for rule in item.rules))
@@ -142,8 +155,9 @@ def _bare(packet: ContextPacket) -> tuple[ContextPacket, str | None]:
         for item in packet.why[-CHECKS_KEPT:]
     )
     turns = tuple(replace(turn, calls=()) for turn in packet.transcript)
-    smaller = replace(packet, asked=asked, tried=tried, promises=made, why=whys, transcript=turns)
-    return smaller, "asked, tried, promises, why: all but names and beginnings"
+    chain = packet.chain and replace(packet.chain, stations=(), disagreements=(), odd=())
+    smaller = replace(packet, asked=asked, tried=tried, promises=made, why=whys, transcript=turns, chain=chain)
+    return smaller, "asked, tried, promises, why, chain: all but names and beginnings"
 
 
 def _short(text: Untrusted) -> Untrusted:
@@ -158,6 +172,7 @@ CUT_ORDER: dict[str, Cut] = {
     "old calls": _tried_calls,
     "old ids": _entities,
     "old promises": _promises,
+    "most of the chain": _chain,
     "further checks": _checks,
     "all turns but the last": _oldest_turns(TURNS_KEPT_LAST),
     "all but the start of texts": _long_texts(TEXT_KEPT_LAST_CHARS),

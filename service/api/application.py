@@ -18,6 +18,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from service.api import (
     agents,
+    chains,
     channels,
     decisions,
     drafts,
@@ -62,6 +63,7 @@ from service.logs import failure
 ROUTERS: tuple[APIRouter, ...] = (
     escalation,
     decisions.router,
+    chains.router,
     handoffs.router,
     handoff_events.router,
     operators.router,

@@ -204,5 +204,5 @@ def _plain(body: TurnBody) -> Turn:
         ),
         sources=body.sources,
         signals=dict(body.signals or {}),
-        parent=None if parent is None else Parent(parent.agent, parent.conversation_id),
+        parent=None if parent is None else Parent(parent.agent, parent.conversation_id, parent.turn_id),
     )

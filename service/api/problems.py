@@ -64,6 +64,9 @@ PROBLEMS: dict[str, ProblemSpec] = {
     ),
     "role_missing": ProblemSpec(403, "the API key may not do this", "use a key with a role that `detail` names"),
     # What is there; from here to the end of the table the codes are those of `service.errors`, which words them too
+    "conversation_unknown": ProblemSpec(
+        404, "no turn of such a conversation is kept", "check the id; turns are kept for a limited time"
+    ),
     "decision_unknown": ProblemSpec(404, "no such decision", "check the id; decisions are kept for a limited time"),
     "turn_not_kept": ProblemSpec(404, "the turn's texts are no longer kept", "take a later decision"),
     "handoff_unknown": ProblemSpec(404, "no such handoff", "check the id, or list the open ones with GET /handoffs"),

@@ -122,10 +122,11 @@ class ToolCallBody(ToolCall):
 
 @dataclass(frozen=True, slots=True, config=CLOSED)
 class ParentBody(Parent):
-    """The agent that handed the conversation over to this one."""
+    """The agent that handed the work over to this one, and its turn, as far as they are known."""
 
     agent: Name | None = None
     conversation_id: Id | None = None
+    turn_id: Id | None = None
 
 
 @dataclass(frozen=True, slots=True, config=CLOSED)

@@ -163,7 +163,7 @@ def turn_of(sent: SentTurn) -> Turn:
         ),
         sources=sent.sources,
         signals={name: _value(value) for name, value in sent.signals.items()},
-        parent=Parent(sent.parent.agent, sent.parent.conversation_id) if sent.parent else None,
+        parent=Parent(**sent.parent.model_dump()) if sent.parent else None,
         turn_index=sent.turn_index,
     )
 

@@ -63,9 +63,9 @@ async def decide(
     """Return the Decision of the turn, the stored one when it was decided before.
 
     Two round trips for an ordinary turn; one for a repeated turn, and where this process decided the turn before it;
-    one more where a handoff is open, and where a queue has its first in a while. While the store is away the rules
-    alone answer into the `spool`. Raises TurnStale, ConversationBusy, NotDurable, and StoreAway where there is no
-    `spool` or it is full.
+    one more where a handoff is open, where the conversation has a chain of agents, and where a queue has its first in
+    a while. While the store is away the rules alone answer into the `spool`. Raises TurnStale, ConversationBusy,
+    NotDurable, and StoreAway where there is no `spool` or it is full.
     """
     place = store.place_of(tenant, turn.conversation_id)
     decision_id = keys.decision_id(tenant, place.partition, turn.conversation_id, turn.turn_id)
@@ -141,6 +141,9 @@ async def _decide(store: Store, ruleset: Ruleset, place: Place, names: Names, tu
         ended = None
         if loaded.ended_handoff_id is not None:
             ended = await handoffs.find(store, place, loaded.ended_handoff_id)
+        if turn.parent is not None or loaded.conversation.chained:
+            # Whoever commits meanwhile raises the version, so these turns are those that the records speak of.
+            loaded = await conversations.with_turns(store, place, loaded)
         judged = judge(ruleset, turn, loaded.conversation, now_ms, store.pressures.of(tenant, ruleset.files, now_ms))
         change = think(ruleset, names, turn, judged, handoff, now_ms, ended)
         if change.handoff is not None and change.handoff.state == "waiting":

@@ -19,7 +19,7 @@ from rules.handoff import Handoff
 from rules.model import Aggregate, CallMatch, Compare, Condition, Not, Rule
 from rules.routing.routing import join
 from rules.thinking import Names, judge, think
-from rules.turn import Conversation, ToolCall, Turn
+from rules.turn import AgentRef, Conversation, Parent, ToolCall, Turn
 from service.flows.spool import Spool
 from service.store import codec, conversations, decisions, handoffs
 from service.store.conversations import Loaded
@@ -29,8 +29,8 @@ from service.store.store import Store
 
 DELIVER_TRIES_MAX = 8  # the conversation may be busy at that moment
 DRAIN_MAX = 500  # delivered in one call; the caller comes again
-# Signals that are read from the conversation are of this group, and these two compare with earlier turns.
-HISTORY_GROUP = "conversation"
+# Signals that are read from the conversation are of these groups, and these two compare with earlier turns.
+HISTORY_GROUPS = frozenset({"conversation", "chain"})
 HISTORY_SIGNALS = frozenset({"message_repeats", "reply_repeats"})
 
 log = structlog.get_logger("handrail.spool")
@@ -78,7 +78,7 @@ def _needs_history(condition: Condition) -> bool:
         left = condition.left
         if isinstance(left, Aggregate):
             return True
-        return left in HISTORY_SIGNALS or (left in SIGNALS and SIGNALS[left].group == HISTORY_GROUP)
+        return left in HISTORY_SIGNALS or (left in SIGNALS and SIGNALS[left].group in HISTORY_GROUPS)
     if isinstance(condition, Not):
         return _needs_history(condition.part)
     return not isinstance(condition, CallMatch) and any(_needs_history(part) for part in condition.parts)
@@ -156,6 +156,8 @@ def spooled(told: Change, tenant: str) -> bytes:
                 "turn_index": turn.turn_index,
                 "message": turn.message,
                 "reply": turn.reply,
+                "agent": turn.agent,
+                "parent": turn.parent,
                 # What a tool gave back is read once and kept nowhere, not even here.
                 "tool_calls": [replace(call, output=None) for call in turn.tool_calls],
             },
@@ -170,7 +172,14 @@ def unspooled(body: bytes) -> tuple[Change, str]:
     """Return a change from disk, and its tenant; raises ValueError, KeyError or TypeError on what is none."""
     kept = orjson.loads(body)
     calls = tuple(ToolCall(**call) for call in kept["turn"].pop("tool_calls"))
-    turn = Turn(**kept["turn"], tool_calls=calls)
+    # What an earlier version kept has no agent and no parent.
+    agent, parent = kept["turn"].pop("agent", None), kept["turn"].pop("parent", None)
+    turn = Turn(
+        **kept["turn"],
+        tool_calls=calls,
+        agent=AgentRef(**agent) if agent else AgentRef(),
+        parent=Parent(**parent) if parent else None,
+    )
     (record,) = codec.records_in([orjson.dumps(kept["record"])])
     handoff: Handoff | None = codec.handoff_of(kept["handoff"]) if kept["handoff"] else None
     change_kept = Change(turn, told_in(body), record, None, handoff, "handoff.opened" if handoff else None)

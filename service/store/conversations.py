@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from rules.chains.told_turns import turn_told
 from rules.decision import Decision
 from rules.packet.context_packet import TRANSCRIPT_TURNS_MAX as TRANSCRIPT_TURNS_MAX
 from rules.packet.context_packet import TranscriptTurn
-from rules.turn import Conversation
+from rules.turn import CHAINED, Conversation
 from service.store import codec
 from service.store.keys import Place
 from service.store.loaded import Loaded as Loaded
 from service.store.store import Store
+
+# How a record says that its turn belongs to a chain, as it is written: the latest record says it for the conversation.
+_CHAINED = f'"{CHAINED}":true'.encode()
 
 
 async def load(store: Store, place: Place, conversation_id: str, decision_id: str) -> Loaded | Decision:
@@ -31,6 +37,7 @@ async def load(store: Store, place: Place, conversation_id: str, decision_id: st
         handoffs_count=codec.number(handoffs) or 0,
         last_handoff_at_ms=codec.number(last_handoff),
         past=codec.Records(records),
+        chained=bool(records) and _CHAINED in records[-1],
     )
     return Loaded(
         conversation,
@@ -41,6 +48,15 @@ async def load(store: Store, place: Place, conversation_id: str, decision_id: st
         codec.record_index(records[-1]) if records else None,
         codec.text(ended),
     )
+
+
+async def with_turns(store: Store, place: Place, loaded: Loaded) -> Loaded:
+    """Return the conversation with the turns that its records are of: a chain of agents is read from them."""
+    conversation = loaded.conversation
+    kept = await transcript(store, place, conversation.conversation_id)
+    turns = {said.turn_id: turn_told(said, conversation.conversation_id) for said in kept}
+    past = tuple(replace(record, turn=turns.get(record.turn_id)) for record in conversation.past)
+    return replace(loaded, conversation=replace(conversation, past=past))
 
 
 async def version(store: Store, place: Place, conversation_id: str) -> int:

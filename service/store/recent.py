@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from rules.decision import Decision
 from rules.history import TURNS_READ_MAX
-from rules.turn import Conversation
+from rules.turn import CHAINED, Conversation
 from service.store import codec
 from service.store.loaded import Loaded
 
@@ -53,12 +53,12 @@ class Recent:
     def keep(self, tenant: str, loaded: Loaded, change: Change, record: bytes) -> None:
         """Remember the conversation as a written change leaves it, where that is known without reading.
 
-        `record` is the change's own as it was written.
+        `record` is the change's own as it was written. A chain of agents is read from more than records.
         """
         key = (tenant, change.turn.conversation_id)
         if change.handoff is not None or loaded.open_handoff_id is not None or key in self._shared:
             return
-        if not _comes_last(loaded, change):
+        if not _comes_last(loaded, change) or CHAINED in change.record.values:
             return
         before = loaded.conversation
         self._left[key] = (
