@@ -29,6 +29,8 @@ IN_FLIGHT_MAX = (
     4_096  # on a connection; at 100,000 answers a second these are 40 ms of waiting; more would only wait longer
 )
 BACKOFF_MS_MIN, BACKOFF_MS_MAX = 20, 2_000  # pauses between tries to connect; each is drawn from half to the whole
+# What a server that reads 16 kB at a time reads of turns at once; more of them would wait for its next look.
+TOGETHER_MAX = 7
 # A server that restarts is back within this time, so a call waits for it; afterwards calls fail at once, and turns
 # are answered from the rules alone instead of piling up.
 PATIENCE_MS = 500
@@ -126,6 +128,11 @@ class Wire(asyncio.Protocol):
     def full(self) -> bool:
         """Return whether no further call is taken before an answer has come."""
         return len(self._waiting) + len(self._outgoing) >= IN_FLIGHT_MAX
+
+    @property
+    def unsent(self) -> int:
+        """Return how many calls leave at the end of this tick."""
+        return len(self._outgoing)
 
     def send(self, packed: bytes, durable: bool = False) -> asyncio.Future[Reply]:
         """Queue a packed command for the end of this tick, and return its answer to come."""
@@ -253,7 +260,8 @@ class Multiplexed:
     """A server behind connections that are used by turns, and made again, all of them, when one breaks.
 
     A server that syncs its file before it answers reads 16 kB of a connection, some seven turns, and syncs before it
-    looks there again. With several it reads of each, and one sync is for all. Order holds on each by itself.
+    looks there again. With several it reads of each, and one sync is for all. Order holds on each by itself. What is
+    called in one tick of the loop leaves on one of them, so that it is one write here and one read there.
     """
 
     def __init__(self, address: Address, barrier: Barrier | None = None, connections: int = 1) -> None:
@@ -262,6 +270,7 @@ class Multiplexed:
         self._connections = connections
         self._wires: tuple[Wire, ...] = ()
         self._turns: Iterator[Wire] = iter(())
+        self._turn: Wire | None = None
         self._connecting: asyncio.Task[tuple[Wire, ...]] | None = None
         self._failures = 0
         self._next_try_at_s = 0.0
@@ -270,7 +279,9 @@ class Multiplexed:
 
     def call(self, *words: Word, durable: bool = False) -> Awaitable[Reply]:
         """Send one command and return its answer to come; raise StoreAway, StoreBusy, NotDurable or ServerError."""
-        wire = next(self._turns, None)
+        wire = self._turn
+        if wire is None or not 0 < wire.unsent < TOGETHER_MAX:
+            wire = self._turn = next(self._turns, None)
         if wire is None or wire.lost is not None or wire.full:
             return self._call_later(words, durable)
         # The future itself: a coroutine around it would only be one more to wake.
@@ -304,7 +315,7 @@ class Multiplexed:
         if self._wires:
             for left in self._wires:
                 left.retire()
-            self._wires, self._turns = (), iter(())
+            self._wires, self._turns, self._turn = (), iter(()), None
             self._patient_until_s = loop.time() + PATIENCE_MS / 1000
         while True:
             if self._closed:

@@ -15,7 +15,7 @@ import pytest
 from service.errors import NotDurable, ServerUnfit, StoreAway, StoreBusy
 from service.store import multiplexed
 from service.store.connection import address_of, link_to
-from service.store.multiplexed import Address, Barrier, Multiplexed, ServerError
+from service.store.multiplexed import TOGETHER_MAX, Address, Barrier, Multiplexed, ServerError
 from service.store.pooled import is_cluster
 from tests.service.conftest import Server
 
@@ -227,5 +227,21 @@ async def test_several_connections_take_turns_and_are_made_anew_together_when_on
             with contextlib.suppress(StoreAway):  # the call that finds out
                 made_anew |= {await link.call("CLIENT", "ID")} - set(ids)
         assert await waiting is None
+    finally:
+        await link.close()
+
+
+async def test_what_is_called_together_leaves_on_one_connection_as_far_as_the_server_reads_at_once(
+    own_server: Server,
+) -> None:
+    link = Multiplexed(Address(path=str(own_server.socket)), connections=4)
+    try:
+        await link.call("PING")
+        together = [await asyncio.gather(*(link.call("CLIENT", "ID") for _ in range(TOGETHER_MAX))) for _ in range(4)]
+        assert [len(set(ids)) for ids in together] == [1, 1, 1, 1]
+        assert len({ids[0] for ids in together}) == 4
+        more = await asyncio.gather(*(link.call("CLIENT", "ID") for _ in range(3 * TOGETHER_MAX)))
+        assert [len(set(more[at : at + TOGETHER_MAX])) for at in range(0, len(more), TOGETHER_MAX)] == [1, 1, 1]
+        assert len(set(more)) == 3
     finally:
         await link.close()
