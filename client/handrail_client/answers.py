@@ -144,9 +144,17 @@ class Handoff(_Answered):
     priority: str | None = None
     opened_at_ms: int | None = None
     expires_at_ms: int | None = None
+    resolve_by_ms: int | None = None
+    position: int | None = None
+    wait_ms: Wait | None = None
     holder: str | None = None
     acknowledged_by: str | None = None
     lease_expires_at_ms: int | None = None
+    lease_warn_at_ms: int | None = None
+    hold_reason: str | None = None
+    reserved_for: str | None = None
+    reserved_until_at_ms: int | None = None
+    assigned_why: str | None = None
     version: int | None = None
     on_timeout: Timeout | None = None
     replies: tuple[Reply, ...] = ()
@@ -180,11 +188,30 @@ class Lease(_Answered):
 
     token: str = Field(repr=False)
     expires_at_ms: int | None = None
+    warn_at_ms: int | None = None
+
+
+class Draft(_Answered):
+    """What an operator was writing, or sent too late (`refused`, with its `verb`): kept, and said to nobody yet."""
+
+    by: str
+    at_ms: int | None = None
+    refused: bool = False
+    fields: Mapping[str, Any] = Field(default_factory=dict)
+
+
+class Packet(_Answered):
+    """What a handoff is about at this moment, with what the customer has written since the claim."""
+
+    handoff: Handoff
+    packet: Mapping[str, Any] = Field(default_factory=dict)
+    drafts: tuple[Draft, ...] = ()
 
 
 class Claimed(_Answered):
-    """A handoff that is now yours, with all that is needed to take it on (`packet`)."""
+    """A handoff that is now yours, with all that is needed to take it on (`packet`), and what was written before."""
 
     handoff: Handoff
     lease: Lease
     packet: Mapping[str, Any] = Field(default_factory=dict)
+    drafts: tuple[Draft, ...] = ()

@@ -10,7 +10,7 @@ from typing import Any, Literal, Self, TypeVar, Unpack
 import httpx
 
 from handrail_client import calls, exchange
-from handrail_client.answers import Claimed, Decision, Handoff, HandoffPage, QueueView, Resolution
+from handrail_client.answers import Claimed, Decision, Handoff, HandoffPage, Packet, QueueView, Resolution
 from handrail_client.calls import Answer
 from handrail_client.exchange import Failure, OnUnreachable, Pause, Send, Steps
 from handrail_client.turn import Turn, TurnFields
@@ -88,6 +88,10 @@ class AsyncHandrail:
         """Wait until the handoff has ended and return how; None when it has not within `timeout_ms`."""
         return await self._run(exchange.wait_for(handoff_id, timeout_ms, self._options.operator_budget()))
 
+    async def changed(self, handoff_id: str, version: int, timeout_ms: float) -> Handoff:
+        """Wait until the handoff's version is another than `version` and return it; as it is when the time is up."""
+        return await self._run(exchange.changed(handoff_id, version, timeout_ms, self._options.operator_budget()))
+
     async def handoff(self, handoff_id: str) -> Handoff:
         """Return the handoff as it stands."""
         return await self._run(self._fetch(calls.handoff(handoff_id)))
@@ -106,13 +110,33 @@ class AsyncHandrail:
         """Return a page of handoffs."""
         return await self._run(self._fetch(calls.handoffs(queue, state, cursor, limit)))
 
-    async def claim(self, queue: str) -> Claimed | None:
-        """Claim what is most urgent in the queue; None when nothing waits."""
+    async def present(self, available: bool = True) -> int | None:
+        """Say that you are there to take work, or not; until when that is believed (Unix ms). Again every 30 s."""
+        return await self._run(self._fetch(calls.presence(available)))
+
+    async def claim(self, queue: str | None = None) -> Claimed | None:
+        """Claim what is most urgent in the queue, or of all that you can do; None when nothing waits."""
         return await self._run(self._fetch(calls.claim_next(queue)))
 
     async def claim_handoff(self, handoff_id: str) -> Claimed:
         """Claim this handoff."""
         return await self._run(self._fetch(calls.claim_one(handoff_id)))
+
+    async def acknowledge(self, handoff_id: str) -> Handoff:
+        """Say that you know of it and come: nobody is told of it any more."""
+        return await self._run(self._fetch(calls.without_a_lease(handoff_id, "acknowledge")))
+
+    async def decline(self, handoff_id: str) -> Handoff:
+        """Let what is offered to you go to the next at once."""
+        return await self._run(self._fetch(calls.without_a_lease(handoff_id, "decline")))
+
+    async def packet(self, handoff_id: str) -> Packet:
+        """Return what the handoff is about at this moment, with what was said since the claim, and the drafts."""
+        return await self._run(self._fetch(calls.packet(handoff_id)))
+
+    async def save_draft(self, handoff_id: str, fields: Mapping[str, Any]) -> None:
+        """Keep what you are writing; no fields throw it away. It needs no lease."""
+        await self._run(self._fetch(calls.save_draft(handoff_id, fields)))
 
     async def renew(self, handoff_id: str, token: str) -> Handoff:
         """Keep the lease for its full length from now."""
@@ -162,12 +186,13 @@ class AsyncHandrail:
         token: str,
         *,
         facts: Mapping[str, Any] | None = None,
+        edited: Mapping[str, Any] | None = None,
         may_retry: bool | None = None,
         text: str | None = None,
         outcome: Literal["needed", "not_needed", "too_late", "unclear"] | None = None,
     ) -> Handoff:
-        """Give the conversation back to the agent, with what was learned."""
-        fields = {"facts": facts, "may_retry": may_retry, "text": text, "outcome": outcome}
+        """Give the conversation back to the agent, with what was learned and what to do instead (`edited`)."""
+        fields = {"facts": facts, "edited": edited, "may_retry": may_retry, "text": text, "outcome": outcome}
         return await self._run(self._move(handoff_id, "hand-back", token, **fields))
 
     async def record_outcome(

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from pydantic import BaseModel, ValidationError
 
-from handrail_client.answers import Claimed, Decision, Handoff, HandoffPage, QueueView
+from handrail_client.answers import Claimed, Decision, Handoff, HandoffPage, Packet, QueueView
 from handrail_client.problems import HandrailProblem
 from handrail_client.turn import Turn, body_of, encode
 
@@ -77,14 +77,35 @@ def queues() -> Call[tuple[QueueView, ...]]:
     return Call("GET", "/queues", _queues)
 
 
-def claim_next(queue: str) -> Call[Claimed | None]:
-    """Return the call that claims what is most urgent in a queue; its value is None when nothing waits."""
-    return _move(f"/queues/{_segment(queue)}/claim", {}, _claimed_or_none)
+def claim_next(queue: str | None) -> Call[Claimed | None]:
+    """Return the call that claims what is most urgent in a queue, or in all; its value is None when nothing waits."""
+    return _move("/claim" if queue is None else f"/queues/{_segment(queue)}/claim", {}, _claimed_or_none)
 
 
 def claim_one(handoff_id: str) -> Call[Claimed]:
     """Return the call that claims this handoff."""
     return _move(f"/handoffs/{_segment(handoff_id)}/claim", {}, lambda answer: _model(Claimed, _object(answer)))
+
+
+def without_a_lease(handoff_id: str, verb: str) -> Call[Handoff]:
+    """Return the call for what an operator does with a handoff that waits: acknowledge or decline."""
+    return _move(f"/handoffs/{_segment(handoff_id)}/{verb}", {}, _handoff)
+
+
+def packet(handoff_id: str) -> Call[Packet]:
+    """Return the call for what a handoff is about at this moment."""
+    path = f"/handoffs/{_segment(handoff_id)}/packet"
+    return Call("GET", path, lambda answer: _model(Packet, _object(answer)))
+
+
+def save_draft(handoff_id: str, fields: Mapping[str, object]) -> Call[None]:
+    """Return the call that keeps what an operator is writing."""
+    return Call("PUT", f"/handoffs/{_segment(handoff_id)}/draft", lambda answer: None, encode({"fields": fields}))
+
+
+def presence(available: bool) -> Call[int | None]:
+    """Return the call that says whether an operator is there; its value is until when that is believed."""
+    return Call("POST", "/presence", _present_until_ms, encode({"available": available}))
 
 
 def move(handoff_id: str, verb: str, token: str, fields: Mapping[str, object]) -> Call[Handoff]:
@@ -195,6 +216,11 @@ def _queues(answer: Answer) -> tuple[QueueView, ...]:
     if not isinstance(listed, list):
         raise Nonsense("the answer is not a list of queues")
     return tuple(_model(QueueView, item) for item in listed)
+
+
+def _present_until_ms(answer: Answer) -> int | None:
+    until_ms = _object(answer).get("present_until_ms")
+    return until_ms if isinstance(until_ms, int) else None
 
 
 def _claimed_or_none(answer: Answer) -> Claimed | None:

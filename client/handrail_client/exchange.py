@@ -135,14 +135,31 @@ def fetch(call: Call[T], budget: Budget) -> Steps[T]:
 
 
 def wait_for(handoff_id: str, timeout_ms: float, budget: Budget) -> Steps[Resolution | None]:
-    """Poll until the handoff has ended and return how; None when it has not by then.
+    """Poll until the handoff has ended and return how; None when it has not by then. See `until` for what is raised."""
+    seen = yield from until(handoff_id, None, lambda handoff: handoff.ended, timeout_ms, budget)
+    return _resolution(seen) if seen.ended else None
+
+
+def changed(handoff_id: str, version: int, timeout_ms: float, budget: Budget) -> Steps[Handoff]:
+    """Poll until the handoff's version is another one and return it, or as it is when the time is up."""
+
+    def done(seen: Handoff) -> bool:
+        return seen.ended or seen.version != version
+
+    return (yield from until(handoff_id, version, done, timeout_ms, budget))
+
+
+def until(
+    handoff_id: str, version: int | None, done: Callable[[Handoff], bool], timeout_ms: float, budget: Budget
+) -> Steps[Handoff]:
+    """Poll until `done` and return the handoff, as it was last seen when that is not by then.
 
     A service that is away for a while is waited for as well. HandrailUnreachable is raised only when it was still
     away at the end; HandrailProblem when the service does not know the handoff.
     """
     ends_at = budget.clock() + timeout_ms / 1000
-    version: int | None = None
     misses = 0
+    seen: Handoff
     gone: HandrailUnreachable | None = None
     while True:
         left_ms = max(0.0, (ends_at - budget.clock()) * 1000)
@@ -157,8 +174,8 @@ def wait_for(handoff_id: str, timeout_ms: float, budget: Budget) -> Steps[Resolu
             pause_ms = pause_before(misses, budget.chance())
         else:
             gone, misses = None, 0
-            if seen.ended:
-                return _resolution(seen)
+            if done(seen):
+                return seen
             if seen.version == version and budget.clock() - asked_at < POLL_PAUSE_MS / 1000:
                 pause_ms = POLL_PAUSE_MS
             version = seen.version
@@ -166,7 +183,7 @@ def wait_for(handoff_id: str, timeout_ms: float, budget: Budget) -> Steps[Resolu
         if left_ms <= 0:
             if gone is not None:
                 raise gone
-            return None
+            return seen
         if pause_ms:
             yield Pause(min(pause_ms, left_ms))
 

@@ -33,9 +33,9 @@ MOVES: list[tuple[str, tuple[object, ...], Mapping[str, object], str, Mapping[st
     (
         "hand_back",
         (),
-        {"facts": {"paid": True}, "may_retry": False},
+        {"facts": {"paid": True}, "may_retry": False, "edited": {"reply": "x"}},
         "hand-back",
-        {"facts": {"paid": True}, "may_retry": False},
+        {"facts": {"paid": True}, "may_retry": False, "edited": {"reply": "x"}},
     ),
 ]
 
@@ -77,6 +77,45 @@ def test_a_claim_brings_the_handoff_the_packet_and_a_lease_whose_token_is_in_no_
     assert (claimed.handoff.id, claimed.packet["why"]) == ("hof_1", "x")
     assert (claimed.lease.token, claimed.lease.expires_at_ms) == ("s3cret", 5)
     assert "s3cret" not in repr(claimed)
+
+
+def test_without_a_queue_the_next_of_all_is_claimed_with_what_was_written_before(kind: Kind) -> None:
+    drafts = [{"by": "ben", "at_ms": 3, "refused": True, "fields": {"verb": "reply", "text": "Dear"}}]
+    body = {"handoff": HANDOFF, "packet": {}, "lease": {"token": "s", "expires_at_ms": 5, "warn_at_ms": 4}}
+    with Server([answers(body | {"drafts": drafts}), answers(b"", 204)]) as server:
+        claimed: Claimed = run(kind, server.url, "claim")
+        assert run(kind, server.url, "claim") is None
+    assert [request.target for request in server.requests] == ["/claim", "/claim"]
+    assert (claimed.lease.warn_at_ms, claimed.drafts[0].by, claimed.drafts[0].refused) == (4, "ben", True)
+    assert claimed.drafts[0].fields["text"] == "Dear"
+
+
+@pytest.mark.parametrize("verb", ["acknowledge", "decline"])
+def test_what_waits_is_acknowledged_or_declined_without_a_token(kind: Kind, verb: str) -> None:
+    with Server([answers(HANDOFF)]) as server:
+        assert run(kind, server.url, verb, "hof_1").id == "hof_1"
+    request = server.requests[0]
+    assert (request.method, request.target, request.json) == ("POST", f"/handoffs/hof_1/{verb}", {})
+
+
+def test_drafts_are_kept_and_found_in_the_packet(kind: Kind) -> None:
+    packet = {"handoff": HANDOFF, "packet": {"why": "x"}, "drafts": [{"by": "mia", "fields": {"text": "Dear"}}]}
+    with Server([answers(b"", 204), answers(packet)]) as server:
+        assert run(kind, server.url, "save_draft", "hof_1", {"text": "Dear"}) is None
+        found = run(kind, server.url, "packet", "hof_1")
+    assert [(request.method, request.target) for request in server.requests] == [
+        ("PUT", "/handoffs/hof_1/draft"),
+        ("GET", "/handoffs/hof_1/packet"),
+    ]
+    assert server.requests[0].json == {"fields": {"text": "Dear"}}
+    assert (found.packet["why"], found.drafts[0].by, found.drafts[0].refused) == ("x", "mia", False)
+
+
+def test_being_there_is_said_and_unsaid(kind: Kind) -> None:
+    with Server([answers({"present_until_ms": 7}), answers({"present_until_ms": None})]) as server:
+        assert run(kind, server.url, "present") == 7
+        assert run(kind, server.url, "present", available=False) is None
+    assert [request.json for request in server.requests] == [{"available": True}, {"available": False}]
 
 
 def test_nothing_waits_is_a_value(kind: Kind) -> None:

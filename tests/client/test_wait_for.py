@@ -59,6 +59,18 @@ def test_an_outage_is_waited_out(kind: Kind, fault: Act) -> None:
         assert run(kind, server.url, "wait_for", "hof_1", 10_000).action == "approve"
 
 
+def test_a_change_is_waited_for_until_it_comes_or_the_time_is_up(kind: Kind) -> None:
+    with Server([answers(handoff("leased", 3)), resets, answers(handoff("leased", 4))]) as server:
+        assert run(kind, server.url, "changed", "hof_1", 3, 10_000).version == 4
+    assert query(server.requests[0])["version"] == "3"
+    with Server([answers(handoff("leased", 3))]) as server:
+        assert run(kind, server.url, "changed", "hof_1", 3, 300).version == 3
+    # What has ended changes no more.
+    with Server([answers(handoff("resolved", 3, {"action": "approve"}))]) as server:
+        assert run(kind, server.url, "changed", "hof_1", 3, 10_000).ended
+        assert len(server.requests) == 1
+
+
 def test_a_wait_ends_with_none_when_nobody_has_come(kind: Kind) -> None:
     with Server([answers(handoff("waiting", 1))]) as server:
         started = time.monotonic()
