@@ -114,7 +114,7 @@ def read_undescribed(source: Source, node: Node, names: Names, described: Descri
     elif queue is not None:
         then = Then(verdict, queue)
         if verdict in STOPPING:
-            refuse_silence(source, at, then, names)
+            refuse_silence(source, at, then, names, "`undescribed_agents`")
         described.made.append(rule_for_undescribed(described.ids, then, source.span(at)))
 
 
@@ -129,7 +129,7 @@ def _rules(reading: _Reading, key: TextNode, node: Node, description: AgentDescr
             refuse_unanswered(source, at, rule.then, names)
         if rule.then.verdict in STOPPING and not rule.then.say and rule.then.queue not in told:
             told.add(rule.then.queue)
-            refuse_silence(source, at, rule.then, names)
+            refuse_silence(source, at, rule.then, names, f"the agent `{key.value}`")
     if not rules:
         source.refuse("W230", key, f"the description of `{key.value}` limits nothing, so no rule comes of it")
     return rules

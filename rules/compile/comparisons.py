@@ -8,7 +8,7 @@ from typing import Literal, NoReturn, TypeAlias, cast
 
 from rules.compile.names import Names
 from rules.compile.operands import Misfit, Wanted, read_operand, short_time
-from rules.compile.values import did_you_mean, one_of
+from rules.compile.values import did_you_mean, nearest, one_of
 from rules.evaluation.signals import ARGS_PREFIX, CALL_SIGNALS, TOPIC_SETS, SignalSpec, SignalType
 from rules.files.grammar import (
     COUNTING,
@@ -22,6 +22,7 @@ from rules.files.grammar import (
     number_of,
     parse,
 )
+from rules.files.meant import line_meant
 from rules.files.nodes import TextNode
 from rules.files.source import Source
 from rules.history import TURNS_READ_MAX
@@ -52,6 +53,8 @@ _TEXTS: dict[str, str] = {
     "message": "declare a topic with the words as its `phrases:` and write `topics has NAME`",
     "reply": "declare a topic with `phrases:` and `inside: [reply]` and write `reply_topics has NAME`",
 }
+_TOPIC_MEANT = re.compile(r"write `topics has ([\w-]+)`")
+_SIGNAL_MEANT = re.compile(r"write `(?:all: \[)?([\w.]+) [<>=!ihlw]")
 _WORDS = re.compile(r"[A-Za-z][\w-]*(?:\.[\w-]+)*")
 _SPACES = re.compile(r"\s+")
 
@@ -84,13 +87,31 @@ def read_comparison(source: Source, node: TextNode, names: Names, in_call: bool)
         if first is not None and first[0] in _TEXTS and not (in_call or names.is_declared("signal", first[0])):
             source.refuse("R101", node, _text_message(first[0]), _TEXTS[first[0]], first.start(), first.end())
         else:
-            source.refuse("R120", node, error.message, error.hint, error.start, error.end)
+            meant = line_meant(node.value)
+            hint = error.hint if meant is None else _with_near_names(place, meant)
+            source.refuse("R120", node, error.message, hint, error.start, error.end)
     except Misfit as misfit:
         source.refuse(misfit.code, node, misfit.message, misfit.hint, misfit.start, misfit.end)
     except _Told:
         pass
     _use_all(node.value, names)
     return None
+
+
+def _with_near_names(place: _Place, meant: str) -> str:
+    """Return advice with the nearest names in place of those that nobody declares, or the word that there is none."""
+    for pattern, kind in ((_TOPIC_MEANT, "topic"), (_SIGNAL_MEANT, "signal")):
+        found = pattern.match(meant)
+        if found is None or (kind == "signal" and place.in_call):
+            continue
+        known = place.names.signals if kind == "signal" else place.names.declared.get("topic", set())
+        if found[1] in known:
+            continue
+        near = nearest(place.source, found[1], known)
+        if near is None:
+            return f"{meant}; but no {kind} is called `{found[1]}`"
+        return f"{meant[: found.start(1)]}{near}{meant[found.end(1) :]}"
+    return meant
 
 
 def _compare(place: _Place, parsed: Comparison) -> Compare:

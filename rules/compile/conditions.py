@@ -9,10 +9,11 @@ from itertools import pairwise
 
 from rules.compile.comparisons import read_comparison
 from rules.compile.names import Names
-from rules.compile.values import did_you_mean, is_empty, one_of
+from rules.compile.values import did_you_mean, is_empty, nearest, one_of
 from rules.evaluation.comparisons import aggregate_key, opposite, tester
-from rules.evaluation.signals import CALL_SIGNALS
+from rules.evaluation.signals import CALL_SIGNALS, SignalSpec
 from rules.files.keys import CONDITION_KEYS
+from rules.files.meant import MEANT_KEYS
 from rules.files.nodes import ListNode, MapNode, Node, TextNode
 from rules.files.source import Source
 from rules.model import Aggregate, All, Any, CallMatch, Compare, Condition, Not
@@ -114,13 +115,22 @@ def _refuse_key(source: Source, key: TextNode, value: Node, names: Names) -> Non
     if is_empty(value):
         source.refuse("R130", key, f"`{key.value}` stands in braces", "write the comparison without `{` and `}`")
     elif key.value in names.signals or key.value in CALL_SIGNALS:
-        written = value.value if isinstance(value, TextNode) else "…"
+        spec = names.signals.get(key.value) or CALL_SIGNALS[key.value]
         message = f"`{key.value}` is a signal, not a key of conditions"
-        source.refuse("R130", key, message, f"write the comparison on one line: `{key.value} = {written}`")
+        source.refuse("R130", key, message, _on_one_line(spec, value))
     else:
         known = list(CONDITION_KEYS)
-        hint = did_you_mean(source, key.value, known) or one_of(known)
+        hint = did_you_mean(source, key.value, known)
+        if key.value in MEANT_KEYS and MEANT_KEYS[key.value] in known:
+            hint = f"write `{MEANT_KEYS[key.value]}`"
+        near = nearest(source, key.value, names.signals) if hint is None else None
+        hint = hint or (_on_one_line(names.signals[near], value) if near is not None else one_of(known))
         source.refuse("R105", key, f"unknown key `{key.value}` in a condition", hint)
+
+
+def _on_one_line(spec: SignalSpec, value: Node) -> str:
+    written = value.value if isinstance(value, TextNode) else "…"
+    return f"write the comparison on one line: `{spec.name} {'has' if spec.type == 'set' else '='} {written}`"
 
 
 def _refuse_contradictions(source: Source, condition: Condition, names: Names, in_call: bool) -> None:

@@ -23,6 +23,8 @@ UNKNOWN_CODES: dict[NameKind, str] = {
     "channel": "R145",
 }
 UNUSED_CODES: dict[NameKind, str] = {"threshold": "W201", "topic": "W202", "queue": "W203", "signal": "W204"}
+# Rules that are named where many lead to a queue without words.
+SILENT_NAMED_MAX = 3
 # kind -> what to write where nothing near was declared.
 DECLARE_HINTS: dict[NameKind, str] = {
     "threshold": "declare it under `thresholds:` as `{name}: 0.5`",
@@ -62,6 +64,8 @@ class Names:
     moves: list[tuple[Source, Node, str]] = field(default_factory=list)
     # Channels that are told something, looked at once all lists of channels are known.
     told: list[tuple[Source, Node, str]] = field(default_factory=list)
+    # What asks for a person without a word to the customer, by queue: where, and what it is called.
+    silent: dict[str, list[tuple[Source, Node, str]]] = field(default_factory=dict)
     # Rules of which it was told already that their condition never or always holds.
     told_of: set[str] = field(default_factory=set)
     # What failed to compile still counts as declared and used, so one mistake is told once.
@@ -97,6 +101,21 @@ class Names:
             return
         hint = near or DECLARE_HINTS[kind].format(name=name)
         source.refuse(UNKNOWN_CODES[kind], node, f"unknown {kind} `{name}`", hint, *place)
+
+    def refuse_silent(self) -> None:
+        """Note every queue before which a customer waits without a word, once however many rules lead there."""
+        for name, asking in self.silent.items():
+            if len(asking) == 1:
+                source, node, _ = asking[0]
+                message = f"neither the rule nor the queue `{name}` has words for the customer before the deadline"
+                source.refuse("W206", node, message)
+                continue
+            source, at = self.places["queue", name]
+            named = [who for _, _, who in asking[:SILENT_NAMED_MAX]]
+            more = len(asking) - len(named)
+            listed = f"{', '.join(named)} and {more} more" if more else f"{', '.join(named[:-1])} and {named[-1]}"
+            message = f"the queue `{name}` has no words for the customer before the deadline, and {listed} have none"
+            source.refuse("W206", at, message, "add `say: {en: …}` to the queue, for all of them")
 
     def refuse_unused(self) -> None:
         """Note every declared name that nothing uses."""

@@ -81,6 +81,7 @@ def compile_files(
     rules = sorted([*rules, *described.made], key=precedence)
     tell_of_regulated(rules, names)
     tell_of_languages(sources, _one_of_all(read, "languages", "list of languages", read_languages))
+    names.refuse_silent()
     names.refuse_unused()
     if not names.declared.get("agent") and not any(isinstance(values.get("rules"), ListNode) for _, values in read):
         sources[0].refuse_at("W209", Span(sources[0].file, 1, 1, 2), "no file holds a rule")

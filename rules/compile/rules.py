@@ -64,7 +64,7 @@ def _rule(source: Source, item: Node, names: Names) -> Rule | None:
     when = read_condition(source, values["when"], names) if "when" in values else None
     if rule_id is not None and any(problem.code in ("R131", "W205") for problem in source.problems[told_before:]):
         names.told_of.add(rule_id)
-    then = _then(source, values["then"], names) if "then" in values else None
+    then = _then(source, values["then"], names, rule_id) if "then" in values else None
     mode = _mode(source, values["mode"]) if "mode" in values else _LIVE
     if when is None or then is None or rule_id is None or mode is None:
         return None
@@ -97,7 +97,7 @@ def _why(source: Source, values: dict[str, Node], rule_id: str | None, span: Spa
     return (rule_id or "").replace("-", " ").replace("_", " ")
 
 
-def _then(source: Source, node: Node, names: Names) -> Then | None:
+def _then(source: Source, node: Node, names: Names, rule_id: str | None) -> Then | None:
     if isinstance(node, TextNode) and node.value == "continue":
         return Then("continue")
     if not isinstance(node, MapNode):
@@ -115,6 +115,8 @@ def _then(source: Source, node: Node, names: Names) -> Then | None:
     code = _reason_code(source, values["reason_code"]) if "reason_code" in values else None
     if verdict != "continue":
         then = _handoff(source, verdict, values, names)
+        if then is not None and verdict in ("hold", "escalate") and "say" not in values:
+            refuse_silence(source, values[verdict], then, names, f"`{rule_id or '?'}`")
         return then and replace(then, reason_code=code)
     for key, _ in node.pairs:
         if key.value in THEN_KEYS and key.value not in CONTINUE_KEYS:
@@ -152,10 +154,7 @@ def _handoff(source: Source, verdict: Verdict, values: dict[str, Node], names: N
         source.refuse("R143", values["on_timeout"], f"at its deadline the rule moves on to its own queue `{queue}`")
     if queue is None or priority is None:
         return None
-    then = Then(verdict, queue, cast(Priority, priority), within_ms, on_timeout, words)
-    if verdict in ("hold", "escalate") and "say" not in values:
-        refuse_silence(source, at, then, names)
-    return then
+    return Then(verdict, queue, cast(Priority, priority), within_ms, on_timeout, words)
 
 
 def read_queue_name(source: Source, node: Node, names: Names) -> str | None:
@@ -170,16 +169,15 @@ def read_queue_name(source: Source, node: Node, names: Names) -> str | None:
     return node.value
 
 
-def refuse_silence(source: Source, at: Node, then: Then, names: Names) -> None:
-    """Note that nobody tells the customer anything when a person is asked for."""
+def refuse_silence(source: Source, at: Node, then: Then, names: Names, who: str) -> None:
+    """Note that nobody tells the customer anything when a person is asked for; `who` asks, as it is called."""
     queue = names.queues.get(then.queue or "")
     # A queue with a mistake in it was told where it stands.
     if queue is None or queue.say:
         return
     at_deadline = then.on_timeout or queue.on_timeout
     if at_deadline.say:
-        message = f"neither the rule nor the queue `{queue.name}` has words for the customer before the deadline"
-        source.refuse("W206", at, message)
+        names.silent.setdefault(queue.name, []).append((source, at, who))
     else:
         source.refuse("R142", at, f"neither the rule nor the queue `{queue.name}` has words for the customer")
 

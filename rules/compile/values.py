@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from rules.files.grammar import duration_ms, number_of
 from rules.files.keys import KeySpec, KeyTable
+from rules.files.meant import MEANT_KEYS, span_meant
 from rules.files.nodes import ListNode, MapNode, Node, TextNode
 from rules.files.source import Source
 
@@ -30,12 +31,18 @@ _EMPTY_WORDS: frozenset[str] = frozenset({"", "~", "null"})
 
 def did_you_mean(source: Source, given: str, known: Iterable[str]) -> str | None:
     """Return a next step that names the nearest known name, None when none is near."""
+    near = nearest(source, given, known)
+    return f"did you mean `{near}`?" if near is not None else None
+
+
+def nearest(source: Source, given: str, known: Iterable[str]) -> str | None:
+    """Return the nearest known name, None when none is near, or when the author was helped often enough."""
     source.suggestions += 1
     candidates = list(known)
     if source.suggestions > SUGGESTIONS_MAX or len(candidates) > SUGGESTED_FROM_MAX or len(given) > NAME_CHARACTERS_MAX:
         return None
     near = difflib.get_close_matches(given.lower(), candidates, n=1, cutoff=0.6)
-    return f"did you mean `{near[0]}`?" if near else None
+    return near[0] if near else None
 
 
 def one_of(names: Iterable[str]) -> str:
@@ -53,7 +60,9 @@ def read_keys(source: Source, node: Node, table: KeyTable, what: str) -> dict[st
         if key.value in table:
             values.setdefault(key.value, value)
         else:
-            hint = did_you_mean(source, key.value, table) or _keys_hint(table)
+            meant = MEANT_KEYS.get(key.value, "")
+            near = f"write `{meant}`" if meant in table else did_you_mean(source, key.value, table)
+            hint = near or _keys_hint(table)
             source.refuse("R105", key, f"unknown key `{key.value}` in {what}", hint)
     for spec in table.values():
         if spec.required and spec.name not in values:
@@ -139,7 +148,8 @@ def read_duration(source: Source, node: Node, what: str) -> int | None:
     if span_ms is None and number_of(written) is not None:
         source.refuse("R123", node, f"{what} is {written} without a unit", f"write `{written}m` or `{written}s`")
     elif span_ms is None:
-        hint = "write a number with its unit, `90s` `15m` `2h` or `3d`, a year at most"
+        meant = span_meant(written)
+        hint = f"write `{meant}`" if meant else "write a number with its unit, `90s` `15m` `2h` or `3d`, a year at most"
         source.refuse("R123", node, f"{what} is `{written}`, which is no time", hint)
     elif span_ms <= 0:
         source.refuse("R123", node, f"{what} is `{written}`, which is no time at all", "write at least `1s`")
