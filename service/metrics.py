@@ -33,13 +33,14 @@ class Lateness:
 
 @dataclass(frozen=True, slots=True)
 class QueueDepth:
-    """How many handoffs of a queue wait and how many are with an operator, at the moment of the scrape."""
+    """How many handoffs of a queue wait, are with an operator, or in the groups of floods, when they are scraped."""
 
     tenant: str
     queue: str
     waiting: int
     leased: int
     oldest_wait_ms: int
+    grouped: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +180,8 @@ class _Families:
         yield _gauge("store_up", "1 when the store answered this scrape.", (), {(): int(self._store_up)})
         labels = ("tenant", "queue")
         yield _gauge("queue_waiting", "Handoffs that wait.", labels, {_of(d): d.waiting for d in self._depths})
+        about = "Handoffs that wait behind the one that stands for their flood."
+        yield _gauge("queue_grouped", about, labels, {_of(d): d.grouped for d in self._depths})
         yield _gauge("queue_leased", "Handoffs with an operator.", labels, {_of(d): d.leased for d in self._depths})
         yield _gauge(
             "queue_oldest_wait_seconds", "Age of the oldest handoff that waits.", labels,

@@ -133,6 +133,37 @@ class Decision(_Answered):
     tries: int = 1
 
 
+class Group(_Answered):
+    """The flood of the same that a handoff came in. One that `leads` stands for `members` more in the queue."""
+
+    by: str
+    who: str | None = None
+    rule_id: str | None = None
+    leads: bool = False
+    leader: str | None = None
+    since_at_ms: int | None = None
+    members: int | None = None
+
+
+class Flood(_Answered):
+    """A flood: `members` handoffs wait behind `leader`, which stands for them in the queue."""
+
+    queue: str
+    by: str
+    who: str | None = None
+    rule_id: str | None = None
+    leader: str | None = None
+    since_at_ms: int | None = None
+    members: int = 0
+
+
+class Dealt(_Answered):
+    """How many members of a flood were dealt with, and how many are left: ask again while there are any."""
+
+    done: int
+    left: int
+
+
 class Handoff(_Answered):
     """One conversation's wait for, or time with, a person. `resolution` is there once it has ended."""
 
@@ -159,6 +190,7 @@ class Handoff(_Answered):
     on_timeout: Timeout | None = None
     replies: tuple[Reply, ...] = ()
     resolution: Resolution | None = None
+    group: Group | None = None
 
     @property
     def ended(self) -> bool:
@@ -174,12 +206,16 @@ class HandoffPage(_Answered):
 
 
 class QueueView(_Answered):
-    """A queue: how many handoffs wait in it, how many are with an operator, and since when the oldest waits."""
+    """A queue: how many handoffs wait in it, how many are with an operator, and since when the oldest waits.
+
+    `grouped` more came in floods, and wait behind the ones that stand for those.
+    """
 
     name: str = Field(validation_alias=AliasChoices("name", "queue"))
     title: str | None = None
     waiting: int = 0
     leased: int = 0
+    grouped: int = 0
     oldest_opened_at_ms: int | None = None
 
 

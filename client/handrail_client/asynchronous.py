@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, Unpack
 
 import httpx
 
 from handrail_client import calls, exchange
-from handrail_client.answers import Claimed, Decision, Handoff, HandoffPage, Packet, QueueView, Resolution
+from handrail_client.answers import (
+    Claimed,
+    Dealt,
+    Decision,
+    Flood,
+    Handoff,
+    HandoffPage,
+    Packet,
+    QueueView,
+    Resolution,
+)
 from handrail_client.calls import Answer
 from handrail_client.exchange import Failure, OnUnreachable, Pause, Send, Steps
 from handrail_client.turn import Turn, TurnFields
@@ -109,6 +119,32 @@ class AsyncHandrail:
     ) -> HandoffPage:
         """Return a page of handoffs."""
         return await self._run(self._fetch(calls.handoffs(queue, state, cursor, limit)))
+
+    async def floods(self, queue: str | None = None) -> tuple[Flood, ...]:
+        """Return the floods: of the same over and over one handoff stands in the queue, the others wait behind it."""
+        return await self._run(self._fetch(calls.floods(queue)))
+
+    async def members(self, handoff_id: str, limit: int | None = None) -> HandoffPage:
+        """Return those who wait behind the handoff that stands for a flood."""
+        return await self._run(self._fetch(calls.members(handoff_id, limit)))
+
+    async def answer_members(
+        self,
+        handoff_id: str,
+        token: str,
+        *,
+        action: Literal["answer", "reject"],
+        outcome: Literal["needed", "not_needed", "too_late", "unclear"],
+        text: str | None = None,
+        root_cause: str | None = None,
+    ) -> Dealt:
+        """Answer all members of a flood at once, with the token of the handoff that stands for it."""
+        fields = {"action": action, "outcome": outcome, "text": text, "root_cause": root_cause}
+        return await self._run(self._fetch(calls.answer_members(handoff_id, token, fields)))
+
+    async def ungroup(self, handoff_id: str, members: Sequence[str] = ()) -> Dealt:
+        """Let these members of a flood wait as ones of their own, or all of them."""
+        return await self._run(self._fetch(calls.ungroup(handoff_id, members)))
 
     async def present(self, available: bool = True) -> int | None:
         """Say that you are there to take work, or not; until when that is believed (Unix ms). Again every 30 s."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar, cast
 from urllib.parse import quote
 
 from pydantic import BaseModel, ValidationError
 
-from handrail_client.answers import Claimed, Decision, Handoff, HandoffPage, Packet, QueueView
+from handrail_client.answers import Claimed, Dealt, Decision, Flood, Handoff, HandoffPage, Packet, QueueView
 from handrail_client.problems import HandrailProblem
 from handrail_client.turn import Turn, body_of, encode
 
@@ -75,6 +75,30 @@ def handoffs(queue: str | None, state: str | None, cursor: str | None, limit: in
 def queues() -> Call[tuple[QueueView, ...]]:
     """Return the call for the queues."""
     return Call("GET", "/queues", _queues)
+
+
+def floods(queue: str | None) -> Call[tuple[Flood, ...]]:
+    """Return the call for the floods, of one queue or all."""
+    return Call("GET", "/floods", _floods, params=_given({"queue": queue}))
+
+
+def members(handoff_id: str, limit: int | None) -> Call[HandoffPage]:
+    """Return the call for those who wait behind the handoff that stands for a flood."""
+    path = f"/handoffs/{_segment(handoff_id)}/members"
+    return Call("GET", path, lambda answer: _model(HandoffPage, _object(answer)), params=_given({"limit": limit}))
+
+
+def answer_members(handoff_id: str, token: str, fields: Mapping[str, object]) -> Call[Dealt]:
+    """Return the call that answers all members of a flood, by whoever has the handoff that stands for it."""
+    known = {name: value for name, value in fields.items() if value is not None}
+    path = f"/handoffs/{_segment(handoff_id)}/members/answer"
+    return _move(path, {"token": token, **known}, lambda answer: _model(Dealt, _object(answer)))
+
+
+def ungroup(handoff_id: str, only: Sequence[str]) -> Call[Dealt]:
+    """Return the call that lets members of a flood wait as ones of their own: these, or all of them."""
+    path = f"/handoffs/{_segment(handoff_id)}/members/ungroup"
+    return _move(path, {"members": list(only)}, lambda answer: _model(Dealt, _object(answer)))
 
 
 def claim_next(queue: str | None) -> Call[Claimed | None]:
@@ -216,6 +240,13 @@ def _queues(answer: Answer) -> tuple[QueueView, ...]:
     if not isinstance(listed, list):
         raise Nonsense("the answer is not a list of queues")
     return tuple(_model(QueueView, item) for item in listed)
+
+
+def _floods(answer: Answer) -> tuple[Flood, ...]:
+    listed = _object(answer).get("floods")
+    if not isinstance(listed, list):
+        raise Nonsense("the answer is not a list of floods")
+    return tuple(_model(Flood, item) for item in listed)
 
 
 def _present_until_ms(answer: Answer) -> int | None:

@@ -23,7 +23,9 @@ from service.api.decision_answers import (
     on_timeout_answer,
     wait_answer,
 )
+from service.api.group_answers import GroupAnswer, group_answer
 from service.flows.drafts import Draft
+from service.flows.floods import GroupView
 from service.flows.handoffs import Claimed, Page, QueueView
 from service.flows.waits import QueueWait, WaitTold
 
@@ -31,6 +33,7 @@ from service.flows.waits import QueueWait, WaitTold
 LEASE_WARN_MS = 15_000
 # Who holds a handoff is doing something else, and must come back to it.
 HOLD_WARN_MS = 120_000
+NO_GROUPS: Mapping[str, GroupView] = {}
 
 
 class ReasonAnswer(Shape):
@@ -77,7 +80,7 @@ class HandoffAnswer(Shape):
     `position` and `wait_ms` are told of a waiting handoff that is asked for by itself, else they are null.
     `reserved_for` may be the only one to claim it until `reserved_until_at_ms`. `assigned_why` says why its last
     operator got it, and why then; `assignments` say it of the last twenty, oldest first. `drill`: nobody waits, it is a
-    fire drill.
+    fire drill. `group`: it came in a flood of the same.
     """
 
     id: str
@@ -145,7 +148,8 @@ class BudgetAnswer(Shape):
 
 
 class QueueAnswer(Shape):
-    """A queue. `declared` is false when the active rule files no longer name it.
+    """A queue. `declared` is false when the active rule files no longer name it. `grouped` wait behind the ones that
+    stand for their floods, and are not among the `waiting`.
 
     `wait_ms` is what somebody of normal priority would be told who came now, null for unknown.
     """
@@ -154,6 +158,7 @@ class QueueAnswer(Shape):
     title: str | None
     waiting: int
     leased: int
+    grouped: int
     oldest_opened_at_ms: int | None
     declared: bool
     wait_ms: WaitAnswer | None
@@ -242,6 +247,7 @@ def handoff_answer(
         "replies": [_reply(reply) for reply in handoff.replies],
         "resolution": None if handoff.resolution is None else _resolution(handoff.resolution),
         "ended_at_ms": handoff.ended_at_ms,
+        "group": group_answer(handoff, groups.get(handoff.handoff_id)),
     }
 
 
@@ -269,9 +275,12 @@ def _wanted(handoff: Handoff) -> dict[str, object]:
     }
 
 
-def page_answer(page: Page) -> dict[str, object]:
+def page_answer(page: Page, groups: Mapping[str, GroupView] = NO_GROUPS) -> dict[str, object]:
     """Return one page of handoffs."""
-    return {"handoffs": [handoff_answer(handoff) for handoff in page.handoffs], "cursor": page.cursor}
+    return {
+        "handoffs": [handoff_answer(handoff, groups=groups) for handoff in page.handoffs],
+        "cursor": page.cursor,
+    }
 
 
 def queues_answer(
@@ -299,6 +308,7 @@ def _queue(queue: QueueView, wait: QueueWait, load: Load | None) -> dict[str, ob
         "title": queue.title,
         "waiting": queue.waiting,
         "leased": queue.leased,
+        "grouped": queue.grouped,
         "oldest_opened_at_ms": queue.oldest_opened_at_ms,
         "declared": queue.declared,
         "wait_ms": wait_answer(wait.wait),
@@ -311,19 +321,23 @@ def _draft(draft: Draft) -> dict[str, object]:
     return {"by": draft.by, "at_ms": draft.at_ms, "refused": bool(draft.refused), "fields": draft.fields}
 
 
-def packet_answer(handoff: Handoff, packet_json: bytes, drafts: Sequence[Draft]) -> dict[str, object]:
+def packet_answer(
+    handoff: Handoff, packet_json: bytes, drafts: Sequence[Draft], groups: Mapping[str, GroupView] = NO_GROUPS
+) -> dict[str, object]:
     """Return a handoff, what it is about at this moment, and what operators were writing."""
     return {
-        "handoff": handoff_answer(handoff),
+        "handoff": handoff_answer(handoff, groups=groups),
         "packet": orjson.Fragment(packet_json),
         "drafts": [_draft(draft) for draft in drafts],
     }
 
 
-def claimed_answer(claimed: Claimed, drafts: Sequence[Draft]) -> dict[str, object]:
+def claimed_answer(
+    claimed: Claimed, drafts: Sequence[Draft], groups: Mapping[str, GroupView] = NO_GROUPS
+) -> dict[str, object]:
     """Return what the operator who claimed gets."""
     return {
-        "handoff": handoff_answer(claimed.handoff),
+        "handoff": handoff_answer(claimed.handoff, groups=groups),
         "packet": orjson.Fragment(claimed.packet_json),
         "lease": {
             "token": claimed.token,

@@ -18,7 +18,7 @@ from service.api.handoff_answers import (
 )
 from service.api.routes import NAME_CHARS_MAX, Call, HandoffId, answered, called, problems_documented
 from service.clock import now_ms
-from service.flows import budgets, handoffs, waits
+from service.flows import budgets, floods, handoffs, waits
 
 # Below the 60 s after which proxies and clients commonly give up on a silent connection.
 WAIT_MS_MAX = 30_000
@@ -51,7 +51,9 @@ async def read(
     known = handoff.version if version is None else version
     if wait_ms and handoff.ended_at_ms is None and handoff.version == known:
         handoff = await _changed(call, handoff, wait_ms)
-    return answered(handoff_answer(handoff, await waits.of(call.running.store, handoff, now_ms())))
+    store = call.running.store
+    groups = await floods.seen(store, (handoff,))
+    return answered(handoff_answer(handoff, await waits.of(store, handoff, now_ms()), groups))
 
 
 async def _changed(call: Call, handoff: Handoff, wait_ms: int) -> Handoff:
@@ -97,9 +99,9 @@ async def page(
     limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = PAGE_DEFAULT,
 ) -> Response:
     """Of all queues or one; ask again with `cursor` until it is null."""
-    return answered(
-        page_answer(await handoffs.list_open(call.running.store, call.caller.tenant, queue, state, cursor, limit))
-    )
+    store = call.running.store
+    found = await handoffs.list_open(store, call.caller.tenant, queue, state, cursor, limit)
+    return answered(page_answer(found, await floods.seen(store, found.handoffs)))
 
 
 @router.get(

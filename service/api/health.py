@@ -68,6 +68,7 @@ async def metrics(call: Annotated[Call, called("oversee")]) -> Response:
             queue.waiting,
             queue.leased,
             0 if queue.oldest_opened_at_ms is None else max(0, at_ms - queue.oldest_opened_at_ms),
+            queue.grouped,
         )
         for queue in queues
     ]

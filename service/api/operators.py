@@ -20,7 +20,7 @@ from service.api.handoff_answers import ClaimedAnswer, HandoffAnswer, PacketAnsw
 from service.api.problems import Refused
 from service.api.routes import Call, HandoffId, QueueName, answered, called, problems_documented
 from service.clock import now_ms
-from service.flows import drafts, handoffs, operators
+from service.flows import drafts, floods, handoffs, operators
 from service.flows.handoffs import HandingBack, Resolving
 
 router = APIRouter(tags=["operators"])
@@ -108,7 +108,8 @@ async def packet(handoff_id: HandoffId, call: Annotated[Call, called("list")]) -
     store, tenant = call.running.store, call.caller.tenant
     handoff = await handoffs.current(store, tenant, handoff_id, now_ms())
     built = await handoffs.packet_json(store, tenant, handoff, now_ms())
-    return answered(packet_answer(handoff, built, await drafts.of_handoff(store, handoff)))
+    groups = await floods.seen(store, (handoff,))
+    return answered(packet_answer(handoff, built, await drafts.of_handoff(store, handoff), groups))
 
 
 @router.post("/handoffs/{handoff_id}/renew", summary="Keep the lease", responses=MOVED)

@@ -20,7 +20,7 @@ from service.api.problems import MEDIA_TYPE, PROBLEMS, Refused
 from service.api.running import Running
 from service.clock import now_ms
 from service.errors import DraftUnseen, LeaseLost, MoveIllegal, Refusal
-from service.flows import drafts, operators
+from service.flows import drafts, floods, operators
 from service.flows.handoffs import Claimed, Claiming, Lease, NothingWaiting
 
 NAME_CHARS_MAX = 128
@@ -57,7 +57,9 @@ class Call:
         claimed: Claimed | NothingWaiting = await self.counted("claim", claim)
         if isinstance(claimed, NothingWaiting):
             return Response(status_code=204)
-        return answered(claimed_answer(claimed, await drafts.of_handoff(self.running.store, claimed.handoff)))
+        store, handoff = self.running.store, claimed.handoff
+        groups = await floods.seen(store, (handoff,))
+        return answered(claimed_answer(claimed, await drafts.of_handoff(store, handoff), groups))
 
     async def moved(self, verb: str, move: Awaitable[Handoff]) -> Response:
         """Make a move, count how it went, and answer with the handoff as it stands then."""

@@ -63,6 +63,7 @@ class QueueView:
     """A queue as operators see it. `declared` is false when the active rule files no longer name it.
 
     `oldest_opened_at_ms` is looked for among the twenty most urgent that wait, None when none does.
+    `grouped` wait behind the ones that stand for their floods, and are not among the `waiting`.
     """
 
     name: str
@@ -70,6 +71,7 @@ class QueueView:
     waiting: int
     leased: int
     oldest_opened_at_ms: int | None
+    grouped: int
     declared: bool
 
 
@@ -116,7 +118,7 @@ async def queues(store: Store, ruleset: Ruleset, tenant: str) -> list[QueueView]
     return [
         QueueView(name, declared[name].title if name in declared else None, *counts, name in declared)
         for name, counts in zip(names, counted, strict=True)
-        if name in declared or any(counts[:2])
+        if name in declared or any((*counts[:2], counts[3]))
     ]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from rules.marks import DRILL_BEHIND_MS
+from rules.marks import DRILL_BEHIND_MS, GROUPED_BEHIND_MS
 from service.store.keys import Place
 from service.store.store import Store
 
@@ -26,30 +26,33 @@ async def ahead(store: Store, elsewhere: list[Place], queue: str, score_ms: int)
     return sum(counts)
 
 
-async def counts(store: Store, tenant: str, queue: str) -> tuple[int, int, int | None]:
-    """Return how many wait, how many are held, and when the oldest of the most urgent ones was opened.
+async def counts(store: Store, tenant: str, queue: str) -> tuple[int, int, int | None, int]:
+    """Return how many wait, how many are held, when the oldest of the most urgent ones was opened, and how many wait in
+    the groups of floods.
 
-    Fire drills are not counted: all of them stand behind everybody else.
+    Neither these nor fire drills are counted among those who wait: all of them stand behind everybody else.
     """
     customers = f"({DRILL_BEHIND_MS}"
 
-    async def look(place: Place) -> tuple[int, int, list[int]]:
-        waiting, opened, head = await asyncio.gather(
+    async def look(place: Place) -> tuple[int, int, list[int], int]:
+        waiting, opened, head, grouped = await asyncio.gather(
             store.link.call("ZCOUNT", place.waiting(queue), "-inf", customers),
             store.link.call("ZCOUNT", place.open(queue), "-inf", customers),
             store.link.call("ZRANGEBYSCORE", place.waiting(queue), "-inf", customers, "LIMIT", 0, HEAD_READ_MAX),
+            store.link.call("ZCOUNT", place.waiting(queue), GROUPED_BEHIND_MS, "+inf"),
         )
         when = await asyncio.gather(
             *(store.link.call("HGET", place.handoff(handoff_id.decode()), "opened_at_ms") for handoff_id in head)
         )
-        return waiting, opened, [int(at_ms) for at_ms in when if at_ms]
+        return waiting, opened, [int(at_ms) for at_ms in when if at_ms], grouped
 
     looked = await asyncio.gather(*(look(place) for place in store.places(tenant)))
     waiting = sum(part[0] for part in looked)
     opened = sum(part[1] for part in looked)
     moments = [at_ms for part in looked for at_ms in part[2]]
     # The two are counted a moment apart, so the difference may dip below zero.
-    return waiting, max(opened - waiting, 0), min(moments, default=None)
+    grouped = sum(part[3] for part in looked)
+    return waiting, max(opened - waiting, 0), min(moments, default=None), grouped
 
 
 async def names(store: Store, tenant: str) -> tuple[str, ...]:

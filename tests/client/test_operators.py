@@ -135,6 +135,47 @@ def test_queues_and_pages_come_typed(kind: Kind) -> None:
     assert ([handoff.id for handoff in page.handoffs], page.cursor) == (["hof_1"], "c2")
 
 
+def test_a_flood_is_listed_looked_through_answered_and_let_go(kind: Kind) -> None:
+    flood = {
+        "queue": "approvals",
+        "by": "agent",
+        "who": "bot",
+        "rule_id": "r",
+        "leader": "hof_1",
+        "members": 46,
+        "new": 1,
+    }
+    group = {"by": "agent", "who": "bot", "rule_id": "r", "leads": True, "leader": "hof_1", "members": 46}
+    page = {"handoffs": [HANDOFF | {"group": group}], "cursor": None}
+    served = [
+        answers({"floods": [flood]}),
+        answers(page),
+        answers({"done": 46, "left": 0}),
+        answers({"done": 1, "left": 0}),
+    ]
+    with Server(served) as server:
+        (found,) = run(kind, server.url, "floods", "approvals")
+        (handoff,) = run(kind, server.url, "members", "hof_1", limit=5).handoffs
+        given = {"action": "answer", "outcome": "not_needed", "text": "It is paid."}
+        dealt = run(kind, server.url, "answer_members", "hof_1", "tok", **given)
+        run(kind, server.url, "ungroup", "hof_1", ["hof_2"])
+    assert (found.who, found.members, found.leader) == ("bot", 46, "hof_1")
+    assert (handoff.group.leads, handoff.group.members) == (True, 46)
+    assert (dealt.done, dealt.left) == (46, 0)
+    assert [request.target for request in server.requests] == [
+        "/floods?queue=approvals",
+        "/handoffs/hof_1/members?limit=5",
+        "/handoffs/hof_1/members/answer",
+        "/handoffs/hof_1/members/ungroup",
+    ]
+    assert [request.json for request in server.requests[2:]] == [{"token": "tok", **given}, {"members": ["hof_2"]}]
+
+
+def test_a_list_of_floods_that_is_none_is_refused(kind: Kind) -> None:
+    with Server([answers({"floods": 1})]) as server, pytest.raises(HandrailUnreachable, match=r"not a list of floods"):
+        run(kind, server.url, "floods")
+
+
 def test_a_lost_lease_says_who_holds_it(kind: Kind) -> None:
     lost = {"code": "lease_lost", "detail": "lease on hof_1 ended 4200 ms ago", "hint": "ask mia, who holds it now"}
     with Server([answers(lost, 409)]) as server, pytest.raises(HandrailProblem) as caught:

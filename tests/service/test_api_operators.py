@@ -50,6 +50,7 @@ async def test_queues_are_listed_with_their_depths(api: Api) -> None:
         "title": "First line",
         "waiting": 1,
         "leased": 1,
+        "grouped": 0,
         "declared": True,
         "wait_ms": None,
         "wait_told": {"told": 0, "held": 0},
