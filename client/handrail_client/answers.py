@@ -198,6 +198,59 @@ class Handoff(_Answered):
         return self.resolution is not None or self.state in ("resolved", "handed_back", "expired")
 
 
+class ChainTurn(_Answered):
+    """One turn of an agent in a chain: what was decided, and the tools whose calls had failed."""
+
+    turn_id: str
+    at_ms: int | None = None
+    verdict: Verdict | None = None
+    tool_errors: tuple[str, ...] = ()
+
+
+class Station(_Answered):
+    """One agent's time with the work of a conversation; `under` is the place of the one that handed it over."""
+
+    agent: str | None = None
+    under: int | None = None
+    depth: int = 0
+    returned: bool = False
+    conversation_id: str | None = None
+    turns: tuple[ChainTurn, ...] = ()
+
+
+class Broke(_Answered):
+    """Where a chain broke: the turn that asked for a person, its agent, the agents that led to it, and the rules."""
+
+    station: int
+    agent: str | None = None
+    turn_id: str
+    verdict: Verdict
+    path: tuple[str | None, ...] = ()
+    handoff_id: str | None = None
+    rules: tuple[FiredRule, ...] | None = None
+
+
+class Disagreement(_Answered):
+    """Two agents that named one thing differently: `argument`, `amount` or `answer`."""
+
+    kind: str
+    name: str
+    sentence: str = ""
+
+
+class Chain(_Answered):
+    """Which agents had the work of a conversation, in the order in which they got it, and where it broke."""
+
+    conversation_id: str
+    agents: tuple[str, ...] = ()
+    handovers: int = 0
+    returns: int = 0
+    stations: tuple[Station, ...] = ()
+    broke: Broke | None = None
+    disagreements: tuple[Disagreement, ...] = ()
+    came_from: tuple[str, ...] = ()
+
+
 class HandoffPage(_Answered):
     """Some handoffs; ask again with `cursor` for the next ones, None when these were the last."""
 

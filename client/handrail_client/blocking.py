@@ -11,6 +11,7 @@ import httpx
 
 from handrail_client import calls, exchange
 from handrail_client.answers import (
+    Chain,
     Claimed,
     Dealt,
     Decision,
@@ -109,6 +110,10 @@ class Handrail:
     def decision(self, decision_id: str) -> dict[str, Any]:
         """Return a stored decision with everything behind it."""
         return self._run(self._fetch(calls.decision(decision_id)))
+
+    def chain(self, conversation_id: str) -> Chain:
+        """Return which agents had the work of a conversation, and at whom it broke."""
+        return self._run(self._fetch(calls.chain(conversation_id)))
 
     def queues(self) -> tuple[QueueView, ...]:
         """Return the queues and what waits in each."""

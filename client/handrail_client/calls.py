@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from pydantic import BaseModel, ValidationError
 
-from handrail_client.answers import Claimed, Dealt, Decision, Flood, Handoff, HandoffPage, Packet, QueueView
+from handrail_client.answers import Chain, Claimed, Dealt, Decision, Flood, Handoff, HandoffPage, Packet, QueueView
 from handrail_client.problems import HandrailProblem
 from handrail_client.turn import Turn, body_of, encode
 
@@ -58,6 +58,12 @@ def should_escalate(turn: Turn) -> Call[Decision]:
 def decision(decision_id: str) -> Call[dict[str, Any]]:
     """Return the call that asks why a decision was made."""
     return Call("GET", f"/decisions/{_segment(decision_id)}", _object)
+
+
+def chain(conversation_id: str) -> Call[Chain]:
+    """Return the call for the chain of agents of a conversation."""
+    path = f"/conversations/{_segment(conversation_id)}/chain"
+    return Call("GET", path, lambda answer: _model(Chain, _object(answer)))
 
 
 def handoff(handoff_id: str, wait_ms: int | None = None, version: int | None = None) -> Call[Handoff]:

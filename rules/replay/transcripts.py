@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, cast
 
-from rules.turn import AgentRef, CallStatus, Customer, Scalar, ToolCall, TopicScore, Turn, Value
+from rules.turn import AgentRef, CallStatus, Customer, Parent, Scalar, ToolCall, TopicScore, Turn, Value
 
 ROWS_MAX = 2_000  # rows of one conversation; the longest recorded call seen had under 200
 TEXT_CHARS_MAX = 8_000  # of one message or draft: well above what people type, under what the service takes
@@ -203,11 +203,6 @@ class _Shared:
 
 
 def _shared(row: Mapping[str, object], conversation_id: str) -> _Shared:
-    agent = row.get("agent")
-    if isinstance(agent, Mapping):
-        ref = AgentRef(_text(agent.get("id")), _text(agent.get("version")), _text(agent.get("prompt_version")))
-    else:
-        ref = AgentRef(_text(agent))
     raw = row.get("customer")
     customer = Customer()
     if isinstance(raw, Mapping):
@@ -215,11 +210,25 @@ def _shared(row: Mapping[str, object], conversation_id: str) -> _Shared:
         customer = Customer(_text(raw.get("id")), _text(raw.get("tier")), rest)
     return _Shared(
         conversation_id=conversation_id,
-        agent=ref,
+        agent=_agent(row.get("agent")),
         customer=customer,
         channel=_text(row.get("channel")),
         locale=_language(row.get("locale")) or _language(row.get("lang")),
     )
+
+
+def _agent(given: object) -> AgentRef:
+    if isinstance(given, Mapping):
+        return AgentRef(_text(given.get("id")), _text(given.get("version")), _text(given.get("prompt_version")))
+    return AgentRef(_text(given))
+
+
+def _parent(given: object) -> Parent | None:
+    """Return who handed the work over, named by a word or as a service is told it; None where nobody is named."""
+    if isinstance(given, Mapping):
+        return Parent(_text(given.get("agent")), _text(given.get("conversation_id")), _text(given.get("turn_id")))
+    name = _text(given)
+    return None if name is None else Parent(name)
 
 
 def _turn(
@@ -230,7 +239,7 @@ def _turn(
     return Turn(
         conversation_id=shared.conversation_id,
         turn_id=f"t{ordinal + TURN_ORDINALS_FROM}",
-        agent=shared.agent,
+        agent=_agent(raw["agent"]) if is_agent and raw.get("agent") is not None else shared.agent,
         channel=shared.channel,
         locale=shared.locale,
         customer=shared.customer,
@@ -242,6 +251,7 @@ def _turn(
         tool_calls=(*since.done_calls, *proposed),
         sources=_sources(raw.get("sources")) if is_agent else None,
         signals={str(k): _signal(v) for k, v in signals.items()} if isinstance(signals, Mapping) else {},
+        parent=_parent(raw.get("parent")) if is_agent else None,
         turn_index=ordinal,
     )
 

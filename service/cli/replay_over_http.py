@@ -17,11 +17,12 @@ from handrail_client import (
     ToolCall,
     TopicScore,
 )
+from handrail_client import Parent as SentParent
 from handrail_client import Turn as SentTurn
 from rules.model import STOPPING, VERDICTS, Verdict
 from rules.replay.conversations import Played, Step
 from rules.replay.transcripts import Recorded
-from rules.turn import Turn
+from rules.turn import Parent, Turn
 from service.cli.output import first_of, refuse
 
 CONCURRENCY_MAX = 256  # conversations at a time; beyond it the client's own pool is what one measures
@@ -119,7 +120,16 @@ def sent_turn(turn: Turn, conversation_id: str) -> SentTurn:
         ),
         sources=turn.sources,
         signals={name: sorted(v) if isinstance(v, frozenset) else v for name, v in turn.signals.items()},
+        parent=_parent(turn.parent, turn.conversation_id, conversation_id),
     )
+
+
+def _parent(parent: Parent | None, recorded_id: str, conversation_id: str) -> SentParent | None:
+    """Return a parent as it is sent; the recorded conversation has another name there."""
+    if parent is None:
+        return None
+    where = conversation_id if parent.conversation_id == recorded_id else parent.conversation_id
+    return SentParent(agent=parent.agent, conversation_id=where, turn_id=parent.turn_id)
 
 
 def _customer(turn: Turn) -> Customer | None:

@@ -151,3 +151,25 @@ def test_a_wrong_key_is_a_problem_and_not_an_outage(service: Service) -> None:
     with Handrail(service.url, "hr_agent_wrong") as agent, pytest.raises(HandrailProblem) as caught:
         agent.should_escalate(conversation_id="c", message="hi")
     assert (caught.value.status, caught.value.code) == (401, "key_unknown")
+
+
+def test_a_chain_of_agents_is_told(service: Service) -> None:
+    with Handrail(service.url, service.keys["agent"]) as agent:
+        agent.should_escalate(conversation_id="chain", turn_id="1", agent={"id": "front"}, message="hello")
+        parent = {"agent": "front", "turn_id": "1"}
+        asked = agent.should_escalate(
+            conversation_id="chain",
+            turn_id="2",
+            agent={"id": "back"},
+            parent=parent,
+            message="I want to talk to a person",
+        )
+        chain = agent.chain("chain")
+        with pytest.raises(HandrailProblem) as caught:
+            agent.chain("no-such-conversation")
+    assert caught.value.code == "conversation_unknown"
+    assert [(station.agent, station.under) for station in chain.stations] == [("front", None), ("back", 0)]
+    assert chain.broke is not None
+    assert asked.handoff is not None
+    assert (chain.broke.agent, chain.broke.turn_id, chain.broke.handoff_id) == ("back", "2", asked.handoff.id)
+    assert chain.handovers == 1
