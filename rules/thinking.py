@@ -6,12 +6,13 @@ Values in, value out: nothing is read or written.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 from rules.decision import Decision, FiredRule
 from rules.evaluation import explain
 from rules.evaluation.evaluate import Evaluation, Ruleset, evaluate
+from rules.evaluation.sparing import Raised, blamed, spared
 from rules.handoff import Handoff, HumanStretch, Reason, replies_untold
 from rules.history import before
 from rules.model import STOPPING, Queue, Rule, Verdict, Words
@@ -51,7 +52,7 @@ SAY_DEFAULT: Mapping[Verdict, Words] = {
 class Change:
     """All that one decided turn changes. `before` is the open handoff it was decided with, `handoff` the one it refers
     to, and `event` tells whether that one is opened or joined. One that opens is counted towards its `guards`, of
-    each as many as were counted `elsewhere`."""
+    each as many as were counted `elsewhere`. `raised` is told and not written."""
 
     turn: Turn
     decision: Decision
@@ -62,6 +63,7 @@ class Change:
     ahead: int = 0
     guards: tuple[Guard, ...] = ()
     elsewhere: tuple[int, ...] = ()
+    raised: Raised | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,7 @@ class Judged:
     verdict: Verdict
     degraded: bool = False
     shed: tuple[Shed, ...] = ()
+    raised: Raised | None = None
 
 
 def judge(ruleset: Ruleset, turn: Turn, conversation: Conversation, now_ms: int, pressures: Pressures = NONE) -> Judged:
@@ -97,6 +100,24 @@ def judge(ruleset: Ruleset, turn: Turn, conversation: Conversation, now_ms: int,
     top = evaluation.top
     asking = top if top is not None and top.then.verdict != "continue" else None
     return Judged(evaluation, fired, asking, evaluation.verdict, shed=shed)
+
+
+def judge_sparing(
+    ruleset: Ruleset, turn: Turn, conversation: Conversation, now_ms: int, pressures: Pressures = NONE
+) -> Judged:
+    """Return what the rules say, also where one that decides nothing here raises: then without those, and `raised`.
+
+    For turns of customers. Whoever tests or tries rules asks `judge`, and is told at once.
+    """
+    try:
+        return judge(ruleset, turn, conversation, now_ms, pressures)
+    except Exception as error:
+        live = spared(ruleset, turn.conversation_id)
+        if live is None:
+            raise
+        judged = judge(live, turn, conversation, now_ms, pressures)
+        by = blamed(ruleset, turn, before(conversation, turn.turn_index), now_ms)
+        return replace(judged, raised=Raised(error, by))
 
 
 def think(  # the turn's own five, and the stretch that has just ended
@@ -140,7 +161,8 @@ def think(  # the turn's own five, and the stretch that has just ended
         after_human=None if ended is None else _stretch(ended),
         shed=judged.shed,
     )
-    return Change(turn, decision, judged.evaluation.record, handoff, after, event, guards=watched)
+    record, raised = judged.evaluation.record, judged.raised
+    return Change(turn, decision, record, handoff, after, event, guards=watched, raised=raised)
 
 
 def _stretch(ended: Handoff) -> HumanStretch | None:

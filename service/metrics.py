@@ -81,6 +81,7 @@ class Metrics:
     shadow_judged: Counter[str] = field(default_factory=Counter)
     shadow_errors: int = 0
     shadow_rules_fired: Counter[str] = field(default_factory=Counter)
+    shadow_rules_raised: Counter[str] = field(default_factory=Counter)
     rules_faulty: bool = False
     waits_open: int = 0
     shed: Counter[tuple[str, str, str]] = field(default_factory=Counter)
@@ -106,6 +107,12 @@ class Metrics:
         for rule_id in rule_ids:
             known = rule_id in self.shadow_rules_fired or len(self.shadow_rules_fired) < RULE_LABELS_MAX
             self.shadow_rules_fired[rule_id if known else OTHER] += 1
+
+    def raised_in_shadow(self, rule_ids: Sequence[str]) -> None:
+        """Count rules that raised where they decide nothing; without a name where it is not known which."""
+        for rule_id in rule_ids or ("",):
+            known = rule_id in self.shadow_rules_raised or len(self.shadow_rules_raised) < RULE_LABELS_MAX
+            self.shadow_rules_raised[rule_id if known else OTHER] += 1
 
     def exposition(
         self,
@@ -205,6 +212,12 @@ class _Families:
             "Rules that fired in shadow, or outside of their rollout.",
             ("rule_id",),
             {(k,): v for k, v in counts.shadow_rules_fired.items()},
+        )
+        yield _counter(
+            "rule_shadow_errors",
+            "Rules in shadow, or outside of their rollout, that raised; the turns were decided without them.",
+            ("rule_id",),
+            {(k,): v for k, v in counts.shadow_rules_raised.items()},
         )
 
     def _histogram(self) -> HistogramMetricFamily:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import blake2b
 
 from rules.decision import Evidence
@@ -18,11 +18,23 @@ from rules.text.topics import Matcher
 from rules.turn import Conversation, Turn, TurnRecord, Value
 
 
+@dataclass(slots=True)
+class Spares:
+    """What was made of a ruleset to go on without some of its rules (`sparing`), by the numbers of those that are left.
+
+    `blamed` counts how often it was asked which rule had raised.
+    """
+
+    rulesets: dict[tuple[int, ...], Ruleset] = field(default_factory=dict)
+    blamed: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Ruleset:
     """Rule files, ready to judge turns. `measures` holds each rule's aggregates, by their text.
 
-    `reading` are the signals to be read of every turn: what none of the rules asks for is not worth its time.
+    `reading` are the signals to be read of every turn: what none of the rules asks for is not worth its time. `spares`
+    are a ruleset's own, so a changed copy begins without any.
     """
 
     files: RuleFiles
@@ -30,6 +42,7 @@ class Ruleset:
     index: Index
     measures: tuple[tuple[tuple[str, Measure], ...], ...]
     reading: signals.Reading
+    spares: Spares = field(default_factory=Spares, init=False, compare=False, repr=False)
 
     @property
     def hash(self) -> str:

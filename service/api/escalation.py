@@ -24,6 +24,7 @@ from service.api.sending import Write, over_asgi
 from service.api.turn_body import read_turn
 from service.clock import now_ms
 from service.flows.decide import Decided, decide
+from service.logs import failure
 
 router = APIRouter(tags=["agents"])
 
@@ -73,6 +74,16 @@ def _tell(running: Running, decided: Decided, caller: Caller, ids: Ids, took_s: 
     running.metrics.decided(decision.verdict, rule_ids, decided.repeated, decision.degraded, took_s)
     if len(rule_ids) < len(decision.rules) and not decided.repeated:
         running.metrics.fired_in_shadow(rule.rule_id for rule in decision.rules if not rule.live)
+    if decided.raised is not None:
+        running.metrics.raised_in_shadow(decided.raised.rule_ids)
+        running.log.error(
+            "rule in shadow raised, and the turn was decided without it",
+            tenant=caller.tenant,
+            ruleset=decision.ruleset[:12],
+            rule_ids=list(decided.raised.rule_ids),
+            decision_id=decision.decision_id,
+            **failure(decided.raised.error),
+        )
     if decision.shed and not decided.repeated:
         running.metrics.shed.update((shed.queue, shed.rule_id, shed.to) for shed in decision.shed)
     running.log.info(

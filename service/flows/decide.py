@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 
 from rules.decision import Decision
 from rules.evaluation.evaluate import Ruleset
+from rules.evaluation.sparing import Raised
 from rules.handoff import Handoff
 from rules.model import OnTimeout
 from rules.routing.waits import Wait
-from rules.thinking import Names, judge, think
+from rules.thinking import Names, judge_sparing, think
 from rules.turn import Conversation, Turn
 from service.errors import ConversationBusy, DecisionUnknown, NotDurable, StoreAway, StoreBusy, TurnStale
 from service.flows import deadlines, floods, operators, waits
@@ -48,13 +49,15 @@ class Waiting:
 class Decided:
     """A Decision, whether it had been made before, and the wait it leads to.
 
-    `before` is the conversation that it was made with, None where it was not made here and now.
+    `before` is the conversation that it was made with, None where it was not made here and now; `raised` what rules
+    that decide nothing in it raised meanwhile.
     """
 
     decision: Decision
     repeated: bool
     waiting: Waiting | None
     before: Conversation | None = None
+    raised: Raised | None = None
 
 
 async def decide(
@@ -91,8 +94,8 @@ async def decide(
             return decided(given, repeated=True)
         if spool is None:
             raise
-        decision, repeated = await answer_alone(spool, ruleset, names, turn, now_ms)
-        return decided(decision, repeated=repeated)
+        alone, repeated = await answer_alone(spool, ruleset, names, turn, now_ms)
+        return replace(decided(alone.decision, repeated=repeated), raised=alone.raised)
 
 
 async def find(store: Store, tenant: str, decision_id: str) -> Decision:
@@ -144,14 +147,16 @@ async def _decide(store: Store, ruleset: Ruleset, place: Place, names: Names, tu
         if turn.parent is not None or loaded.conversation.chained:
             # Whoever commits meanwhile raises the version, so these turns are those that the records speak of.
             loaded = await conversations.with_turns(store, place, loaded)
-        judged = judge(ruleset, turn, loaded.conversation, now_ms, store.pressures.of(tenant, ruleset.files, now_ms))
+        pressures = store.pressures.of(tenant, ruleset.files, now_ms)
+        judged = judge_sparing(ruleset, turn, loaded.conversation, now_ms, pressures)
         change = think(ruleset, names, turn, judged, handoff, now_ms, ended)
         if change.handoff is not None and change.handoff.state == "waiting":
             change = await _promised(store, ruleset, place, change, change.handoff, now_ms)
         written = await decisions.commit(store, place, loaded, change, turn.agent.id or "agent")
         if not isinstance(written, Moved):
             await _list_shed(store, place, written[0])
-            return decided(written[0], repeated=written[1], before=loaded.conversation)
+            told = decided(written[0], repeated=written[1], before=loaded.conversation)
+            return told if change.raised is None else replace(told, raised=change.raised)
         if left is not None:
             recent.distrust(tenant, conversation_id)
             left = None

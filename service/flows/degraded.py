@@ -18,7 +18,7 @@ from rules.evaluation.signals import SIGNALS
 from rules.handoff import Handoff
 from rules.model import Aggregate, CallMatch, Compare, Condition, Not, Rule
 from rules.routing.routing import join
-from rules.thinking import Names, judge, think
+from rules.thinking import Names, judge_sparing, think
 from rules.turn import AgentRef, Conversation, Parent, ToolCall, Turn
 from service.flows.spool import Spool
 from service.store import codec, conversations, decisions, handoffs
@@ -36,8 +36,8 @@ HISTORY_SIGNALS = frozenset({"message_repeats", "reply_repeats"})
 log = structlog.get_logger("handrail.spool")
 
 
-async def answer_alone(spool: Spool, ruleset: Ruleset, names: Names, turn: Turn, now_ms: int) -> tuple[Decision, bool]:
-    """Return the Decision that the rules make of the turn alone, kept in the spool, and whether it stood there before.
+async def answer_alone(spool: Spool, ruleset: Ruleset, names: Names, turn: Turn, now_ms: int) -> tuple[Change, bool]:
+    """Return what the rules make of the turn alone, kept in the spool, and whether its Decision stood there before.
 
     Raises StoreAway when the spool cannot keep it.
     """
@@ -46,12 +46,12 @@ async def answer_alone(spool: Spool, ruleset: Ruleset, names: Names, turn: Turn,
     standing = await asyncio.to_thread(
         spool.keep, told.decision.decision_id, body, must=told.decision.handoff_id is not None
     )
-    return (told.decision, False) if standing == body else (told_in(standing), True)
+    return (told, False) if standing == body else (replace(told, decision=told_in(standing)), True)
 
 
 def think_alone(ruleset: Ruleset, names: Names, turn: Turn, now_ms: int) -> Change:
     """Return what the turn would change, judged without its conversation."""
-    judged = judge(ruleset, turn, Conversation(turn.conversation_id), now_ms)
+    judged = judge_sparing(ruleset, turn, Conversation(turn.conversation_id), now_ms)
     closed = _fails_closed(ruleset, turn, judged.evaluation)
     if closed is not None and judged.verdict != "escalate":
         fired = (FiredRule(closed.id, closed.why, "escalate", ()), *judged.fired)

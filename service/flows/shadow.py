@@ -9,13 +9,11 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from rules.decision import Decision
-from rules.evaluation.clauses import without_not
 from rules.evaluation.evaluate import Evaluation, Ruleset, evaluate
-from rules.evaluation.facts import Probes
-from rules.evaluation.index import index_of
+from rules.evaluation.sparing import only, raises
 from rules.history import before
 from rules.model import VERDICTS
 from rules.turn import Conversation, Turn
@@ -163,20 +161,11 @@ def compared(seen: Seen) -> Difference:
 
 def rules_that_raise(seen: Seen) -> tuple[str, ...]:
     """Return the rules that raise when they are judged alone; none when it is something that all rest on."""
-    found = []
     rules = seen.ruleset.files.rules
-    for number, rule in enumerate(rules):
-        files = replace(seen.ruleset.files, rules=(rule,))
-        alone = replace(
-            seen.ruleset,
-            files=files,
-            index=index_of([without_not(rule.when)], Probes()),
-            measures=(seen.ruleset.measures[number],),
-        )
-        try:
-            _judged(alone, seen)
-        except Exception:
-            found.append(rule.id)
+    earlier, at_ms = before(seen.before, seen.turn.turn_index), seen.decision.decided_at_ms
+    found = [
+        rule.id for number, rule in enumerate(rules) if raises(only(seen.ruleset, [number]), seen.turn, earlier, at_ms)
+    ]
     return () if len(found) == len(rules) else tuple(found)
 
 

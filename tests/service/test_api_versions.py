@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from rules.evaluation.evaluate import is_in_share
+from rules.model import Mode
 from service.api.version_answers import (
     DifferenceAnswer,
     HistoryAnswer,
@@ -166,6 +167,30 @@ class Planted:
 
     def __call__(self, *_: object) -> Any:
         raise self.error
+
+
+async def test_a_rule_in_shadow_of_the_active_rules_that_raises_fails_no_turn_and_is_counted_and_told(
+    api: Api, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await push(api)
+    await take(api, "1/activate")
+    following = api.running.following
+    assert following is not None
+    found = following.met[api.tenant]
+    in_shadow = [replace(rule, mode=Mode(0)) if rule.id == "unsure" else rule for rule in found.active.files.rules]
+    measures = [
+        (("planted", Planted(ZeroDivisionError("a customer's words"))),) if rule.id == "unsure" else measures
+        for rule, measures in zip(found.active.files.rules, found.active.measures, strict=True)
+    ]
+    faulty = replace(found.active, files=replace(found.active.files, rules=tuple(in_shadow)), measures=tuple(measures))
+    following.met[api.tenant] = replace(found, active=faulty)
+    answer = await api.ask(confidence=0.4)
+    assert (answer.status_code, answer.json()["verdict"]) == (200, "continue")
+    told = next(line for line in capsys.readouterr().out.splitlines() if "rule in shadow raised" in line)
+    assert "unsure" in told
+    assert "ZeroDivisionError" in told
+    assert "customer's words" not in told
+    assert 'handrail_rule_shadow_errors_total{rule_id="unsure"} 1.0' in (await api.get("/metrics", "manager")).text
 
 
 async def test_a_version_in_shadow_that_raises_is_counted_and_told_and_no_answer_feels_it(

@@ -147,7 +147,7 @@ async def test_an_answer_that_was_written_but_never_told_gives_way_to_the_one_th
     told = await degraded.answer_alone(spool, ruleset, names, angry("c1", "t1"), NOW + 1)
     assert await degraded.drain(store, spool) == 1
     again = await ask(store, ruleset, spool, calm_turn, NOW + 2)
-    assert (again.decision.verdict, again.decision.handoff_id) == ("escalate", told[0].handoff_id)
+    assert (again.decision.verdict, again.decision.handoff_id) == ("escalate", told[0].decision.handoff_id)
     assert (await handoffs.get(store, "acme", names.handoff_id)).state == "waiting"
     # The turn itself is remembered once.
     found = await conversations.load(store, store.place_of("acme", "c1"), "c1", "")
