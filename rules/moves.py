@@ -80,7 +80,7 @@ def rerouted(handoff: Handoff, now_ms: int) -> Handoff | None:
         rerouted=True,
         reserved_for=None,
         reserved_until_at_ms=None,
-        route=moved_on(reroute.route, handoff.route, now_ms),
+        route=replace(moved_on(reroute.route, handoff.route, now_ms), say=handoff.on_timeout.say),
         # A flood moves on as a flood: the group of the next queue finds somebody to stand for it.
         leads=False,
         acknowledged_by=None,

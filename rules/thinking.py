@@ -194,10 +194,12 @@ def _say_meanwhile(judged: Judged, fence: Handoff, queue: Queue | None, locale: 
     """Return what the agent says while a person is on the way or there: a new reason's own words once, then no more.
 
     A crisis line's number must reach a customer who already waits in another queue; the same sentence for every
-    message would be a machine talking over the wait.
+    message would be a machine talking over the wait. Where nobody came in time and it waits in another queue, what was
+    promised to be said then stands for the queue's own words.
     """
     known = {rule_id for reason in fence.reasons for rule_id in reason.rule_ids}
     rule = judged.asking
     own = words(rule.then.say, locale=locale) if rule is not None and rule.id not in known else None
+    moved = words(fence.route.say, locale=locale) if fence.state == "waiting" else None
     meanwhile = words(queue.meanwhile if queue else {}, SAY_DEFAULT["held_by_human"], locale=locale)
-    return own or meanwhile
+    return own or moved or meanwhile

@@ -183,6 +183,7 @@ class Handoff(_Answered):
     lease_expires_at_ms: int | None = None
     lease_warn_at_ms: int | None = None
     hold_reason: str | None = None
+    say: str | None = None
     reserved_for: str | None = None
     reserved_until_at_ms: int | None = None
     assigned_why: str | None = None

@@ -117,9 +117,7 @@ class Scores:
         return bool(self.truths)
 
 
-def play(
-    ruleset: Ruleset, recorded: Recorded, seen: SignalsSeen | None = None, pressures: Pressures = NONE
-) -> Played:
+def play(ruleset: Ruleset, recorded: Recorded, seen: SignalsSeen | None = None, pressures: Pressures = NONE) -> Played:
     """Return the conversation decided turn by turn, in order, up to the turn that stops it.
 
     `pressures` is how full queues are all the while. How full they were then nobody recorded.

@@ -8,10 +8,10 @@ open to them, however many wait. A queue's ladder changes the class with time.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
-from rules.model import FloodBy, Need, Queue, Step
+from rules.model import FloodBy, Need, Queue, Step, Words
 from rules.telling.notices import Notice
 
 LEVEL_MAX = 10
@@ -25,6 +25,7 @@ class Route:
     an offer go by, the last of them at `let_go_at_ms`. `offer_ms`: how long whoever is offered it has to accept, None
     where people claim; `offer_at_ms`: when somebody is next looked for. `notices`: who is told, fixed when it came
     into the queue. `kept_as`: why it is kept for somebody, while it is; `sent_by` a colleague.
+    `say`: what was promised to be said when it came here because nobody answered it elsewhere.
     """
 
     since_at_ms: int = 0
@@ -39,6 +40,7 @@ class Route:
     let_go_at_ms: int | None = None
     kept_as: str = ""
     sent_by: str = ""
+    say: Words = field(default_factory=dict)
     notices: tuple[Notice, ...] = ()
 
 

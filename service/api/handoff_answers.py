@@ -14,6 +14,7 @@ from rules.model import Priority, Verdict
 from rules.routing.assignment import why
 from rules.routing.route import step_at_ms
 from rules.routing.shedding import Load
+from rules.say import words
 from service.api.decision_answers import (
     OnTimeoutAnswer,
     ReplyAnswer,
@@ -78,9 +79,10 @@ class HandoffAnswer(Shape):
 
     `expires_at_ms` is when it must have been answered, `resolve_by_ms` when it must have ended, null for no promise.
     `position` and `wait_ms` are told of a waiting handoff that is asked for by itself, else they are null.
-    `reserved_for` may be the only one to claim it until `reserved_until_at_ms`. `assigned_why` says why its last
-    operator got it, and why then; `assignments` say it of the last twenty, oldest first. `drill`: nobody waits, it is a
-    fire drill. `group`: it came in a flood of the same.
+    `reserved_for` may be the only one to claim it until `reserved_until_at_ms`. `say`: what the customer is told while
+    it waits in another queue, as nobody came in time. `assigned_why` says why its last operator got it, and why then;
+    `assignments` say it of the last twenty, oldest first. `drill`: nobody waits, it is a fire drill. `group`: it came
+    in a flood of the same.
     """
 
     id: str
@@ -107,6 +109,7 @@ class HandoffAnswer(Shape):
     reserved_until_at_ms: int | None
     hold_reason: str | None
     rerouted: bool
+    say: str | None
     wanted: WantedAnswer
     resolve_by_ms: int | None
     assigned_why: str | None
@@ -240,6 +243,7 @@ def handoff_answer(
         "reserved_until_at_ms": handoff.reserved_until_at_ms,
         "hold_reason": handoff.hold_reason,
         "rerouted": handoff.rerouted,
+        "say": words(handoff.route.say, locale=handoff.locale) if handoff.state == "waiting" else None,
         "wanted": _wanted(handoff),
         "resolve_by_ms": handoff.route.resolve_by_ms,
         "assigned_why": None if handoff.assignment is None else why(handoff, handoff.assignment),

@@ -238,6 +238,21 @@ async def test_a_missed_deadline_reroutes_once_with_the_promise_of_that_queue(
     assert (ended.state, ended.resolution.say) == ("expired", "We will call you back.")
 
 
+async def test_whoever_is_passed_on_to_another_queue_is_told_what_was_promised_for_it(
+    store: Store, ruleset: Ruleset, tenant: str
+) -> None:
+    for _ in range(2):
+        await decide(store, ruleset, tenant, unsure("c1"), NOW)
+    before = await decide(store, ruleset, tenant, calm("c1"), NOW + MINUTE)
+    missed = NOW + 10 * MINUTE
+    await handoffs.expire_due(store, tenant, 0, missed)
+    moved = await decide(store, ruleset, tenant, calm("c1"), missed + MINUTE)
+    await held(store, ruleset, tenant, missed + 2 * MINUTE)
+    taken = await decide(store, ruleset, tenant, calm("c1"), missed + 2 * MINUTE + 1)
+    assert before.decision.say == taken.decision.say != "Someone else will take it."
+    assert moved.decision.say == "Someone else will take it."
+
+
 async def test_a_release_keeps_the_place_in_the_queue(store: Store, ruleset: Ruleset, tenant: str) -> None:
     first = await opened(store, ruleset, tenant, "c1")
     await opened(store, ruleset, tenant, "c2", NOW + 1)
