@@ -170,8 +170,10 @@ class MoveIllegal(Refusal):
     code = "move_illegal"
 
     def __init__(self, verb: str, state: str, legal: tuple[str, ...] = ()) -> None:
-        hint = f"from `{state}` it may {', '.join(legal)}" if legal else "a handoff that ended stays ended"
-        super().__init__(f"cannot {verb} a handoff that is `{state}`", hint)
+        # As people say them: `hand_back` is a name in code, and the route is `hand-back`.
+        may = ", ".join(legal).replace("_", " ")
+        hint = f"from `{state}` it may {may}" if legal else "a handoff that ended stays ended"
+        super().__init__(f"cannot {verb.replace('_', ' ')} a handoff that is `{state}`", hint)
         self.verb = verb
         self.state = state
         self.legal = legal

@@ -157,6 +157,23 @@ async def test_one_that_is_held_or_ended_cannot_be_claimed(store: Store, ruleset
     )
 
 
+async def test_a_move_that_may_not_be_is_told_in_the_words_of_people(
+    store: Store, ruleset: Ruleset, tenant: str
+) -> None:
+    handoff_id = await opened(store, ruleset, tenant, "c1")
+    claimed = await handoffs.claim_one(store, tenant, handoff_id, Claiming("mia", LEASE_MS), NOW)
+    lease = Lease(handoff_id, claimed.token)
+    await handoffs.hold(store, tenant, lease, NOW + MINUTE, "a call", NOW)
+    with pytest.raises(MoveIllegal) as held:
+        await handoffs.renew(store, tenant, lease, LEASE_MS, NOW)
+    assert "hand back" in held.value.hint
+    assert "_" not in held.value.hint
+    await handoffs.resolve(store, tenant, lease, Resolving("answer", "needed"), NOW + 1)
+    with pytest.raises(MoveIllegal) as resolved:
+        await handoffs.hand_back(store, tenant, lease, HandingBack(), NOW + 2)
+    assert told(resolved.value)[1] == "cannot hand back a handoff that is `resolved`"
+
+
 async def test_a_queue_nobody_declared_is_refused(store: Store, ruleset: Ruleset, tenant: str) -> None:
     with pytest.raises(QueueUnknown) as unknown:
         await handoffs.claim_next(store, ruleset, tenant, "tier9", Claiming("mia", LEASE_MS), NOW)
