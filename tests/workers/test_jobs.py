@@ -19,14 +19,15 @@ import redis
 from rules.handoff import Handoff
 from service import settings, supervise
 from service.clock import now_ms
-from service.flows import deadlines, handoffs, machine_work
+from service.flows import audit, deadlines, handoffs, machine_work
 from service.flows.access import Store, open_store
 from service.flows.audit import AuditLog
 from service.flows.handoffs import Claimed, Claiming
 from service.flows.machine_work import WorkDue
+from service.flows.webhook_events import EVENTS
 from service.jobs import JOBS, Lane
 from service.store import handoffs as stored
-from service.store import keys, packets
+from service.store import keys, outbox, packets
 from service.store.embedded import Embedded
 from tests.workers.opened import ended, open_handoff, open_many, rules
 from workers import context, deliver, enrich, expire, relay, schedule
@@ -125,6 +126,16 @@ def test_a_packet_is_built_ahead_of_the_claim(lane: Store, runner: asyncio.Runne
 
 def test_a_packet_of_a_handoff_that_is_gone_is_not_built(lane: Store, tenant: str) -> None:
     enrich.run(tenant, "hof_0_0123456789abcdef")
+
+
+def test_every_kind_of_change_reaches_the_audit_log(
+    lane: Store, runner: asyncio.Runner, tenant: str, tmp_path: Path
+) -> None:
+    for kind in EVENTS:
+        runner.run(outbox.tell(lane, tenant, kind, "mia", now_ms(), f"about {kind}"))
+    relay.run(tenant, 0)
+    audited = [(line["type"], line["actor"], line["detail"]) for line in audit.read(tmp_path / "audit")]
+    assert audited == [(kind, "mia", f"about {kind}") for kind in EVENTS]
 
 
 def test_the_relay_empties_the_outbox_and_nudges_the_packets(lane: Store, runner: asyncio.Runner, tenant: str) -> None:

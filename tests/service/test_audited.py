@@ -1,0 +1,71 @@
+"""Nothing changes the state of a handoff, a key, an operator or a version and is not told: what is told is audited."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from service.flows.webhook_events import EVENTS
+from service.store.scripts import LUA, Script, library
+
+SERVICE = Path(__file__).parents[2] / "service"
+TELLS = re.compile(r"^(?!local function|--).*\b(?:tell|told_operators|told_ruleset)\(|'XADD'", re.MULTILINE)
+NAMED = re.compile(rf"""["']((?:{"|".join(sorted({name.split(".")[0] for name in EVENTS}))})\.(?!yaml\b)[a-z_]+)["']""")
+# What a script tells under a name that it puts together.
+PUT_TOGETHER = {
+    "'drill.' ..": ("drill.passed", "drill.failed"),
+    "told_operators(": ("operators.declared", "operators.removed"),
+    "told_ruleset(": tuple(name for name in EVENTS if name.startswith("ruleset.")),
+}
+COMMAND = re.compile(r"redis\.call\('([A-Z]+)'")
+READS = frozenset(
+    {"EXISTS", "GET", "HEXISTS", "HGET", "HGETALL", "HKEYS", "HLEN", "HMGET", "LLEN", "LRANGE", "SCARD", "SISMEMBER"}
+    | {"SMEMBERS", "TIME", "XLEN", "ZCARD", "ZCOUNT", "ZRANGE", "ZRANGEBYSCORE", "ZRANK", "ZSCORE", "ZMSCORE"}
+)
+# The scripts that write and tell nothing, and why nobody misses it in the audit log.
+UNTOLD: Mapping[str, str] = {
+    "commit_turn": "no handoff is touched, and the Decision itself is the record",
+    "create_key": "the flow tells it before, as the key lies where no tenant's outbox is",
+    "revoke_key": "the flow tells it before, as the key lies where no tenant's outbox is",
+    "open_store": "remembers what the server was made with, once",
+    "owe_deliveries": "keeps the books of what was told",
+    "owe_tellings": "keeps the books of what was told",
+    "record_shadow": "counts what would have been decided",
+    "redeliver": "keeps the books of what was told",
+    "renew": "says only that the holder is still there",
+    "save_draft": "is nobody's answer before it is sent",
+    "settle_delivery": "keeps the books of what was told",
+    "settle_tellings": "keeps the books of what was told",
+    "take_deliveries": "keeps the books of what was told",
+    "take_tellings": "keeps the books of what was told",
+}
+
+
+def own_text(script: Script) -> str:
+    """Return a script without the parts that it may use: using one is calling it."""
+    text = (LUA / f"{script.name}.lua").read_text()
+    return "\n".join(line for line in text.splitlines() if not line.startswith("--"))
+
+
+@pytest.mark.parametrize("script", library().values(), ids=lambda script: script.name)
+def test_a_script_tells_what_it_changes_or_its_reason_stands_here(script: Script) -> None:
+    writes = bool(set(COMMAND.findall(script.source)) - READS)
+    assert bool(TELLS.search(own_text(script))) is (writes and script.name not in UNTOLD)
+
+
+def test_no_reason_is_left_of_a_script_that_is_gone() -> None:
+    assert set(UNTOLD) <= set(library())
+
+
+def test_what_is_told_has_its_row_in_the_table_of_events_and_every_row_is_told() -> None:
+    texts = [path.read_text() for path in sorted(LUA.rglob("*.lua"))]
+    rules = SERVICE.parent / "rules"
+    for folder in (SERVICE / "flows", SERVICE / "store", rules):
+        # The table itself tells nothing.
+        texts += [path.read_text() for path in sorted(folder.rglob("*.py")) if path.name != "webhook_events.py"]
+    told = {name for text in texts for name in NAMED.findall(text)}
+    told |= {name for mark, names in PUT_TOGETHER.items() if any(mark in text for text in texts) for name in names}
+    assert told | {"webhook.test"} == set(EVENTS)
