@@ -64,15 +64,22 @@ def html(page: Page) -> str:
     parts = [f"<h1>{escape(page.title)}</h1>", *map(_html, page.blocks)]
     for section in page.sections:
         parts += [f"<section><h2>{escape(section.title)}</h2>", *map(_html, section.blocks), "</section>"]
-    head = f'<meta charset="utf-8"><title>{escape(page.title)}</title><style>{_STYLE}</style>'
+    head = (
+        '<meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">'
+        f"<title>{escape(page.title)}</title><style>{_STYLE}</style>"
+    )
     body = "\n".join(parts)
     return f'<!doctype html>\n<html lang="en"><head>{head}</head><body>\n{body}\n</body></html>\n'
 
 
+# In the reader's own colours, down to the width of a telephone; on paper black on white, in its whole width.
 _STYLE = (
+    ":root{color-scheme:light dark}"
     "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"
+    "h1,h2{line-height:1.25}p,li{overflow-wrap:anywhere}section{overflow-x:auto}"
     "table{border-collapse:collapse;width:100%}td,th{border:1px solid #888;padding:.3rem .5rem;text-align:left;"
-    "vertical-align:top}@media print{section{break-inside:avoid}body{margin:0;max-width:none}}"
+    "vertical-align:top}@media print{:root{color-scheme:light}section{break-inside:avoid;overflow:visible}"
+    "body{margin:0;max-width:none}}"
 )
 # What Markdown would read as markup: marks anywhere, an underscore at the edge of a word, and what opens a block.
 _MARKUP = re.compile(r"[\\`*\[\]<|~]|(?<![^\W_])_|_(?![^\W_])|^[#>+=-]|(?<=^\d)[.)]")
