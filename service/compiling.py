@@ -6,7 +6,8 @@ import asyncio
 import gc
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -19,11 +20,23 @@ SWITCH_S = 0.001
 NEW_OBJECTS_MAX = 20_000
 # The collector is off meanwhile, and is off or on for the whole process: one at a time.
 _one_at_a_time = threading.Lock()
+# How many threads ask for the short interval, which is the process's own too: the first sets it, the last sets it back.
+_asking = 0
+_switch_s = 0.0
+_counting = threading.Lock()
 
 
 async def beside(work: Callable[[], T]) -> T:
     """Return what `work` makes, in a thread; the event loop goes on with pauses of a few milliseconds."""
     return await asyncio.to_thread(_quietly, work)
+
+
+async def aside(work: Callable[[], T]) -> T:
+    """Return what `work` makes, in a thread, for what may take long: nobody who compiles waits for it.
+
+    The event loop goes on as with `beside`; the collector looks at what the work leaves behind.
+    """
+    return await asyncio.to_thread(_aside, work)
 
 
 def settle() -> None:
@@ -35,9 +48,7 @@ def settle() -> None:
 
 def _quietly(work: Callable[[], T]) -> T:
     """Run the work without a collection in it, and freeze what it made: 10,000 rules took 100 ms to look through."""
-    with _one_at_a_time:
-        switch_s = sys.getswitchinterval()
-        sys.setswitchinterval(SWITCH_S)
+    with _one_at_a_time, _switching_often():
         gc.disable()
         try:
             made = work()
@@ -47,4 +58,25 @@ def _quietly(work: Callable[[], T]) -> T:
             return made
         finally:
             gc.enable()
-            sys.setswitchinterval(switch_s)
+
+
+def _aside(work: Callable[[], T]) -> T:
+    with _switching_often():
+        return work()
+
+
+@contextmanager
+def _switching_often() -> Iterator[None]:
+    global _asking, _switch_s  # noqa: PLW0603  # a setting of the process, so kept for the process
+    with _counting:
+        _asking += 1
+        if _asking == 1:
+            _switch_s = sys.getswitchinterval()
+            sys.setswitchinterval(SWITCH_S)
+    try:
+        yield
+    finally:
+        with _counting:
+            _asking -= 1
+            if not _asking:
+                sys.setswitchinterval(_switch_s)

@@ -20,7 +20,7 @@ from rules.evaluation.evaluate import Ruleset
 from rules.files.errors import Problem
 from rules.files.files_hash import files_hash
 from service import rule_files
-from service.compiling import beside
+from service.compiling import aside, beside
 from service.errors import ConversationBusy, LimitReached
 from service.flows.ruleset_refusals import (
     ApprovalMissing,
@@ -232,7 +232,7 @@ async def history(desk: Desk, before: int | None = None, limit: int = HISTORY_MA
 async def difference(desk: Desk, old: int, new: int) -> Difference:
     """Return what differs between two versions, in rules; version 0 are the service's own rules."""
     one, other = [(await ruleset_of(desk, number)).files for number in (old, new)]
-    return await asyncio.to_thread(diff, one, other)
+    return await aside(lambda: diff(one, other))
 
 
 async def named(desk: Desk, name: str) -> int:
@@ -291,9 +291,7 @@ async def _results(desk: Desk, digest: str, ruleset: Ruleset, texts: Mapping[str
     found = desk.compiled.results.find(digest)
     # Not with the compiler's lock held: rules that are to decide must not wait for somebody's tests.
     return (
-        found
-        if found is not None
-        else desk.compiled.results.keep(digest, await asyncio.to_thread(tested, ruleset, texts))
+        found if found is not None else desk.compiled.results.keep(digest, await aside(lambda: tested(ruleset, texts)))
     )
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import sys
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -13,7 +15,7 @@ from rules.evaluation.evaluate import Ruleset, build
 from rules.files.errors import RuleFileInvalid
 from rules.turn import Conversation, Turn
 from service import rule_files
-from service.compiling import SWITCH_S, beside
+from service.compiling import SWITCH_S, aside, beside
 
 
 @pytest.fixture(autouse=True)
@@ -29,6 +31,21 @@ async def test_the_collector_and_the_switching_of_threads_are_as_before() -> Non
     collects, switch_s = await beside(lambda: (gc.isenabled(), sys.getswitchinterval()))
     assert not collects
     assert switch_s == pytest.approx(SWITCH_S)
+    assert (gc.isenabled(), sys.getswitchinterval()) == (True, before_s)
+
+
+async def test_two_pieces_of_work_at_once_leave_the_switching_of_threads_as_it_was() -> None:
+    before_s = sys.getswitchinterval()
+    both = threading.Barrier(2)
+
+    def meet() -> tuple[bool, float]:
+        both.wait(10)
+        return gc.isenabled(), sys.getswitchinterval()
+
+    # One that takes long is not waited for by one that compiles: else they would never meet.
+    long, compiled = await asyncio.gather(aside(meet), beside(meet))
+    assert long[1] == compiled[1] == pytest.approx(SWITCH_S)
+    assert not compiled[0]
     assert (gc.isenabled(), sys.getswitchinterval()) == (True, before_s)
 
 
