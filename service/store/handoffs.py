@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, cast
 
 from rules.handoff import Assignment, Handoff, State
+from rules.marks import DRILL_MARK
 from rules.routing.waits import HISTORY_MAX
 from service.errors import HandoffUnknown
 from service.store import codec, keys
@@ -142,6 +143,7 @@ async def claim(
         assignments_max=ASSIGNMENTS_MAX,
         class_prefix=place.classes_prefix,
         waits_max=HISTORY_MAX,
+        drill_mark=DRILL_MARK,
     )
     if word == "full":
         return Full(int(rest[0]))

@@ -19,6 +19,7 @@
 -- ARGV[9] class_prefix  of the keys of classes
 -- ARGV[10] assignments_max  that one handoff keeps
 -- ARGV[11] waits_max  how many of the waits of a queue are kept
+-- ARGV[12] drill_mark  with which the conversations of fire drills begin: they weigh nothing
 -- RETURN claimed | repeated | refused | full
 --   claimed: token, the handoff's fields
 --   repeated: handoff_id, token and lease_expires_at_ms as they were answered the first time
@@ -41,11 +42,13 @@ for i = 8, #KEYS, 4 do
   if i + 4 > #KEYS or redis.call('HGET', KEYS[i], 'state') == 'waiting' then
     local of = redis.call('HMGET', KEYS[i], 'state', 'holder', 'lease_expires_at_ms', 'reserved_for',
       'reserved_until_at_ms', 'expires_at_ms', 'handoff_id', 'class', 'kind', 'class_freed', 'timer_freed_at_ms',
-      'timer_held_at_ms', 'queue', 'told', 'opened_at_ms', 'priority', 'kept_as', 'sent_by', 'assignments')
+      'timer_held_at_ms', 'queue', 'told', 'opened_at_ms', 'priority', 'kept_as', 'sent_by', 'assignments',
+      'conversation_id')
     local reserved = of[4] and of[4] ~= '' and of[4] ~= ARGV[1] and tonumber(of[5]) > now_ms
     -- One past its deadline is about to be ended, and the agent may act on that already.
     local free = of[1] == 'waiting' and not reserved and tonumber(of[6]) > now_ms
-    local fits = free and (ARGV[6] == '' or in_hand + tonumber(weights[of[9]]) <= tonumber(ARGV[6]))
+    local drilled = of[20] and string.sub(of[20], 1, string.len(ARGV[12])) == ARGV[12]
+    local fits = free and (drilled or ARGV[6] == '' or in_hand + tonumber(weights[of[9]]) <= tonumber(ARGV[6]))
     heavy = heavy or (free and not fits)
     if fits and KEYS[i + 2] == ARGV[9] .. of[8] and redis.call('ZREM', KEYS[i + 1], of[7]) == 1 then
       local version = redis.call('HINCRBY', KEYS[i], 'version', 1)
@@ -54,12 +57,14 @@ for i = 8, #KEYS, 4 do
         of[18])
       redis.call('HSET', KEYS[i], 'state', 'leased', 'holder', ARGV[1], 'token', token, 'lease_expires_at_ms', ARGV[4],
         'claimed_at_ms', ARGV[3], 'reserved_for', '', 'reserved_until_at_ms', '', 'class', of[10],
-        'timer_at_ms', of[11], 'weight', weights[of[9]], 'assignments', assignments, 'acknowledged_by', '',
+        'timer_at_ms', of[11], 'weight', drilled and '0' or weights[of[9]], 'assignments', assignments, 'acknowledged_by', '',
         'answered_version', version)
       leave(KEYS[1], KEYS[i + 2], of[8], of[7])
       if of[12] ~= '' then redis.call('ZADD', KEYS[2], of[12], of[7]) else redis.call('ZREM', KEYS[2], of[7]) end
-      redis.call('HINCRBY', KEYS[6], ARGV[1], weights[of[9]])
-      redis.call('HSET', KEYS[7], ARGV[1], ARGV[3])
+      if not drilled then
+        redis.call('HINCRBY', KEYS[6], ARGV[1], weights[of[9]])
+        redis.call('HSET', KEYS[7], ARGV[1], ARGV[3])
+      end
       redis.call('ZADD', KEYS[3], ARGV[4], of[7])
       -- A wait says something of the queue for which it was told, as long as the handoff is still there.
       if of[14] and of[14] ~= '' and cjson.decode(of[14]).queue == of[13] then
