@@ -47,7 +47,7 @@ class AtOnce:
     async def call(self, *words: Word, durable: bool = False) -> Reply:
         """Answer as commit_turn does, or load_conversation of a new conversation."""
         await asyncio.sleep(0)
-        return [b"stored", b""] if durable else self._nothing
+        return [b"stored"] if durable else self._nothing
 
     async def close(self) -> None:
         """Hold nothing."""
