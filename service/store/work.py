@@ -20,6 +20,7 @@ from service.store.scripts import Scripts
 # Of a class, besides one for each who asks: those before them may have been taken meanwhile, or weigh more than an
 # operator can carry.
 SPARE = 16
+SURE_MAX = 3  # of those who are sure; they look again when all of these were taken meanwhile
 # Of a class in all, however many ask at once: the others look again.
 FIRST_MAX = 128
 # Classes of which the first ones are looked at for one operator, those with the most urgent.
@@ -190,14 +191,16 @@ class Work:
         rows = look.left.get(mine)
         if rows is None:
             rows = look.left[mine] = _in_order(look, mine)
-        now_s = time.monotonic()
         # Another who asked, at the same time or a moment before, may be about to take it.
-        rows[:] = [row for row in rows if self._promised.get(row[1], 0.0) <= now_s]
-        given, promised = rows.copy(), None
-        if asking.sure and rows:
-            promised = rows.pop(0)[1]
-            self._promised[promised] = now_s + PROMISED_MS_MAX / 1000
-        return Found(given, len(mine), look.loads[number], look.due_at_ms, promised)
+        now_s = time.monotonic()
+        while rows and self._promised.get(rows[0][1], 0.0) > now_s:
+            rows.pop(0)
+        if not asking.sure or not rows:
+            return Found(rows.copy(), len(mine), look.loads[number], look.due_at_ms)
+        promised = rows[0][1]
+        self._promised[promised] = now_s + PROMISED_MS_MAX / 1000
+        # Behind the first only what is tried when another process was quicker: they weigh nothing for who is sure.
+        return Found(rows[:SURE_MAX], len(mine), look.loads[number], look.due_at_ms, promised)
 
 
 def _to_read(seen: Sequence[str], asking: Sequence[Asking]) -> list[str]:

@@ -1,0 +1,164 @@
+"""Operators who ask at the same moment: one look serves all of them, and each gets what is theirs by urgency."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Sequence
+
+import pytest
+
+from rules.compile.rule_files import files_or_raise
+from rules.evaluation.evaluate import Ruleset, build
+from rules.handoff import Handoff
+from rules.routing.operators import Operator
+from service.errors import CapacityReached
+from service.flows import handoffs
+from service.flows.access import Store, open_store
+from service.flows.decide import decide
+from service.flows.handoffs import Claimed, Claiming, Lease, NothingWaiting
+from service.store.work import CLASSES_READ_MAX
+from tests.service.turns import turn
+
+pytestmark = pytest.mark.server
+
+NOW = 1_800_000_000_000
+LANGUAGES = ("en", "es", "de", "fr", "it", "pt", "nl", "pl", "sv", "fi", "da", "cs")
+RULES = build(
+    files_or_raise(
+        {
+            "rules.yaml": """\
+handrail: 1
+queues:
+  desk:
+    answer_within: 1h
+    on_timeout: {verdict: callback, say: {en: "We will call you."}}
+    say: {en: "A colleague is on the way."}
+    language: customer
+rules:
+  - {id: asks, why: x, when: channel = desk, then: {escalate: desk}}
+"""
+        }
+    )
+)
+_TENANTS = (f"at-once-{number}" for number in itertools.count())
+
+
+@pytest.fixture(params=[1, 3], ids=["one-partition", "three-partitions"])
+async def store(request: pytest.FixtureRequest, server_url: str) -> AsyncIterator[Store]:
+    # A server remembers its partitions by its database.
+    opened = await open_store(f"{server_url}?db={6 + request.param}", partitions=request.param)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def tenant() -> str:
+    return next(_TENANTS)
+
+
+async def waiting(store: Store, tenant: str, count: int, languages: Sequence[str], rules: Ruleset = RULES) -> None:
+    """Let handoffs wait, of which a later one is less urgent."""
+    for number in range(count):
+        asks = turn(f"c{number}", channel="desk", locale=languages[number % len(languages)])
+        await decide(store, rules, tenant, asks, NOW + number)
+
+
+async def claim(store: Store, tenant: str, name: str, declared: Operator | None = None) -> Handoff | None:
+    claiming = Claiming(name, 60_000, declared=declared)
+    claimed = await handoffs.claim_next(store, RULES, tenant, None, claiming, NOW + 1_000)
+    return claimed.handoff if isinstance(claimed, Claimed) else None
+
+
+def numbers(found: Sequence[Handoff | None]) -> list[int]:
+    return sorted(int(each.conversation_id[1:]) for each in found if each is not None)
+
+
+@pytest.mark.parametrize("operators", [2, 16, 40])
+async def test_those_who_ask_at_once_get_the_most_urgent_ones_and_no_two_the_same(
+    store: Store, tenant: str, operators: int
+) -> None:
+    await waiting(store, tenant, 60, LANGUAGES[:4])
+    for start in (0, operators):
+        found = await asyncio.gather(*(claim(store, tenant, f"op{number}") for number in range(operators)))
+        left = min(60, start + operators)
+        assert numbers(found) == list(range(start, left))
+
+
+async def test_more_ask_than_wait_and_everybody_else_is_told_so(store: Store, tenant: str) -> None:
+    await waiting(store, tenant, 3, ["en"])
+    found = await asyncio.gather(*(claim(store, tenant, f"op{number}") for number in range(20)))
+    assert numbers(found) == [0, 1, 2]
+
+
+async def test_who_can_do_less_gets_the_first_of_what_they_can(store: Store, tenant: str) -> None:
+    await waiting(store, tenant, 24, ["en", "es"])
+    spanish = [Operator(f"es{number}", languages=("es",)) for number in range(3)]
+    english = [Operator(f"en{number}", languages=("en",)) for number in range(3)]
+    both = await asyncio.gather(
+        *(claim(store, tenant, each.name, each) for pair in zip(spanish, english, strict=True) for each in pair)
+    )
+    assert numbers(both) == [0, 1, 2, 3, 4, 5]
+    assert {each.locale for each in both[::2] if each} == {"es"}
+
+
+async def test_one_with_a_limit_takes_no_more_than_it_however_they_ask(store: Store, tenant: str) -> None:
+    await waiting(store, tenant, 20, ["en"])
+    kim = Operator("kim", capacity=2)
+
+    async def kims() -> list[Handoff | BaseException | None]:
+        asks = (claim(store, tenant, "kim", kim) for _ in range(5))
+        if store.partitions == 1:
+            return await asyncio.gather(*asks, return_exceptions=True)
+        # Over partitions a limit holds for who asks once at a time, as people do.
+        return [(await asyncio.gather(each, return_exceptions=True))[0] for each in asks]
+
+    others = asyncio.gather(*(claim(store, tenant, f"op{number}") for number in range(4)))
+    mine, theirs = await asyncio.gather(kims(), others)
+    assert [isinstance(each, CapacityReached) for each in mine].count(True) == 3
+    taken = [each for each in (*mine, *theirs) if isinstance(each, Handoff)]
+    assert numbers(taken) == [0, 1, 2, 3, 4, 5]
+
+
+async def test_more_classes_than_are_looked_at_are_emptied_in_order(store: Store, tenant: str) -> None:
+    assert len(LANGUAGES) > CLASSES_READ_MAX
+    await waiting(store, tenant, 36, LANGUAGES)
+    taken: list[Handoff | None] = []
+    for _ in range(36):
+        taken.append(await claim(store, tenant, "mia"))
+    assert [int(each.conversation_id[1:]) for each in taken if each] == list(range(36))
+    assert await claim(store, tenant, "mia") is None
+
+
+async def test_what_comes_between_two_looks_goes_first_when_it_is_more_urgent(store: Store, tenant: str) -> None:
+    await waiting(store, tenant, 8, ["en"])
+    assert numbers([await claim(store, tenant, "mia")]) == [0]
+    # A class that no look has seen yet, and older than all that wait.
+    await decide(store, RULES, tenant, turn("c100", channel="desk", locale="tr"), NOW - 5_000)
+    assert numbers([await claim(store, tenant, "mia")]) == [100]
+
+
+async def test_who_gives_up_while_they_ask_keeps_nobody_from_it(store: Store, tenant: str) -> None:
+    await waiting(store, tenant, 2, ["en"])
+    asking = asyncio.create_task(claim(store, tenant, "mia"))
+    await asyncio.sleep(0)
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    found = await asyncio.gather(claim(store, tenant, "ben"), claim(store, tenant, "kim"))
+    assert numbers(found) == [0, 1]
+
+
+async def test_a_store_that_is_away_tells_everybody_who_asked(store: Store, tenant: str) -> None:
+    await waiting(store, tenant, 2, ["en"])
+    await store.close()
+    found = await asyncio.gather(*(claim(store, tenant, f"op{each}") for each in range(3)), return_exceptions=True)
+    assert [type(each).__name__ for each in found] == ["StoreAway"] * 3
+
+
+async def test_a_released_one_is_there_for_the_next_who_asks(store: Store, tenant: str) -> None:
+    await waiting(store, tenant, 1, ["en"])
+    for name in ("mia", "ben", "kim"):
+        claimed = await handoffs.claim_next(store, RULES, tenant, None, Claiming(name, 60_000), NOW + 1_000)
+        assert not isinstance(claimed, NothingWaiting)
+        await handoffs.release(store, tenant, Lease(claimed.handoff.handoff_id, claimed.token), NOW + 1_000)
