@@ -19,6 +19,8 @@ DAY_MS = 86_400_000
 # Without a day of real times nothing can be said of a day; then the work is told for this many conversations.
 PER_CONVERSATIONS = 1_000
 HASH_CHARS = 12
+# Rules of one side only that never fired: a few tell what is new, the hundred of another directory hide what changed.
+NEVER_FIRED_SHOWN_MAX = 10
 
 _TITLES: Mapping[DeltaKind, str] = {
     "new": "newly stopped for a person",
@@ -239,7 +241,12 @@ def _say_tables(found: Compared) -> None:
             "changed",
             "moved",
         )
-        say_table("rules that differ", rule_columns, rules, numbers=rule_columns[3:])
+        never = [row for row in rules if not any(row[3:])]
+        left_out = never[NEVER_FIRED_SHOWN_MAX:]
+        shown = [row for row in rules if row not in left_out]
+        say_table("rules that differ", rule_columns, shown, numbers=rule_columns[3:])
+        if left_out:
+            say(f"and {len(left_out):,} more that only one of the two has and that never fired; --json lists them")
 
 
 def _rule_row(found: Compared, rule_id: str) -> tuple[object, ...] | None:

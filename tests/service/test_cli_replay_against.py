@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -287,3 +289,22 @@ async def test_versions_are_compared_by_their_numbers(tmp_path: Path, sets: tupl
     assert (told["candidate"]["name"], told["against"]["name"]) == ("version 2", "version 1")
     assert told["rules"] == direct["rules"]
     assert told["new"] == direct["new"]
+
+
+def test_another_directory_of_rules_does_not_hide_what_changed(tmp_path: Path, sets: tuple[str, str]) -> None:
+    for name, count in (("few", 3), ("many", 40)):
+        directory = tmp_path / name
+        shutil.copytree(sets[0], directory)
+        rules = [
+            f"  - {{id: q{at}, why: w, when: turn_count = {1000 + at}, then: {{review: desk}}}}" for at in range(count)
+        ]
+        (directory / "quiet.yaml").write_text("\n".join(["handrail: 1", "rules:", *rules, ""]), "utf-8")
+    rows = str(rows_in(tmp_path / "a.jsonl", *ROWS))
+    few = handrail("replay", str(tmp_path / "few"), rows, "--against", sets[0]).stdout
+    many = handrail("replay", str(tmp_path / "many"), rows, "--against", sets[0]).stdout
+    assert [len(re.findall(r"^q\d+ +no such rule +review, quiet", text, re.MULTILINE)) for text in (few, many)] == [
+        3,
+        10,
+    ]
+    assert "that never fired" not in few
+    assert "and 30 more that only one of the two has and that never fired; --json lists them\n" in many
