@@ -156,7 +156,7 @@ def test_a_flood_is_listed_looked_through_answered_and_let_go(kind: Kind) -> Non
     with Server(served) as server:
         (found,) = run(kind, server.url, "floods", "approvals")
         (handoff,) = run(kind, server.url, "members", "hof_1", limit=5).handoffs
-        given = {"action": "answer", "outcome": "not_needed", "text": "It is paid."}
+        given: dict[str, Any] = {"action": "answer", "outcome": "not_needed", "text": "It is paid."}
         dealt = run(kind, server.url, "answer_members", "hof_1", "tok", **given)
         run(kind, server.url, "ungroup", "hof_1", ["hof_2"])
     assert (found.who, found.members, found.leader) == ("bot", 46, "hof_1")

@@ -54,7 +54,8 @@ async def test_a_flood_is_one_handoff_with_a_count(api: Api) -> None:
     listed = (await api.get("/handoffs", "operator")).json()["handoffs"]
     assert [each["id"] for each in listed] == [each["handoff"]["id"] for each in decisions]
     assert [each["group"] and each["group"]["members"] for each in listed] == [None, None, 3, 3, 3, 3]
-    pages, cursor = [], None
+    pages: list[str] = []
+    cursor = None
     while cursor or not pages:
         asked = {"limit": 2} | ({"cursor": cursor} if cursor else {})
         page = (await api.get("/handoffs", "operator", **asked)).json()
