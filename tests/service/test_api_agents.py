@@ -92,3 +92,29 @@ async def test_a_held_pilot_turn_is_answered_with_the_rule_of_its_description(ap
     decision = answer.json()
     assert (decision["verdict"], decision["say"]) == ("hold", "I have to ask.")
     assert [rule["id"] for rule in decision["rules"]] == ["refund-bot/pilot/reply"]
+
+
+STAGED = AGENTS.replace(
+    '{default: full, versions: {"3": pilot}}', '{default: full, versions: {"1": pilot, "2": limited}}'
+).replace("tools: [look_up]", "tools: [look_up], writes: [pay_back]")
+STAGES = {
+    "an ordinary change": ({"name": "pay_back", "amount": 20, "write": True}, ("hold", "review", "continue")),
+    "a look": ({"name": "look_up", "write": False}, ("continue", "continue", "continue")),
+    "a change above the limit": ({"name": "pay_back", "amount": 201, "write": True}, ("hold", "hold", "hold")),
+    "a tool of somebody else": ({"name": "close_account"}, ("hold", "hold", "hold")),
+}
+
+
+@pytest.mark.parametrize("act", list(STAGES))
+async def test_the_same_act_is_held_looked_at_or_let_go_by_the_stage_of_the_version(server: Server, act: str) -> None:
+    call, wanted = STAGES[act]
+    async with served(server, ruleset(RULES + STAGED)) as api:
+        verdicts = []
+        for version in ("1", "2", "3"):
+            body = {
+                "conversation_id": f"stage-{version}-{list(STAGES).index(act)}",
+                "agent": {"id": "acme/refunds", "version": version},
+                "tool_calls": [call],
+            }
+            verdicts.append((await api.post("/should-escalate", body, "agent")).json()["verdict"])
+    assert tuple(verdicts) == wanted
