@@ -31,6 +31,10 @@ def _file_name(name: str) -> str:
 FileName: TypeAlias = Annotated[
     str, StringConstraints(strict=True, min_length=1, max_length=FILE_NAME_CHARS_MAX), AfterValidator(_file_name)
 ]
+# Who looks for the version to return to reads nothing else.
+Message: TypeAlias = Annotated[
+    str, StringConstraints(strict=True, strip_whitespace=True, min_length=1, max_length=MESSAGE_CHARS_MAX)
+]
 Revision = Annotated[int, Field(strict=True, ge=0, le=NUMBER_MAX)]
 
 
@@ -62,7 +66,7 @@ class PushBody(Body):
     model_config = ConfigDict(json_schema_extra={"examples": [PUSH_EXAMPLE]})
 
     files: Annotated[dict[FileName, Annotated[str, StringConstraints(strict=True)]], Field(max_length=FILES_MAX)]
-    message: Annotated[str, StringConstraints(strict=True, max_length=MESSAGE_CHARS_MAX)] = ""
+    message: Message
 
 
 class ExpectBody(Body):

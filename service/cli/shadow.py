@@ -38,11 +38,16 @@ def shadow(
       handrail shadow 4
       handrail shadow 4 --limit 100 --json | jq '.differences[].decision_id'
     """
-    told = service_at(url, key, data_dir).get(f"/rulesets/{version}/shadow?limit={limit}")
+    service = service_at(url, key, data_dir)
+    told = service.get(f"/rulesets/{version}/shadow?limit={limit}")
     if as_json:
         say_json(told)
         return
     if not told["judged"]:
+        found = service.get(f"/rulesets?limit=1&before={version + 1}")["versions"]
+        if any(each["version"] == version and each["mode"] == "shadow" for each in found):
+            say(f"version {version} is in shadow and has judged no turn yet: none has come since")
+            return
         say(f"version {version} has judged no turn yet")
         say(f"  `handrail stage {version} --shadow` lets it judge every turn from then on")
         return

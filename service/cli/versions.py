@@ -38,14 +38,16 @@ def push(
     """Keep rule files as a new version of a service's rules.
 
     Rule files and the tests beside them are sent together. What has errors is refused, with every problem at its place.
-    Nothing decides by the version yet; the same files pushed twice are one version. Exit code 1 when the files have
-    errors or a test fails.
+    Nothing decides by a new version yet; the same files pushed twice are one version, with its first message. Exit
+    code 1 when the files have errors or a test fails.
 
     \b
     Examples:
       handrail push my-rules -m "refunds above 150 dollars wait for a person"
       handrail push my-rules -m "as before the holidays" --url https://handrail.internal --key $KEY
     """
+    if not message.strip():
+        refuse("the message is empty", "say what changed, and why: whoever rolls back reads nothing else")
     texts = {**rule_files.read_directory(directory), **rule_files.read_tests(directory)}
     ruleset, problems = rule_files.check(directory)
     if ruleset is None:
@@ -63,7 +65,7 @@ def push(
     if as_json:
         say_json(pushed)
     else:
-        _say_pushed(pushed, directory)
+        _say_pushed(pushed, directory, message.strip())
     if failing:
         raise typer.Exit(EXIT_FINDINGS)
 
@@ -255,10 +257,12 @@ def _to_take_back(service: Service) -> int:
     return int(rolled_out[0] if rolled_out else told["active"])
 
 
-def _say_pushed(pushed: dict[str, Any], directory: Path) -> None:
+def _say_pushed(pushed: dict[str, Any], directory: Path, message: str) -> None:
     number, tests, warnings = pushed["version"], pushed["tests"], len(pushed["warnings"])
     if pushed["repeated"]:
         say(f"these files are version {number} already, pushed by {pushed['author']} {moment(pushed['at_ms'])}")
+        if pushed["message"] != message:
+            say(f"  a version never changes, so it keeps its message: {pushed['message'] or 'none'}")
     else:
         say(f"version {number}: {_count(pushed['rules'], 'rule')}, {pushed['hash'][:HASH_CHARS]}")
     if not tests["cases"]:
@@ -271,8 +275,28 @@ def _say_pushed(pushed: dict[str, Any], directory: Path) -> None:
         say(f"  {_count(tests['cases'], 'test')} passed")
     if warnings:
         say(f"  {_count(warnings, 'warning')}: `handrail check {directory}` shows them")
-    say(f"  it decides nothing yet: `handrail diff active {number}` shows what it would change,")
-    say(f"  `handrail stage {number} --shadow` tries it, `handrail activate {number}` lets it decide")
+    for line in _standing(pushed):
+        say(f"  {line}")
+
+
+def _standing(pushed: dict[str, Any]) -> tuple[str, ...]:
+    """Return what a version does now, and what can be done with it."""
+    number, lets_decide = pushed["version"], f"`handrail activate {pushed['version']}` lets it decide"
+    if pushed["state"] == "active":
+        return ("it is active: it decides every turn",)
+    if pushed["mode"] == "rollout":
+        return (f"it decides {pushed['percent']}% of the conversations, and {lets_decide} all of them",)
+    if pushed["mode"] == "shadow":
+        return (f"it is in shadow: `handrail shadow {number}` shows where it differs, {lets_decide}",)
+    before = {
+        "superseded": "it decided before, and decides nothing now",
+        "rolled_back": "it decided, and was taken back",
+    }
+    return (
+        f"{before.get(pushed['state'], 'it decides nothing yet')}: `handrail diff active {number}` shows what it would"
+        " change,",
+        f"`handrail stage {number} --shadow` tries it, {lets_decide}",
+    )
 
 
 def _row(version: dict[str, Any]) -> tuple[object, ...]:

@@ -55,7 +55,7 @@ async def api(server: Server) -> AsyncIterator[Api]:
         yield found
 
 
-async def push(api: Api, text: str = STRICTER, message: str = "", role: str = "manager", **files: str) -> Any:
+async def push(api: Api, text: str = STRICTER, message: str = "as tested", role: str = "manager", **files: str) -> Any:
     body = {"files": {"rules.yaml": text, **files}, "message": message}
     answer = await api.post("/rulesets", body, role)
     assert answer.is_success, answer.text
@@ -274,13 +274,15 @@ async def test_files_that_do_not_compile_are_refused_with_every_problem(api: Api
     text = RULES.replace("confidence < $low_confidence", "confidense < $low").replace(
         "topics has fees", "topics has fee"
     )
-    answer = await api.post("/rulesets", {"files": {"a/rules.yaml": text}}, "manager")
+    answer = await api.post("/rulesets", {"files": {"a/rules.yaml": text}, "message": "x"}, "manager")
     problem = answer.json()
     assert (answer.status_code, problem["code"]) == (422, "rules_invalid")
     assert {each["code"] for each in problem["problems"] if each["severity"] == "error"} == {"R101", "R102", "R104"}
     assert {each["file"] for each in problem["problems"]} == {"a/rules.yaml"}
     assert "did you mean `confidence`?" in problem["rendered"]
-    answer = await api.post("/rulesets", {"files": {"r.yaml": RULES, "r.tests.yaml": "cases: 1"}}, "manager")
+    answer = await api.post(
+        "/rulesets", {"files": {"r.yaml": RULES, "r.tests.yaml": "cases: 1"}, "message": "x"}, "manager"
+    )
     assert answer.json()["detail"].startswith("the test files have ")
     assert (await api.get("/rulesets", "manager")).json()["versions"] == []
 
@@ -288,17 +290,19 @@ async def test_files_that_do_not_compile_are_refused_with_every_problem(api: Api
 @pytest.mark.parametrize(
     ("body", "detail"),
     [
-        ({"files": {}}, "the files have 1 error"),
+        ({"files": {}, "message": "x"}, "the files have 1 error"),
         (
-            {"files": {"../x.yaml": RULES}},
+            {"files": {"../x.yaml": RULES}, "message": "x"},
             "has a file name that is none: write it as `refunds.yaml`, with `/` between folders",
         ),
         (
-            {"files": {"x.txt": RULES}},
+            {"files": {"x.txt": RULES}, "message": "x"},
             "has a file name that is none: write it as `refunds.yaml`, with `/` between folders",
         ),
-        ({"files": {"x.yaml": 1}}, "must be"),
+        ({"files": {"x.yaml": 1}, "message": "x"}, "must be"),
         ({"message": "no files"}, "`files` is required"),
+        ({"files": {"x.yaml": RULES}}, "`message` is required"),
+        ({"files": {"x.yaml": RULES}, "message": "  "}, "`message`"),
         ({"files": {"x.yaml": RULES}, "message": "x" * 501}, "`message` is longer than 500"),
     ],
 )
@@ -417,7 +421,7 @@ async def test_the_examples_of_the_documentation_do_what_they_say(api: Api) -> N
 
 async def test_agents_and_operators_do_not_govern(api: Api) -> None:
     for role in ("agent", "operator"):
-        assert (await api.post("/rulesets", {"files": {"r.yaml": RULES}}, role)).status_code == 403
+        assert (await api.post("/rulesets", {"files": {"r.yaml": RULES}, "message": "x"}, role)).status_code == 403
         assert (await api.get("/rulesets", role)).status_code == 403
     await push(api, role="admin")
     for path in ("9/activate", "9/approve"):

@@ -84,12 +84,21 @@ def test_a_version_goes_its_way_and_comes_back(service: Served, tmp_path: Path) 
         "  it decides nothing yet: `handrail diff active 1` shows what it would change,",
         "  `handrail stage 1 --shadow` tries it, `handrail activate 1` lets it decide",
     ]
-    assert mia.says("push", str(mine), "-m", "again")[0] == "these files are version 1 already, pushed by mia NOW"
+    assert mia.says("push", str(mine), "-m", "again")[:2] == [
+        "these files are version 1 already, pushed by mia NOW",
+        "  a version never changes, so it keeps its message: the first",
+    ]
     assert mia.says("activate", "1") == [
         "version 1 decides every turn from now on (HASH)",
         f"  `handrail rollback` returns to {OWN}",
     ]
     assert mia.says("activate", "1") == ["version 1 decides already"]
+    known = "these files are version 1 already, pushed by mia NOW"
+    assert mia.says("push", str(mine), "-m", "the first") == [
+        known,
+        "  1 test passed",
+        "  it is active: it decides every turn",
+    ]
     rules_in(mine, RULES.replace("low: 0.5", "low: 0.6").replace("lawyer, abogado", "lawyer, abogado, court"))
     assert mia.says("diff", "active", str(mine)) == [
         f"version 1 → {mine}",
@@ -112,15 +121,20 @@ def test_a_version_goes_its_way_and_comes_back(service: Served, tmp_path: Path) 
         "  `handrail shadow 2` shows where it differs, `handrail stage 2 --rollout 10%` goes on",
     ]
     assert mia.says("shadow", "2") == [
-        "version 2 has judged no turn yet",
-        "  `handrail stage 2 --shadow` lets it judge every turn from then on",
+        "version 2 is in shadow and has judged no turn yet: none has come since",
     ]
     seen_in_shadow(mia)
+    assert mia.says("push", str(mine), "-m", "unsure earlier, and courts")[-1] == (
+        "  it is in shadow: `handrail shadow 2` shows where it differs, `handrail activate 2` lets it decide"
+    )
     assert mia.says("stage", "2", "--rollout", "10%") == [
         "version 2 decides 10% of the conversations, always the same ones",
         "  raise it with --rollout, let it decide all with `handrail activate 2`, or `handrail rollback`",
     ]
     assert mia.says("history")[1].split()[:4] == ["2", "rollout", "10%", "mia"]
+    assert mia.says("push", str(mine), "-m", "unsure earlier, and courts")[-1] == (
+        "  it decides 10% of the conversations, and `handrail activate 2` lets it decide all of them"
+    )
     assert mia.says("rollback") == [
         "version 2 is taken back: its rollout has ended, and the rules of version 1 decide all"
     ]
@@ -131,6 +145,10 @@ def test_a_version_goes_its_way_and_comes_back(service: Served, tmp_path: Path) 
     ]
     assert mia.says("rollback") == ["version 2 is taken back: the rules of version 1 decide again"]
     assert mia.says("rollback") == [f"version 1 is taken back: {OWN} decide again"]
+    assert mia.says("push", str(mine), "-m", "unsure earlier, and courts")[-2:] == [
+        "  it decided, and was taken back: `handrail diff active 2` shows what it would change,",
+        "  `handrail stage 2 --shadow` tries it, `handrail activate 2` lets it decide",
+    ]
     assert mia.refused("rollback") == [
         "error: no version was active before (`nothing_before`)",
         "       activate the version that you want with `handrail activate VERSION`",
@@ -223,6 +241,7 @@ def test_what_has_errors_or_failing_tests_is_shown_as_check_and_test_show_it(ser
 @pytest.mark.parametrize(
     ("words", "said"),
     [
+        (("push", "nowhere", "-m", " "), "error: the message is empty"),
         (("stage", "1"), "error: give one of --shadow, --rollout PERCENT and --withdraw"),
         (("stage", "1", "--rollout", "0%"), "error: `--rollout` is no share from 1% to 100%"),
         (("stage", "99", "--shadow"), "error: there is no version 99 (`version_unknown`)"),
