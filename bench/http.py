@@ -145,6 +145,27 @@ def _summary(rounds: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
+def table(result: dict[str, Any]) -> str:
+    """Return the table of bench/README.md."""
+    paced, memory = result["at_the_same_rate"], result["with_the_stores_files_in_memory"]
+    rows = [
+        ("requests a second, median round", [f"{result[name]['a_second']:,.0f}" for name in WAYS]),
+        ("processor time of the server, µs a request", [f"{result[name]['cpu_us']:.0f}" for name in WAYS]),
+        ("p50 and p99 with all connections busy, ms", [_both(result[name]) for name in WAYS]),
+        (f"p50 and p99 at {paced['a_second']:,} requests a second, ms", [_both(paced[name]) for name in WAYS]),
+    ]
+    if memory is not None:
+        at_rate = memory["at_the_same_rate"]
+        about = f"the same at {at_rate['a_second']:,}, the store's files in memory"
+        rows.append((about, [_both(at_rate[name]) for name in WAYS]))
+    head = "| | `/should-escalate` | constant | constant, kept |\n|---|---|---|---|\n"
+    return head + "\n".join(f"| {about} | {' | '.join(cells)} |" for about, cells in rows)
+
+
+def _both(tails: dict[str, Any]) -> str:
+    return f"{tails['p50_ms']:.1f} and {tails['p99_ms']:.1f}"
+
+
 def main() -> None:
     """Measure, print, and write the result unless it was only a quick look."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -189,6 +210,7 @@ def main() -> None:
         "with_the_stores_files_in_memory": None if given.quick else in_memory(ROUNDS // 3, seconds, given.connections),
     }
     print(json.dumps(result, indent=2))
+    print(table(result))
     if not given.quick:
         RESULTS.write_text(json.dumps(result, indent=2) + "\n")
 
