@@ -21,6 +21,8 @@ from rules.turn import Conversation
 OFFER_AGAIN_MS, OFFER_AGAIN_MS_MAX = 1_000, 10_000
 # Whoever let an offer go by is asked once more after this: they were away from their desk, and nobody else has come.
 OFFER_ROUND_MS = 60_000
+# What comes back from a person goes to the front of its queue; after this nobody is there, and `on_timeout` holds.
+RETURNED_MS = 120_000
 ACTOR = "handrail"  # who did what nobody asked for
 SAY_MISSED: Words = {
     "en": "Nobody was free in time. A colleague will get back to you.",
@@ -45,11 +47,16 @@ def claimed(handoff: Handoff, operator: str, now_ms: int) -> Handoff:
     )
 
 
-def released(handoff: Handoff) -> Handoff:
-    """Return the handoff as it waits again, with the urgency and the deadline that it had."""
+def released(handoff: Handoff, now_ms: int) -> Handoff:
+    """Return the handoff as it waits again, with the urgency that it had: put back, or its operator went silent.
+
+    Its deadline was met by whoever had it. Where it has passed meanwhile, or is about to, somebody else has RETURNED_MS
+    to take it: else a customer whose operator's hold or connection ended would be told that nobody came.
+    """
     return replace(
         handoff,
         state="waiting",
+        expires_at_ms=max(handoff.expires_at_ms, now_ms + RETURNED_MS),
         holder=None,
         lease_expires_at_ms=None,
         hold_reason=None,

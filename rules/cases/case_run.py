@@ -182,7 +182,7 @@ def _made(run: Run, step: MoveStep) -> str | None:
     if verb == "claim":
         _claim(run, handoff)
     elif verb == "release":
-        run.handoff = released(handoff)
+        run.handoff = released(handoff, run.now_ms)
     else:
         given = {"action": "hand_back" if verb == "hand_back" else ANSWER_DEFAULT, **step.given}
         if verb == "resolve":

@@ -122,7 +122,7 @@ async def next_due_at_ms(store: Store, tenant: str, partition: int) -> int | Non
 
 async def _lapse(store: Store, place: Place, handoff_id: str, now_ms: int) -> bool:
     handoff = await handoffs.find(store, place, handoff_id)
-    in_class = wanted(handoff).text if handoff else ""
+    there = moves.released(handoff, now_ms) if handoff else None
     word, _ = await handoffs.move(
         store,
         "lapse",
@@ -131,14 +131,14 @@ async def _lapse(store: Store, place: Place, handoff_id: str, now_ms: int) -> bo
         leases=place.leases,
         deadlines=place.deadlines,
         outbox=place.outbox,
-        in_class=place.waiting_in(in_class),
+        in_class=place.waiting_in(wanted(there).text if there else ""),
         classes=place.classes,
         loads=place.loads,
         now_ms=now_ms,
-        queue=handoff.queue if handoff else "",
-        class_name=in_class,
+        version=handoff.version if handoff else 0,
         handoff_id=handoff_id,
         actor=ACTOR,
+        fields=codec.place_out(there) if there else [],
     )
     return word == "done"
 

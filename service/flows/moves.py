@@ -19,7 +19,7 @@ from rules.handoff import (
     moves_from,
     wanted,
 )
-from rules.moves import transferred
+from rules.moves import released, transferred
 from service.errors import (
     ConversationBusy,
     DraftUnseen,
@@ -117,16 +117,16 @@ async def release(store: Store, tenant: str, lease: Lease, now_ms: int) -> Hando
     """Put the handoff back where it waited, as urgent as it has become."""
 
     def values(place: Place, current: Handoff) -> Mapping[str, Argument]:
-        in_class = wanted(current).text
+        there = released(current, now_ms)
         return {
             "waiting": place.waiting(current.queue),
-            "in_class": place.waiting_in(in_class),
+            "in_class": place.waiting_in(wanted(there).text),
             "classes": place.classes,
             "leases": place.leases,
             "deadlines": place.deadlines,
             "loads": place.loads,
-            "queue": current.queue,
-            "class_name": in_class,
+            "version": current.version,
+            "fields": codec.place_out(there),
         }
 
     return await _move(store, tenant, "release", lease, values, now_ms)

@@ -93,12 +93,13 @@ PASSING = {
        expect: {say: Thank you., handoff: {state: handed_back}}}
     - {message: hi, expect: {verdict: continue, must_stop: false}}
 """,
-    "what is put back after its deadline is over at once": """\
+    "what is put back after its deadline waits two minutes for somebody else": """\
 - name: n
   turns:
     - {message: on fire}
     - {claim: true}
     - {after: 1h, release: true, expect: {handoff: {state: waiting}}}
+    - {after: 119s, expect: {handoff: {state: waiting}}}
     - {after: 1s, expect: {verdict: callback, handoff: {state: expired}}}
 """,
     "an operator answers a draft": """\

@@ -131,7 +131,7 @@ def test_every_answer_ends_what_was_owed_before_it_and_nothing_after_it(notice: 
         if step == "claim" and handoff.state == "waiting":
             handoff, answers = claimed(handoff, "mia", at_ms), answers + 1
         elif step == "release" and handoff.state == "leased":
-            handoff = released(handoff)
+            handoff = released(handoff, at_ms)
             happened = Happened(f"evt_r{number}", "handoff.released", handoff.version, at_ms)
             owed += [(answers, telling) for telling, _ in begun(handoff, happened)]
         elif step == "acknowledge" and handoff.state == "waiting":

@@ -224,17 +224,33 @@ async def test_a_held_one_needs_no_heartbeat_until_its_moment(store: Store, rule
             await handoffs.hold(store, tenant, lease, wrong, None, NOW)
 
 
-async def test_a_lapse_after_the_deadline_ends_the_handoff(store: Store, ruleset: Ruleset, tenant: str) -> None:
+async def test_whoever_falls_silent_after_the_deadline_leaves_others_two_minutes(
+    store: Store, ruleset: Ruleset, tenant: str
+) -> None:
     handoff_id = await opened(store, ruleset, tenant, "c1")
     await held(store, ruleset, tenant, NOW + 15 * MINUTE - 1)
     late = NOW + 15 * MINUTE + LEASE_MS
     # Held past its deadline it is not ended; only when the operator falls silent.
     assert await handoffs.expire_due(store, tenant, 0, late - 2) == 0
     assert await handoffs.lapse_due(store, tenant, 0, late) == 1
-    assert (await handoffs.get(store, tenant, handoff_id)).state == "waiting"
-    assert await handoffs.expire_due(store, tenant, 0, late) == 1
+    # Somebody came in time, so nobody is told that nobody did: it is the first that others are given.
+    assert await handoffs.expire_due(store, tenant, 0, late + 2 * MINUTE - 1) == 0
+    back = await handoffs.get(store, tenant, handoff_id)
+    assert (back.state, back.expires_at_ms) == ("waiting", late + 2 * MINUTE)
+    claimed = await next_of(store, ruleset, tenant, late + MINUTE, "ben")
+    assert claimed is not None
+    lease = Lease(handoff_id, claimed.token)
+    released = await handoffs.release(store, tenant, lease, late + MINUTE)
+    assert released.expires_at_ms == late + 3 * MINUTE
+    assert await handoffs.expire_due(store, tenant, 0, late + 3 * MINUTE) == 1
     assert (await handoffs.get(store, tenant, handoff_id)).state == "expired"
-    assert await handoffs.expire_due(store, tenant, 0, late) == 0
+    assert await handoffs.expire_due(store, tenant, 0, late + 3 * MINUTE) == 0
+
+
+async def test_what_comes_back_long_before_its_deadline_keeps_it(store: Store, ruleset: Ruleset, tenant: str) -> None:
+    await opened(store, ruleset, tenant, "c1")
+    _, lease = await held(store, ruleset, tenant)
+    assert (await handoffs.release(store, tenant, lease, NOW + 1)).expires_at_ms == NOW + 15 * MINUTE
 
 
 async def test_a_missed_deadline_reroutes_once_with_the_promise_of_that_queue(

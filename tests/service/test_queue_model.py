@@ -38,6 +38,7 @@ T = TypeVar("T")
 MINUTE = 60_000
 START = 1_800_000_000_000
 LEASE_MS = 60_000
+RETURNED_MS = 2 * MINUTE
 OPERATORS = ("mia", "ben", "kim")
 CONVERSATIONS = tuple(f"c{number}" for number in range(4))
 QUEUES = ("tier1", "tier2", "approvals", "readers", "lawyers")
@@ -183,6 +184,7 @@ class QueueMachine(RuleBasedStateMachine):
     def lapse(self, one: Modelled) -> None:
         if one.state in ("leased", "held") and one.lease_at_ms <= self.now_ms:
             one.state, one.holder, one.token = "waiting", None, None
+            one.expires_at_ms = max(one.expires_at_ms, self.now_ms + RETURNED_MS)
 
     def expire(self, one: Modelled) -> None:
         if one.state != "waiting" or one.expires_at_ms > self.now_ms:
@@ -414,6 +416,8 @@ class QueueMachine(RuleBasedStateMachine):
             one.state, one.lease_at_ms = "held", self.now_ms + 30 * MINUTE
         elif verb in ("release", "transfer"):
             one.state, one.holder, one.token = "waiting", None, None
+            if verb == "release":
+                one.expires_at_ms = max(one.expires_at_ms, self.now_ms + RETURNED_MS)
             if verb == "transfer":
                 if queue not in (None, one.queue):
                     one.routed_at_ms = self.now_ms

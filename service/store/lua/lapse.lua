@@ -8,23 +8,24 @@
 -- KEYS[7] classes  ZSET
 -- KEYS[8] loads  HASH
 -- ARGV[1] now_ms
--- ARGV[2] queue  that `waiting` belongs to
+-- ARGV[2] version  of the handoff that was thought with
 -- ARGV[3] handoff_id
 -- ARGV[4] actor
--- ARGV[5] class_name  of `in_class`
+-- ARGV[5..] fields  of the handoff as it waits again: name, value, name, value
 -- RETURN done | unknown | illegal | early | moved
---   done: the handoff's fields; illegal: state; early: the lease still runs; moved: it belongs elsewhere now
+--   done: the handoff's fields; illegal: state; early: the lease still runs; moved: think again
 -- USES class, load, wait_again, tell
 -- AGAIN safe: what has lapsed waits, and cannot lapse again
 -- WHY A SCRIPT: a renewal may come at the same moment, and one of the two must win whole.
-local of = redis.call('HMGET', KEYS[1], 'state', 'queue', 'lease_expires_at_ms', 'class', 'holder')
+local of = redis.call('HMGET', KEYS[1], 'state', 'version', 'lease_expires_at_ms', 'holder')
 if not of[1] then
   redis.call('ZREM', KEYS[3], ARGV[3])
   return {'unknown'}
 end
 if of[1] ~= 'leased' and of[1] ~= 'held' then return {'illegal', of[1]} end
 if tonumber(of[3]) > tonumber(ARGV[1]) then return {'early'} end
-if of[2] ~= ARGV[2] or of[4] ~= ARGV[5] then return {'moved'} end
+if of[2] ~= ARGV[2] then return {'moved'} end
+redis.call('HSET', KEYS[1], unpack(ARGV, 5))
 wait_again(KEYS[1], KEYS[2], KEYS[6], KEYS[7], KEYS[3], KEYS[4], KEYS[8], of[3])
-tell(KEYS[5], KEYS[1], 'handoff.lapsed', ARGV[4], ARGV[1], of[5])
+tell(KEYS[5], KEYS[1], 'handoff.lapsed', ARGV[4], ARGV[1], of[4])
 return {'done', redis.call('HGETALL', KEYS[1])}

@@ -10,19 +10,20 @@
 -- KEYS[9] loads  HASH
 -- ARGV[1] token
 -- ARGV[2] now_ms
--- ARGV[3] queue  that `waiting` belongs to
+-- ARGV[3] version  of the handoff that was thought with
 -- ARGV[4] answer_kept_ms
--- ARGV[5] class_name  of `in_class`
+-- ARGV[5..] fields  of the handoff as it waits again: name, value, name, value
 -- RETURN done | unknown | illegal | lost | moved
---   done: the handoff's fields; illegal: state; lost: holder, when the lease ended; moved: it belongs elsewhere now
+--   done: the handoff's fields; illegal: state; lost: holder, when the lease ended; moved: think again
 -- USES token, class, load, wait_again, tell
 -- AGAIN safe: the request is remembered
 -- WHY A SCRIPT: a handoff must at every moment be either held or waiting, never neither.
 if redis.call('EXISTS', KEYS[5]) == 1 then return {'done', redis.call('HGETALL', KEYS[1])} end
 local refused = refusal(KEYS[1], ARGV[1], ARGV[2])
 if refused then return refused end
-local of = redis.call('HMGET', KEYS[1], 'queue', 'holder', 'class')
-if of[1] ~= ARGV[3] or of[3] ~= ARGV[5] then return {'moved'} end
+local of = redis.call('HMGET', KEYS[1], 'version', 'holder')
+if of[1] ~= ARGV[3] then return {'moved'} end
+redis.call('HSET', KEYS[1], unpack(ARGV, 5))
 wait_again(KEYS[1], KEYS[2], KEYS[7], KEYS[8], KEYS[3], KEYS[4], KEYS[9], ARGV[2])
 tell(KEYS[6], KEYS[1], 'handoff.released', of[2], ARGV[2])
 redis.call('SET', KEYS[5], 'release', 'PX', ARGV[4])
