@@ -10,6 +10,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -52,6 +53,16 @@ class ChannelFares:
     counts: Mapping[str, int]
     failures: int
     owed: int
+
+
+@dataclass(frozen=True, slots=True)
+class LastDrill:
+    """How the last fire drill of a queue that has ended went; `took_ms` until somebody came, None where nobody did."""
+
+    tenant: str
+    queue: str
+    ended_at_ms: int
+    took_ms: int | None
 
 
 # What is counted of a channel -> what it means.
@@ -120,12 +131,19 @@ class Metrics:
         store_up: bool,
         late: Lateness | None = None,
         fares: Sequence[ChannelFares] = (),
+        drills: Sequence[LastDrill] = (),
+        pressures: Mapping[tuple[str, str], int] = MappingProxyType({}),
     ) -> bytes:
-        """Return everything in the text format of Prometheus; `late` is how late the store knows timers to be."""
+        """Return everything in the text format of Prometheus; `late` is how late the store knows timers to be.
+
+        `pressures` are those of queues with a budget, in percent, by tenant and queue.
+        """
         registry = CollectorRegistry(auto_describe=False)
         ProcessCollector(registry=registry)
         registry.register(_Families(self, depths, store_up, late))
         registry.register(_ChannelFamilies(fares))
+        registry.register(_DrillFamilies(drills))
+        registry.register(_PressureFamilies(pressures))
         return generate_latest(registry)
 
 
@@ -258,6 +276,42 @@ class _ChannelFamilies:
         yield _gauge("channel_failures", "Messages in a row that a channel did not take.", labels, failures)
         owed: dict[tuple[str, ...], float] = {(each.tenant, each.channel): float(each.owed) for each in self._fares}
         yield _gauge("channel_owed", "What a channel is owed, now or later.", labels, owed)
+
+
+class _DrillFamilies:
+    """One scrape's view of fire drills: the only series that they are in."""
+
+    def __init__(self, drills: Sequence[LastDrill]) -> None:
+        self._drills = drills
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield every family."""
+        labels = ("tenant", "queue")
+        passed: dict[tuple[str, ...], float] = {
+            (each.tenant, each.queue): float(each.took_ms is not None) for each in self._drills
+        }
+        yield _gauge("drill_passed", "1 when somebody came to the last fire drill in time, else 0.", labels, passed)
+        took: dict[tuple[str, ...], float] = {
+            (each.tenant, each.queue): each.took_ms / 1000 for each in self._drills if each.took_ms is not None
+        }
+        yield _gauge("drill_came_seconds", "How long it took until somebody came to the last one.", labels, took)
+        ended: dict[tuple[str, ...], float] = {
+            (each.tenant, each.queue): each.ended_at_ms / 1000 for each in self._drills
+        }
+        yield _gauge("drill_ended_timestamp_seconds", "When the last fire drill ended, Unix time.", labels, ended)
+
+
+class _PressureFamilies:
+    """One scrape's view of how full the queues with a budget are."""
+
+    def __init__(self, pressures: Mapping[tuple[str, str], int]) -> None:
+        self._pressures = pressures
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the one family."""
+        about = "Minutes spent and asked for, as a share of the queue's budget; missing while it is unknown."
+        values: dict[tuple[str, ...], float] = {key: percent / 100 for key, percent in self._pressures.items()}
+        yield _gauge("queue_pressure_ratio", about, ("tenant", "queue"), values)
 
 
 def _of(depth: QueueDepth) -> tuple[str, str]:

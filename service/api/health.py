@@ -11,9 +11,10 @@ from service.api.rules_fault import RulesFault
 from service.api.running import Running
 from service.clock import now_ms
 from service.errors import Refusal, StoreAway
-from service.flows import channels, deadlines, handoffs
+from service.flows import budgets, channels, deadlines, drills, handoffs
 from service.flows.deadlines import LATE_BOUNDS_MS
-from service.metrics import CONTENT_TYPE, ChannelFares, Lateness, QueueDepth
+from service.flows.drills import Drill
+from service.metrics import CONTENT_TYPE, ChannelFares, LastDrill, Lateness, QueueDepth
 
 router = APIRouter(tags=["health"])
 
@@ -58,7 +59,8 @@ async def metrics(call: Annotated[Call, called("oversee")]) -> Response:
     """Queues are those of the key's tenant at this moment; everything else counts since the process started."""
     running, tenant, at_ms = call.running, call.caller.tenant, now_ms()
     try:
-        queues = await handoffs.queues(running.store, await running.overseen(tenant), tenant)
+        rules = await running.overseen(tenant)
+        queues = await handoffs.queues(running.store, rules, tenant)
     except Refusal:
         return Response(running.metrics.exposition((), store_up=False), media_type=CONTENT_TYPE)
     depths = [
@@ -72,8 +74,22 @@ async def metrics(call: Annotated[Call, called("oversee")]) -> Response:
         )
         for queue in queues
     ]
+    loads = await budgets.loads(running.store, tenant, rules.files.budgets, at_ms)
     late = Lateness(LATE_BOUNDS_MS, *await deadlines.lateness(running.store, tenant))
     seen = await channels.seen(running.store, tenant)
     fares = [ChannelFares(tenant, each.name, each.fares.counts, each.fares.failures, each.owed) for each in seen]
-    told = running.metrics.exposition(depths, store_up=True, late=late, fares=fares)
+    told = running.metrics.exposition(
+        depths,
+        store_up=True,
+        late=late,
+        fares=fares,
+        drills=[_last(tenant, each) for each in await drills.last_ended(running.store, tenant, at_ms)],
+        pressures={(tenant, queue): load.percent for queue, load in loads.items() if load.percent is not None},
+    )
     return Response(told, media_type=CONTENT_TYPE)
+
+
+def _last(tenant: str, drill: Drill) -> LastDrill:
+    ended_at_ms = drill.ended_at_ms or drill.opened_at_ms
+    took_ms = ended_at_ms - drill.opened_at_ms if drill.result == "passed" else None
+    return LastDrill(tenant, drill.queue, ended_at_ms, took_ms)

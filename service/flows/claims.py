@@ -10,6 +10,7 @@ from typing import Literal
 
 from rules.evaluation.evaluate import Ruleset
 from rules.handoff import ENDED, Assignment, Handoff, is_member, moves_from, wanted
+from rules.marks import DRILL_BEHIND_MS
 from rules.packet.packet import ContextPacket, build, dumps, loads
 from rules.routing.operators import Operator, may_take, weight
 from rules.routing.route import wanted_in
@@ -178,7 +179,10 @@ async def _first(
 ) -> Taken | Full | None:
     """Take the first that is still there; Full where there are some, but too heavy, None where others were quicker."""
     full = None
-    for place, candidates in _runs(store.places(tenant), found.rows):
+    for place, candidates, are_drills in _runs(store.places(tenant), found.rows):
+        if are_drills and full is not None:
+            # A drill is for somebody whom no customer waits for, not even one for whom they have no room.
+            break
         asked = _asked(claiming, request_id, found, place, now_ms)
         taken = await handoffs.claim(store, place, candidates, asked, now_ms)
         if isinstance(taken, Taken):
@@ -187,8 +191,11 @@ async def _first(
     return full
 
 
-def _runs(places: Sequence[Place], rows: Sequence[Row]) -> Iterator[tuple[Place, list[Candidate]]]:
-    """Yield what to try, most urgent first. A script takes from one partition only, and the first row mostly does."""
+def _runs(places: Sequence[Place], rows: Sequence[Row]) -> Iterator[tuple[Place, list[Candidate], bool]]:
+    """Yield what to try, most urgent first, and whether it is drills alone: these stand behind every customer.
+
+    A script takes from one partition only, and the first row mostly does.
+    """
     start, many = 0, FIRST_TRIED
     while start < len(rows):
         partition, end = rows[start][2], start + 1
@@ -197,6 +204,7 @@ def _runs(places: Sequence[Place], rows: Sequence[Row]) -> Iterator[tuple[Place,
         yield (
             places[partition],
             [Candidate(handoff_id, wanted_in(name).queues[0], name) for _, handoff_id, _, name in rows[start:end]],
+            rows[start][0] >= DRILL_BEHIND_MS,
         )
         start, many = end, TRIED_MAX
 

@@ -25,6 +25,8 @@ from service.store.store import Store
 # A drill may come so much later than its schedule says; nobody notices five seconds of ten o'clock.
 LOOK_EVERY_MS = 5_000
 SCHEDULES_MAX = 200  # queues that one tenant drills; rule files hold dozens
+# Drills that are looked through for the last of each queue, at every scrape: of weekly ones, those of all schedules.
+LAST_LOOKED_MAX = SCHEDULES_MAX
 SCHEDULER = "schedule"
 # What is told of a drill's handoff -> the step of its path that it reached.
 STEPS = {
@@ -104,6 +106,15 @@ async def look(store: Store, tenant: str, drill_id: str, now_ms: int) -> Drill:
 async def history(store: Store, tenant: str, limit: int, now_ms: int) -> list[Drill]:
     """Return the latest drills as they stand now, latest first."""
     return [await _settle(store, tenant, drill, now_ms) for drill in await drills.latest(store, tenant, limit)]
+
+
+async def last_ended(store: Store, tenant: str, now_ms: int) -> list[Drill]:
+    """Return of each queue the last drill that has ended, of the latest that there were."""
+    found: dict[str, Drill] = {}
+    for drill in await history(store, tenant, LAST_LOOKED_MAX, now_ms):
+        if drill.result is not None:
+            found.setdefault(drill.queue, drill)
+    return list(found.values())
 
 
 async def schedules(store: Store, tenant: str) -> list[Schedule]:

@@ -10,6 +10,7 @@ import asyncio
 
 from rules.decision import Decision
 from rules.handoff import Handoff
+from rules.marks import DRILL_BEHIND_MS, is_drill
 from rules.routing.shedding import Handled
 from service.store import decisions
 from service.store.keys import Place
@@ -24,8 +25,11 @@ SHED_MAX = 10_000
 
 
 async def note_handled(store: Store, handoff: Handoff) -> None:
-    """Remember how long a handoff that has ended was in hand. Done twice it is the same."""
-    if handoff.claimed_at_ms is None or handoff.ended_at_ms is None:
+    """Remember how long a handoff that has ended was in hand. Done twice it is the same.
+
+    A fire drill is no work, and what it took says nothing of what a customer will.
+    """
+    if handoff.claimed_at_ms is None or handoff.ended_at_ms is None or is_drill(handoff.conversation_id):
         return
     took_ms = min(max(0, handoff.ended_at_ms - handoff.claimed_at_ms), TOOK_MS_MAX)
     key = store.place_of(handoff.tenant, handoff.conversation_id).handled(handoff.queue)
@@ -36,12 +40,15 @@ async def note_handled(store: Store, handoff: Handoff) -> None:
 
 
 async def taken(store: Store, tenant: str, queue: str) -> tuple[tuple[Handled, ...], int]:
-    """Return the latest handlings of a queue and how many of its handoffs are open: one round trip."""
+    """Return the latest handlings of a queue and how many of its handoffs are open: one round trip.
+
+    Fire drills are not among them, nor what stands behind the first of a flood: that is answered together.
+    """
 
     async def look(place: Place) -> tuple[list[Handled], int]:
         flat, opened = await asyncio.gather(
             store.link.call("ZRANGE", place.handled(queue), 0, -1, "WITHSCORES"),
-            store.link.call("ZCARD", place.open(queue)),
+            store.link.call("ZCOUNT", place.open(queue), "-inf", f"({DRILL_BEHIND_MS}"),
         )
         pairs = zip(flat[::2], flat[1::2], strict=True)
         return [Handled(int(float(score)), int(member.partition(b":")[0])) for member, score in pairs], opened

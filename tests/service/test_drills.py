@@ -92,7 +92,11 @@ async def counted(api: Api) -> tuple[object, ...]:
     queues = (await api.get("/queues", "operator")).json()["queues"]
     for queue in queues:
         queue.pop("oldest_opened_at_ms")
-    skipped = ("handrail_http", "handrail_decision_seconds", "process_", "#", "handrail_queue_oldest")
+    # What drills are counted in is theirs alone.
+    skipped = (
+        *("handrail_http", "handrail_decision_seconds", "process_", "#", "handrail_queue_oldest"),
+        *("handrail_drill_passed", "handrail_drill_came_seconds", "handrail_drill_ended_timestamp_seconds"),
+    )
     lines = [line for line in (await api.get("/metrics", "manager")).text.splitlines() if not line.startswith(skipped)]
     store = api.running.store
     waits = await store.link.call("LLEN", store.places(api.tenant)[0].waits("tier1"))
@@ -111,6 +115,30 @@ async def test_everything_counted_is_the_same_with_and_without_drills(api: Api) 
     missed = await drills.begin(api.running.store, ruleset(), api.tenant, "tier1", 1_000, "ana", now_ms() - 5_000)
     assert (await drills.look(api.running.store, api.tenant, missed.drill_id, now_ms())).result == "failed"
     assert await counted(api) == before
+
+
+async def test_drills_have_series_of_their_own(api: Api) -> None:
+    async def series() -> dict[str, float]:
+        text = (await api.get("/metrics", "manager")).text
+        mine = [line for line in text.splitlines() if line.startswith("handrail_drill_")]
+        label = f'{{queue="tier1",tenant="{api.tenant}"}} '
+        return {
+            name.removeprefix("handrail_drill_"): float(value) for name, value in (one.split(label) for one in mine)
+        }
+
+    store = api.running.store
+    await begun(api)
+    assert await series() == {}, "one that goes on has come to nothing yet"
+    claim = (await api.post("/queues/tier1/claim")).json()
+    first = await series()
+    assert (first["passed"], 0 <= first["came_seconds"] < 60) == (1, True)
+    body = {"token": claim["lease"]["token"], "action": "take_over", "outcome": "needed"}
+    await api.post(f"/handoffs/{claim['handoff']['id']}/resolve", body)
+    opened_at_ms = now_ms() + 60_000
+    await drills.begin(store, ruleset(), api.tenant, "tier1", 1_000, "ana", opened_at_ms)
+    ended = await drills.last_ended(store, api.tenant, opened_at_ms + 5_000)
+    assert [(each.result, each.ended_at_ms) for each in ended] == [("failed", opened_at_ms + 1_000)]
+    assert await series() == {"passed": 0, "ended_timestamp_seconds": (opened_at_ms + 1_000) / 1000}
 
 
 async def test_no_agent_marks_its_conversation_as_a_drill(api: Api) -> None:

@@ -48,8 +48,10 @@ for i = 8, #KEYS, 4 do
     -- One past its deadline is about to be ended, and the agent may act on that already.
     local free = of[1] == 'waiting' and not reserved and tonumber(of[6]) > now_ms
     local drilled = of[20] and string.sub(of[20], 1, string.len(ARGV[12])) == ARGV[12]
-    local fits = free and (drilled or ARGV[6] == '' or in_hand + tonumber(weights[of[9]]) <= tonumber(ARGV[6]))
-    heavy = heavy or (free and not fits)
+    -- A drill is for somebody whom no customer waits for, not even one for whom they have no room.
+    local fits = free and not (drilled and heavy) and (drilled or ARGV[6] == ''
+      or in_hand + tonumber(weights[of[9]]) <= tonumber(ARGV[6]))
+    heavy = heavy or (free and not fits and not drilled)
     if fits and KEYS[i + 2] == ARGV[9] .. of[8] and redis.call('ZREM', KEYS[i + 1], of[7]) == 1 then
       local version = redis.call('HINCRBY', KEYS[i], 'version', 1)
       local token = version .. '-' .. ARGV[2]
