@@ -41,7 +41,8 @@ _fuller = st.builds(
     st.none() | st.sampled_from(_TEXTS),
     st.lists(_calls, max_size=3),
     st.builds(AgentRef, st.none() | strategies.texts, st.none() | strategies.texts, st.none() | strategies.texts),
-    st.none() | st.builds(Parent, st.none() | strategies.texts),
+    st.none()
+    | st.builds(Parent, st.none() | strategies.texts, st.none(), st.none() | st.sampled_from(("t0", "t1", "t3"))),
     st.sampled_from(((), (TopicScore("fees", 0.1),), (TopicScore("person", 0.5), TopicScore("refund", 0.9)))),
 )
 _turns = st.one_of(turns, _fuller, _fuller)
@@ -80,7 +81,7 @@ OTHER_TOPICS = {
     "person": Topic("person", phrases=("a human", "é"), means="asks_for_person"),
     "words": Topic("words", phrases=("hidden",), inside=frozenset({"reply"})),
 }
-_MEMBERS = (*strategies.MEMBERS, "person", "yes", "orders", "words")
+_MEMBERS = (*strategies.MEMBERS, "amount", "argument", "answer", "person", "yes", "orders", "words")
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _DATES = st.sampled_from((739_000, 739_146, 739_147, 739_148))
 
