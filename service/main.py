@@ -8,7 +8,8 @@ import json
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
@@ -18,8 +19,8 @@ import typer
 import uvicorn
 
 from rules.evaluation.evaluate import Ruleset
-from rules.files.errors import RuleFileInvalid, render
-from service import logs, rule_files, settings, supervise
+from rules.files.errors import render
+from service import logs, settings, supervise
 from service.api import first_keys, following, operators_watch, rule_watch, upkeep
 from service.api.application import Handrail
 from service.api.escalation import PATH
@@ -32,6 +33,7 @@ from service.compiling import settle
 from service.flows.access import open_store
 from service.flows.in_force import Following
 from service.flows.spool import Spool
+from service.rules_at_start import AtStart, rules_at_start
 from service.settings import Settings
 from service.store.embedded import Embedded, start_or_attach
 from service.store.server_binary import ServerUnavailable
@@ -52,18 +54,23 @@ CONNECTIONS_MAX = 8_192
 BACKLOG = 2_048
 
 
-def create_app(given: Settings, url: str | None = None, ruleset: Ruleset | None = None) -> Handrail:
+def create_app(
+    given: Settings,
+    url: str | None = None,
+    ruleset: Ruleset | None = None,
+    texts: Mapping[str, str] | None = None,
+) -> Handrail:
     """Return the application; its lifespan opens the store and the rules and closes them again.
 
-    `url` is where the server is when the caller has started it, and `ruleset` what the caller has loaded: otherwise
-    the lifespan does both. Raises nothing; the lifespan raises ServerUnavailable, RuleFileInvalid, RulesUnreadable
-    and the refusals of `open_store`.
+    `url` is where the server is when the caller has started it, and `ruleset` what the caller has loaded, of `texts`:
+    otherwise the lifespan does both. Raises nothing; the lifespan raises ServerUnavailable, RuleFileInvalid,
+    RulesUnreadable and the refusals of `open_store`.
     """
 
     @contextlib.asynccontextmanager
     async def lifespan(application: Handrail) -> AsyncIterator[None]:
         async with contextlib.AsyncExitStack() as open_parts:
-            running = await _open(given, url, ruleset, open_parts)
+            running = await _open(given, url, ruleset, texts or {}, open_parts)
             application.runs(running)
             settle()
             yield
@@ -73,12 +80,17 @@ def create_app(given: Settings, url: str | None = None, ruleset: Ruleset | None 
 
 
 async def _open(
-    given: Settings, url: str | None, ruleset: Ruleset | None, open_parts: contextlib.AsyncExitStack
+    given: Settings,
+    url: str | None,
+    ruleset: Ruleset | None,
+    texts: Mapping[str, str],
+    open_parts: contextlib.AsyncExitStack,
 ) -> Running:
     """Open the store and the rules, start the upkeep, and leave all of it to `open_parts` to end."""
     loaded = ruleset
     if loaded is None:
-        loaded = await asyncio.to_thread(rule_files.load, given.rules or rule_files.LIBRARY)
+        begun = await asyncio.to_thread(rules_at_start, given)
+        loaded, texts = begun.ruleset, begun.texts
     where = url or given.redis_url
     if where is None:
         embedded = await asyncio.to_thread(start_or_attach, given.data_dir)
@@ -95,6 +107,7 @@ async def _open(
         ruleset=loaded,
         spool=Spool(given.data_dir / "spool"),
         following=versions,
+        texts={} if given.rules is None else texts,
         rules_from="library" if given.rules is None else str(given.rules),
     )
     if versions is not None:
@@ -152,11 +165,11 @@ def serve(  # an option each
     lines = logs.configure(given.log_level, given.log_format)
     embedded: Embedded | None = None
     try:
-        ruleset = _ruleset(given)
+        rules_read = _rules(given)
         listener = _listen(given)
         embedded = _embedded(given)
         with asyncio.Runner(loop_factory=NEW_LOOP) as runner:
-            runner.run(_serve(given, listener, embedded.url if embedded else None, ruleset))
+            runner.run(_serve(given, listener, embedded.url if embedded else None, rules_read))
     except KeyboardInterrupt:
         note("stopped")
     finally:
@@ -184,14 +197,17 @@ def work(
     os.execve(command[0], command, supervise.environment(given))  # noqa: S606  # our own interpreter and module
 
 
-def _ruleset(given: Settings) -> Ruleset:
-    """Return the rules to decide with; the warnings are told, the errors end the command."""
-    ruleset, problems = rule_files.check(given.rules or rule_files.LIBRARY)
-    if ruleset is None:
-        raise RuleFileInvalid(problems)
-    for problem in problems if given.rules is not None else ():
+def _rules(given: Settings) -> AtStart:
+    """Return the rules to decide with; warnings are told, and errors too where rules that were good before decide."""
+    found = rules_at_start(given)
+    for problem in found.warnings if given.rules is not None else ():
         note(render(problem))
-    return ruleset
+    if found.refused is not None and found.good_at_ms is not None:
+        note(str(found.refused))
+        good_at = datetime.fromtimestamp(found.good_at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
+        note(f"error: the rule files in {given.rules} cannot be used; those that were good at {good_at} decide")
+        note("       correct what is shown above: it is taken up as soon as it is saved")
+    return found
 
 
 def _listen(given: Settings) -> socket.socket:
@@ -225,8 +241,8 @@ def _embedded(given: Settings) -> Embedded | None:
     return embedded
 
 
-async def _serve(given: Settings, listener: socket.socket, url: str | None, ruleset: Ruleset) -> None:
-    application = create_app(given, url, ruleset)
+async def _serve(given: Settings, listener: socket.socket, url: str | None, rules: AtStart) -> None:
+    application = create_app(given, url, rules.ruleset, rules.texts)
     async with application.router.lifespan_context(application):
         running: Running = application.state.running
         made: dict[str, str] = {}

@@ -12,7 +12,7 @@ from time import perf_counter
 from rules.compile.rule_files import compile_files
 from rules.evaluation.evaluate import Ruleset, build
 from rules.files.errors import RuleFileInvalid
-from service import rule_files
+from service import last_good, rule_files
 from service.api import rules_fault
 from service.api.rules_fault import RulesFault
 from service.api.running import Running
@@ -52,6 +52,15 @@ async def take_up(running: Running, directory: Path, found: Texts | RulesUnreada
     else:
         running.texts = found
         _activate(running, ruleset, warnings, perf_counter() - began_s)
+        await _keep(running, directory, found)
+
+
+async def _keep(running: Running, directory: Path, texts: Texts) -> None:
+    """Keep what decides now for a start that finds the directory broken."""
+    try:
+        await asyncio.to_thread(last_good.keep, running.settings.data_dir, directory, texts, now_ms())
+    except OSError as error:
+        running.log.warning("rules not kept for the next start", **failure(error))
 
 
 def _compiled(texts: Texts, directory: Path) -> tuple[Ruleset, int]:

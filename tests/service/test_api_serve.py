@@ -17,6 +17,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from service.last_good import FILE
 from tests.service.api_service import RULES
 
 ROOT = Path(__file__).parents[2]
@@ -197,6 +198,41 @@ def test_an_edit_of_a_watched_rule_file_takes_effect_and_a_broken_one_does_not(
     (rules / "a.yaml").write_text(RULES)
     eventually(lambda: active()["fault"] is None)
     assert active()["hash"] == before["hash"]
+
+
+@pytest.mark.walk
+def test_a_start_that_finds_the_rules_broken_or_gone_decides_with_those_that_were_good_last(
+    start: Callable[..., Served], tmp_path: Path
+) -> None:
+    rules = tmp_path / "rules"
+    rules.mkdir()
+    (rules / "a.yaml").write_text(RULES)
+    served = start("--no-work", "--rules", str(rules))
+    (rules / "a.yaml").write_text(RULES.replace("low_confidence: 0.5", "low_confidence: 0.7"))
+    kept = tmp_path / "data" / FILE
+    eventually(lambda: "low_confidence: 0.7" in kept.read_text())
+    served.stop()
+    (rules / "a.yaml").write_text(RULES.replace("confidence <", "confidense <"))
+    again = start("--no-work", "--rules", str(rules))
+    assert again.ask(turn_id="2", confidence=0.6).json()["verdict"] == "review"
+    told = (tmp_path / "log").read_text()
+    assert re.search(rf"^{rules}/a\.yaml:\d+:\d+: R101: .*confidense", told, re.MULTILINE)
+    assert f"error: the rule files in {rules} cannot be used; those that were good at " in told
+
+    def ready() -> dict[str, object]:
+        found: dict[str, object] = httpx.get(f"{again.address}/readyz").json()
+        return found
+
+    eventually(lambda: "rules" in ready())
+    assert "handrail_rules_faulty 1.0" in httpx.get(f"{again.address}/metrics", headers=again.bearer("manager")).text
+    (rules / "a.yaml").write_text(RULES)
+    eventually(lambda: ready() == {"status": "ready"})
+    assert again.ask(turn_id="3", confidence=0.6).json()["verdict"] == "continue"
+    again.stop()
+    shutil.rmtree(rules)
+    last = start("--no-work", "--rules", str(rules))
+    assert last.ask(turn_id="4", confidence=0.4).json()["verdict"] == "review"
+    assert f"{rules}: no such directory" in (tmp_path / "log").read_text()
 
 
 def test_a_port_that_is_taken(tmp_path: Path) -> None:
