@@ -88,9 +88,10 @@ async def claim_next(
         found = await store.work.find(tenant, store.places(tenant), asking)
         try:
             if not swept and found.due_at_ms is not None and found.due_at_ms <= now_ms:
+                # Whoever swept first at the same moment, what waits now was not seen by this look.
                 swept = True
-                if await deadlines.sweep(store, tenant, now_ms):
-                    continue
+                await deadlines.sweep(store, tenant, now_ms)
+                continue
             if not found.classes:
                 break
             taken = await _first(store, tenant, found, claiming, request_id, now_ms)

@@ -162,3 +162,12 @@ async def test_a_released_one_is_there_for_the_next_who_asks(store: Store, tenan
         claimed = await handoffs.claim_next(store, RULES, tenant, None, Claiming(name, 60_000), NOW + 1_000)
         assert not isinstance(claimed, NothingWaiting)
         await handoffs.release(store, tenant, Lease(claimed.handoff.handoff_id, claimed.token), NOW + 1_000)
+
+
+async def test_what_a_silent_operator_had_is_there_for_all_who_ask_at_once(store: Store, tenant: str) -> None:
+    """Each finds that something is due, one of them settles it, and the others must not have looked too soon."""
+    await waiting(store, tenant, 3, ["en"])
+    for number in range(3):
+        await handoffs.claim_next(store, RULES, tenant, None, Claiming(f"gone{number}", 500), NOW + 10)
+    found = await asyncio.gather(*(claim(store, tenant, f"op{number}") for number in range(3)))
+    assert numbers(found) == [0, 1, 2]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Awaitable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar, cast
 
 import pytest
@@ -24,7 +24,7 @@ from rules.model import PRIORITIES
 from rules.routing.operators import Operator
 from rules.turn import Turn
 from service.errors import AlreadyClaimed, CapacityReached, LeaseLost, MoveIllegal, Refusal
-from service.flows import handoffs
+from service.flows import drafts, handoffs
 from service.flows.access import open_store
 from service.flows.decide import Decided, decide
 from service.flows.handoffs import Claimed, Claiming, HandingBack, Lease, NothingWaiting, Resolving
@@ -51,12 +51,14 @@ WITHIN_MS = {
     "lawyers": 60 * MINUTE,
 }
 # How a handoff for lawyers widens: minutes in the queue -> the level of law it needs, and the queues it waits for too.
+# With the last step the customer's language counts no more.
 LAW: tuple[tuple[int, int, tuple[str, ...]], ...] = ((0, 3, ()), (5, 2, ()), (25, 0, ("readers",)))
 DECLARED = {
-    "mia": Operator("mia", skills={"law": 3}),
-    "ben": Operator("ben", skills={"law": 2}, queues=("lawyers", "tier1", "tier2"), capacity=2),
+    "mia": Operator("mia", skills={"law": 3}, languages=("en",)),
+    "ben": Operator("ben", skills={"law": 2}, languages=("en", "es"), queues=("lawyers", "tier1", "tier2"), capacity=2),
     "kim": Operator("kim", capacity=3, weights={"escalate": 2}),
 }
+LOCALES = {conversation_id: ("en", "es-MX")[number % 2] for number, conversation_id in enumerate(CONVERSATIONS)}
 PANIC = """
   - id: panic
     why: the agent has no idea
@@ -71,9 +73,10 @@ queues:
     on_timeout: {verdict: callback, say: {en: "We will write to you."}}
     say: {en: "A colleague who knows the law is on the way."}
     needs: {law: 3}
+    language: customer
     ladder:
       - {after: 5m, needs: {law: 2}}
-      - {after: 25m, needs: [], queues: [readers]}
+      - {after: 25m, needs: [], queues: [readers], language: any}
 rules:
   - id: sues
     why: the letter comes from a court
@@ -138,7 +141,9 @@ class Modelled:
         level, queues = self.widened(now_ms)
         known = DECLARED[operator]
         works_there = not known.queues or not set(known.queues).isdisjoint(queues)
-        return works_there and known.skills.get("law", 0) >= level
+        asks_language = self.queue == "lawyers" and level > 0
+        speaks = not known.languages or LOCALES[self.conversation_id][:2] in known.languages
+        return works_there and known.skills.get("law", 0) >= level and (speaks or not asks_language)
 
     def weighs(self, operator: str) -> int:
         return DECLARED[operator].weights.get(cast(Kind, self.kind), 1)
@@ -146,10 +151,12 @@ class Modelled:
 
 def made(kind: str, conversation_id: str) -> Turn:
     if kind == "sues":
-        return turn(conversation_id, channel="court")
-    if kind == "panic":
-        return turn(conversation_id, confidence=0.05)
-    return {"angry": angry, "refund": refunding, "wordy": wordy, "calm": calm}[kind](conversation_id)
+        one = turn(conversation_id, channel="court")
+    elif kind == "panic":
+        one = turn(conversation_id, confidence=0.05)
+    else:
+        one = {"angry": angry, "refund": refunding, "wordy": wordy, "calm": calm}[kind](conversation_id)
+    return replace(one, locale=LOCALES[conversation_id])
 
 
 class QueueMachine(RuleBasedStateMachine):
@@ -167,6 +174,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.open: dict[str, Modelled] = {}
         self.decided: list[tuple[Turn, Decided]] = []
         self.requests = itertools.count()
+        self.drafts: dict[str, dict[str, int]] = {}
 
     def teardown(self) -> None:
         self.runner.run(self.store.close())
@@ -427,6 +435,53 @@ class QueueMachine(RuleBasedStateMachine):
         else:
             self.end(one, "resolved" if verb == "resolve" else "handed_back")
 
+    @precondition(lambda self: self.all)
+    @rule(data=st.data(), operator=st.sampled_from(OPERATORS), nothing=st.booleans())
+    def an_operator_writes(self, data: st.DataObject, operator: str, nothing: bool) -> None:
+        # Whoever holds it, and whether anybody does: what is written is not lost with a lease.
+        one = self.drawn(data, list(self.all.values()))
+        number = next(self.requests)
+        fields = {} if nothing else {"text": number}
+        self.do(drafts.save(self.store, self.tenant, one.handoff_id, operator, fields, self.now_ms))
+        kept = self.drafts.setdefault(one.handoff_id, {})
+        kept.pop(operator, None)
+        if not nothing:
+            kept[operator] = number
+
+    @rule(several=st.lists(st.sampled_from(OPERATORS), min_size=2, max_size=3, unique=True))
+    def operators_claim_at_once(self, several: list[str]) -> None:
+        async def ask(operator: str) -> Claimed | NothingWaiting | CapacityReached:
+            claiming = Claiming(operator, LEASE_MS, None, DECLARED[operator])
+            try:
+                return await handoffs.claim_next(self.store, RULESET, self.tenant, None, claiming, self.now_ms)
+            except CapacityReached as full:
+                return full
+
+        async def together() -> list[Claimed | NothingWaiting | CapacityReached]:
+            return await asyncio.gather(*map(ask, several))
+
+        answers = dict(zip(several, self.do(together()), strict=True))
+        self.settle_all()
+        took = {name: answer for name, answer in answers.items() if isinstance(answer, Claimed)}
+        by_id = {one.handoff_id: one for one in self.open.values()}
+        assert len({each.handoff.handoff_id for each in took.values()}) == len(took)
+        before = [one for one in self.open.values() if one.state == "waiting"]
+        for name, answer in took.items():
+            one = by_id[answer.handoff.handoff_id]
+            assert one.free_for(name, self.now_ms)
+            assert one.can_be_done_by(name, self.now_ms)
+            assert self.has_room(name, one)
+            self.claimed(one, name, answer)
+        # Whoever was not given the most urgent that they can do was given the next because another of them had it.
+        for name in several:
+            mine = took.get(name)
+            for one in before:
+                left = one.state == "waiting" and one.free_for(name, self.now_ms)
+                if left and one.can_be_done_by(name, self.now_ms) and self.has_room(name, one):
+                    assert mine is not None
+                    held = by_id[mine.handoff.handoff_id]
+                    assert (held.score_ms, held.handoff_id) < (one.score_ms, one.handoff_id)
+
     @rule()
     def a_worker_sweeps(self) -> None:
         for partition in range(2):
@@ -449,6 +504,13 @@ class QueueMachine(RuleBasedStateMachine):
                 assert found.lease_expires_at_ms == one.lease_at_ms
 
     @invariant()
+    def what_was_written_is_there(self) -> None:
+        for handoff_id, wanted in self.drafts.items():
+            handoff = self.do(handoffs.get(self.store, self.tenant, handoff_id))
+            found = self.do(drafts.of_handoff(self.store, handoff))
+            assert {each.by: each.fields["text"] for each in found} == wanted
+
+    @invariant()
     def everybodys_hands_are_counted(self) -> None:
         for operator in OPERATORS:
             assert sum(self.do(queues.in_hand(self.store, self.tenant, operator))) == self.in_hand(operator)
@@ -467,7 +529,7 @@ def test_random_commands_leave_the_store_and_the_model_agreeing(server_url: str)
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=60,
+            max_examples=50,
             stateful_step_count=50,
             deadline=None,
             suppress_health_check=list(HealthCheck),
