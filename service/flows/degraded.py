@@ -16,9 +16,11 @@ from rules.decision import Decision, FiredRule
 from rules.evaluation.evaluate import Evaluation, Ruleset, is_live
 from rules.evaluation.signals import SIGNALS
 from rules.handoff import Handoff
-from rules.model import Aggregate, CallMatch, Compare, Condition, Not, Rule
+from rules.model import Aggregate, CallMatch, Compare, Condition, FloodLimit, Not, Rule
+from rules.routing.floods import Guard
+from rules.routing.route import Likeness
 from rules.routing.routing import join
-from rules.thinking import Names, judge_sparing, think
+from rules.thinking import Event, Names, judge_sparing, think
 from rules.turn import AgentRef, Conversation, Parent, ToolCall, Turn
 from service.flows.spool import Spool
 from service.store import codec, conversations, decisions, handoffs
@@ -141,7 +143,7 @@ async def _fitted(store: Store, place: Place, loaded: Loaded, told: Change) -> C
     if current.handoff_id != asked.handoff_id:
         # Its id was told already, and must lead somewhere.
         await handoffs.point(store, place, asked.handoff_id, current.handoff_id)
-    return replace(told, before=current, handoff=join(current, asked), event="handoff.joined")
+    return replace(told, before=current, handoff=join(current, asked), event="handoff.joined", guards=())
 
 
 def spooled(told: Change, tenant: str) -> bytes:
@@ -164,6 +166,7 @@ def spooled(told: Change, tenant: str) -> bytes:
             "decision": told.decision,
             "record": orjson.loads(codec.record_out(told.record)),
             "handoff": told.handoff,
+            "guards": told.guards,
         }
     )
 
@@ -182,5 +185,7 @@ def unspooled(body: bytes) -> tuple[Change, str]:
     )
     (record,) = codec.records_in([orjson.dumps(kept["record"])])
     handoff: Handoff | None = codec.handoff_of(kept["handoff"]) if kept["handoff"] else None
-    change_kept = Change(turn, told_in(body), record, None, handoff, "handoff.opened" if handoff else None)
+    guards = tuple(Guard(FloodLimit(**guard["limit"]), Likeness(**guard["group"])) for guard in kept.get("guards", ()))
+    event: Event | None = "handoff.opened" if handoff else None
+    change_kept = Change(turn, told_in(body), record, None, handoff, event, guards=guards)
     return change_kept, kept["tenant"]
