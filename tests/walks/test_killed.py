@@ -194,9 +194,9 @@ async def test_every_acknowledged_escalation_is_resolved_exactly_once_whatever_i
         killer = Killer((first, second), SEED, (PAUSE_S / 5, PAUSE_S * 9 / 5))
         shift = await work_through((first, second), killer)
         took_s = time.monotonic() - began_s
-        views: list[dict[str, Any]] = [
-            await asyncio.to_thread(first.get, f"/handoffs/{handoff_id}") for handoff_id in shift.told.values()
-        ]
+        views: list[dict[str, Any]] = await asyncio.gather(
+            *(asyncio.to_thread(first.get, f"/handoffs/{handoff_id}") for handoff_id in shift.told.values())
+        )
         once = Counter({view["id"]: 1 for view in views})
         assert killer.met_all
         assert shift.degraded > 0
