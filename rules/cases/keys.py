@@ -11,7 +11,9 @@ from rules.model import PRIORITIES, VERDICTS
 from rules.text.mask import KINDS as MASK_KINDS
 
 # What a step can do to the open handoff, instead of being a turn. `expire` is the older word for `timeout`.
-MOVES: tuple[str, ...] = ("claim", "release", "hand_back", "resolve", "timeout", "expire")
+MOVES: tuple[str, ...] = ("claim", "release", "transfer", "lapse", "hand_back", "resolve", "timeout", "expire")
+# Moves of somebody who has the handoff; where nothing was said of a claim, they had claimed it in time.
+HELD_MOVES: tuple[str, ...] = ("transfer", "lapse", "hand_back", "resolve")
 TIMEOUTS: tuple[str, ...] = ("timeout", "expire")
 _STATUSES: tuple[str, ...] = ("proposed", "ok", "error")
 
@@ -95,6 +97,7 @@ PACKET_KEYS: KeyTable = _table(
     KeySpec("promises", "texts", "words of what the agent promised"),
     KeySpec("entities", "texts", "ids that came up"),
     KeySpec("found", "texts", "topics that were found"),
+    KeySpec("chain", "texts", "agents that had the work"),
     KeySpec("masks", "words of", "kinds of personal data that were taken out", choices=tuple(MASK_KINDS)),
     KeySpec("lacks", "texts", "what stands nowhere in it, as a card number in whatever spacing"),
 )
@@ -109,6 +112,8 @@ MOVE_KEYS: KeyTable = _table(
     KeySpec("after", "duration", "time since the step before, 30s unless told"),
     KeySpec("claim", "bool", "an operator takes the open handoff; write `true`"),
     KeySpec("release", "bool", "the operator puts it back; write `true`"),
+    KeySpec("transfer", "queue", "the operator sends it on to that queue"),
+    KeySpec("lapse", "bool", "the operator goes silent, and it waits again; write `true`"),
     KeySpec("hand_back", "true or map", "the operator gives the conversation back: `true`, or with what"),
     KeySpec("resolve", "true or map", "the operator answers and ends the handoff: `true`, or with what"),
     KeySpec("timeout", "bool", "nobody comes: the clock goes on to the deadline at least; write `true`"),

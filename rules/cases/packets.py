@@ -46,6 +46,11 @@ def _transcript(packet: ContextPacket) -> list[str]:
     return [text for turn in packet.transcript for text in _texts(turn.message, turn.reply)]
 
 
+def _chain(packet: ContextPacket) -> list[str]:
+    stations = () if packet.chain is None else packet.chain.stations
+    return list(dict.fromkeys(station.agent for station in stations if station.agent is not None))
+
+
 def _masks(packet: ContextPacket) -> list[str]:
     masks = to_json(packet)["masks"]
     kinds = [str(mask["kind"]) for mask in masks] if isinstance(masks, list) else []
@@ -62,10 +67,11 @@ PARTS: Mapping[str, Callable[[ContextPacket], list[str]]] = {
     "promises": lambda packet: [unfence(promised.sentence.text) for promised in packet.promises],
     "entities": lambda packet: [unfence(named.value.text) for named in packet.entities],
     "found": lambda packet: list(dict.fromkeys(found.topic for found in packet.found)),
+    "chain": _chain,
     "masks": _masks,
 }
 # Names are there or not; of a text it is enough to say a part.
-_WHOLE = frozenset({"why", "tried", "entities", "found", "masks"})
+_WHOLE = frozenset({"why", "tried", "entities", "found", "chain", "masks"})
 
 
 def _stands(text: str, there: Iterable[str], *, whole: bool) -> bool:

@@ -108,7 +108,8 @@ class ChainAnswer(Shape):
 
 
 @router.get(
-    "/conversations/{conversation_id}/chain",
+    # An id may hold a slash.
+    "/conversations/{conversation_id:path}/chain",
     summary="Which agents had the work, and at whom it broke",
     responses={200: {"model": ChainAnswer}, **problems_documented("conversation_unknown")},
 )

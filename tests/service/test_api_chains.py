@@ -218,6 +218,11 @@ async def test_a_parent_that_comes_late_takes_its_place(api: Api) -> None:
     assert told["odd"] == []
 
 
+async def test_an_id_with_a_slash_has_a_chain_too(api: Api) -> None:
+    await sent(api, "shop/1/c", {"turn_id": "1", "agent": {"id": "a"}, "message": "hello"})
+    assert (await chain(api, "shop%2F1%2Fc"))["conversation_id"] == "shop/1/c"
+
+
 async def test_a_long_chain_is_read_to_its_limit_and_says_what_is_gone(api: Api) -> None:
     first = {"turn_id": "0", "agent": {"id": "agent-0"}, "message": "hello"}
     await sent(api, "c-long", first)
