@@ -11,8 +11,9 @@ import pytest
 from rules.compile.rule_files import files_or_raise
 from rules.evaluation.evaluate import Ruleset, build
 from rules.thinking import Names
+from rules.turn import AgentRef, Parent
 from service.errors import StoreAway
-from service.flows import degraded, handoffs
+from service.flows import chains, degraded, handoffs
 from service.flows import spool as spool_file
 from service.flows.access import Store, open_store
 from service.flows.decide import Decided, decide
@@ -81,6 +82,19 @@ async def test_rules_that_look_at_the_turn_alone_answer_and_the_handoff_arrives_
     assert claimed.handoff.handoff_id == told.decision.handoff_id
     assert [shown.turn_id for shown in claimed.packet.transcript] == ["t0", "t1"]
     assert (await ask(store, ruleset, spool, calm("c1"), NOW + 6)).decision.verdict == "held_by_human"
+
+
+async def test_a_turn_that_was_answered_alone_stands_in_the_chain_of_its_conversation(
+    store: Store, ruleset: Ruleset, spool: Spool, own_server: Server
+) -> None:
+    await ask(store, ruleset, spool, calm("c1", "t0", agent=AgentRef("front")))
+    own_server.kill()
+    told = await ask(store, ruleset, spool, calm("c1", "t1", agent=AgentRef("back"), parent=Parent("front")), NOW + 1)
+    assert told.decision.degraded
+    await back(store, own_server)
+    assert await degraded.drain(store, spool) == 1
+    found = (await chains.find(store, "acme", "c1")).chain
+    assert [(station.agent, station.under) for station in found.stations] == [("front", None), ("back", 0)]
 
 
 async def test_two_processes_that_drain_at_once_deliver_once(
