@@ -30,7 +30,8 @@ from service.cli.simulate_options import (
     RunsOption,
     WarmUpOption,
 )
-from service.cli.simulate_report import as_json_object, say_report, write_plot
+from service.cli.simulate_plot import write_plot
+from service.cli.simulate_report import as_json_object, say_report
 
 # A bar that moved with each of thirty thousand arrivals would take longer than they do.
 TOLD_EVERY = 500

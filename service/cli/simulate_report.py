@@ -1,16 +1,13 @@
-"""What a simulation comes to, as tables, as JSON and as a plot. Nothing is simulated here."""
+"""What a simulation comes to, as tables, as JSON. Nothing is simulated here."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from importlib import import_module
-from pathlib import Path
 from statistics import fmean
 
 from rules.files.keys import DAYS
 from rules.simulation.simulated import Figures, Recording, Simulated
-from service.cli.output import refuse, say, say_table
+from service.cli.output import say, say_table
 
 Found = Mapping[str, Sequence[Simulated]]
 COLUMNS = ("", "people", "came", "answered", "gave up", "missed", "in time", "mean", "half by", "9 of 10 by")
@@ -134,38 +131,3 @@ def _figures_json(figures: Figures) -> dict[str, object]:
         "in_time": figures.in_time,
         "wait_ms": {name: None if value is None else round(value) for name, value in waits.items()},
     }
-
-
-def write_plot(path: Path, found: Found) -> None:
-    """Write the mean wait of each hour of the week as an SVG picture, a line for each people."""
-    if path.suffix != ".svg":
-        refuse(f"{path}: a plot is an SVG picture", "give it a name that ends in .svg")
-    # Nobody who only reads tables should wait for it. It leaves a finder for its maps behind, of a kind that Python
-    # warns of at every import after it, and maps are not drawn here. What else it brought must stay: the finder of
-    # importlib_metadata takes the standard library's place, and without both no package has a version any more.
-    pygal = import_module("pygal")
-    sys.meta_path[:] = [finder for finder in sys.meta_path if type(finder).__module__ != "pygal"]
-    hours = sorted({hour for runs in found.values() for run in runs for hour in run.hours})
-    chart = pygal.Line(
-        title="mean wait in minutes, by hour of the week",
-        x_labels=[f"{DAYS[hour // 24]} {hour % 24:02d}:00" for hour in hours],
-        x_labels_major=[f"{DAYS[hour // 24]} {hour % 24:02d}:00" for hour in hours if hour % 6 == 0],
-        show_minor_x_labels=False,
-        x_label_rotation=45,
-        show_dots=False,
-        legend_at_bottom=True,
-        legend_at_bottom_columns=1,
-        truncate_legend=-1,
-        width=1100,
-        height=480,
-        js=[],  # the picture must not ask another server for a script
-        disable_xml_declaration=False,
-    )
-    for name, runs in found.items():
-        waits = [[run.hours[hour].mean_ms for run in runs if hour in run.hours] for hour in hours]
-        known = [[wait for wait in each if wait is not None] for each in waits]
-        chart.add(name, [round(fmean(each) / 60_000, 3) if each else None for each in known])
-    try:
-        path.write_bytes(chart.render())
-    except OSError as away:
-        refuse(f"{path}: {(away.strerror or 'cannot be written').lower()}", "name a file that can be written")

@@ -82,6 +82,10 @@ def body_of(delivery: Delivery) -> bytes:
     moment = datetime.fromtimestamp(event.at_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     subject = f"handoffs/{event.handoff_id}" if event.handoff_id else f"conversations/{event.conversation_id}"
     about: dict[str, object] = {"handoff_id": event.handoff_id, "conversation_id": event.conversation_id}
+    if event.version:
+        about["version"] = event.version
+    if event.type == "handoff.replied" and event.detail:
+        about["reply_number"] = int(event.detail)
     if event.ruleset_version is not None:
         subject = f"rulesets/{event.ruleset_version}"
         about = {"ruleset_version": event.ruleset_version}

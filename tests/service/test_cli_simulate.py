@@ -82,6 +82,10 @@ def test_a_plot_is_a_picture_that_asks_nobody_for_anything(house: Path) -> None:
     assert done.exit_code == 0, done.stderr
     text = picture.read_text()
     assert ElementTree.fromstring(text).tag.endswith("svg")
+    # It is read on light and on dark, begins at nothing, and tells its lines apart by more than their colour.
+    assert text.count("@media (prefers-color-scheme: dark)") == 1
+    assert ">0</text>" in text
+    assert "stroke-dasharray:9,4" in text
     assert "mean wait in minutes" in text
     assert not re.findall(r"(?:href|src)=", text)
 

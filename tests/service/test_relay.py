@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from service.store import outbox
 from tests.service.api_service import Api, Server, embedded, ruleset, served
 
 pytestmark = pytest.mark.server
@@ -59,6 +60,17 @@ async def taken(api: Api) -> Talk:
 
 def said(answer: dict[str, Any]) -> list[tuple[int, str]]:
     return [(reply["number"], reply["text"]) for reply in answer.get("replies", [])]
+
+
+async def test_every_reply_is_told_by_its_number(api: Api) -> None:
+    talk = await taken(api)
+    store = api.running.store
+    for text in ("One.", "Two."):
+        await talk.does("reply", text=text)
+    events = await outbox.read(store, store.places(api.tenant)[0], "test", 100)
+    told = [(event.detail, event.version) for event in events if event.type == "handoff.replied"]
+    version = (await api.get(f"/handoffs/{talk.handoff_id}")).json()["version"]
+    assert told == [("1", version - 1), ("2", version)]
 
 
 async def test_replies_go_back_with_the_next_answer_once_and_in_order(api: Api) -> None:

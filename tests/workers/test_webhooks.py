@@ -7,6 +7,7 @@ import json
 from dataclasses import dataclass, field
 from datetime import datetime
 
+import orjson
 import pytest
 from standardwebhooks import WebhookVerificationError
 
@@ -17,9 +18,12 @@ from service.flows import deliver, webhooks
 from service.flows.access import Store
 from service.flows.deliver import LEASE_MS, Counts, Means
 from service.flows.tries import RETRY_AFTER_MS, TRIES_MAX, Answer, Request
+from service.flows.webhook_events import body_of
 from service.flows.webhooks import Endpoint, EventsUnknown, NewWebhook, SecretUnfit, WebhookUnknown
 from service.store import keys
 from service.store import webhooks as stored
+from service.store.outbox import Event
+from service.store.webhooks import Delivery
 from tests.workers.receiver import Receiver
 from workers.sender import Sender
 
@@ -74,6 +78,24 @@ async def passed_on(store: Store, tenant: str, at_ms: int) -> int:
 
 async def added(store: Store, tenant: str, url: str = "http://127.0.0.1:9/", *events: str) -> Endpoint:
     return await webhooks.add(store, tenant, NewWebhook(url, events or ("*",)), "loopback", 1)
+
+
+def test_a_reply_is_told_by_its_number_and_the_version_it_made() -> None:
+    told = Event(
+        *("1-0", "evt_1", "handoff.replied", "acme", "hof_0_0123456789abcdef", "chat-1", "mia", 5),
+        detail="3",
+        version=7,
+    )
+    data = orjson.loads(body_of(Delivery.of(told, "whk_1")))["data"]
+    assert data == {
+        "tenant": "acme",
+        "handoff_id": "hof_0_0123456789abcdef",
+        "conversation_id": "chat-1",
+        "version": 7,
+        "reply_number": 3,
+        "actor": "mia",
+        "at_ms": 5,
+    }
 
 
 async def run_once(store: Store, tenant: str, answers: Answers | Sender, clock: Time) -> Counts:
