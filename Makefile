@@ -65,6 +65,7 @@ bench: $(VENV)/.bench ## measure again what bench/results says
 	@$(BIN)/python -m bench.check
 	@$(BIN)/python -m bench.http
 	@$(BIN)/python -m bench.http_path
+	@$(BIN)/python -m bench.queue
 
 session: $(VENV)/.test ## record docs/session.md again
 	@$(BIN)/python -m tests.docs.recorded_session
