@@ -207,7 +207,13 @@ def _member(operand: Operand, wanted: Wanted) -> str:
         hint = f'put it into quotes: `"{operand.text}"`' if operand.kind != "threshold" else None
         message = f"`{wanted.left}` holds words and `{operand.text}` is none"
         raise Misfit("R122", operand.start, operand.end, message, hint)
-    return str(operand.value)
+    value, known = str(operand.value), wanted.spec.values
+    if known and value not in known:
+        listed = ", ".join(f"`{word}`" for word in known)
+        raise Misfit(
+            "R109", operand.start, operand.end, f"`{wanted.left}` never holds `{value}`", f"write one of {listed}"
+        )
+    return value
 
 
 _READERS: dict[str, Callable[[Operand, Wanted], Scalar]] = {

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Literal, TypeAlias
 
+from rules.chains.disagreements import DISAGREEMENTS
 from rules.chains.standing import CHAIN_SIGNALS, values_of
 from rules.decision import Evidence, Inside
 from rules.evaluation.call_values import ARGS_DEPTH_MAX as ARGS_DEPTH_MAX
@@ -34,7 +35,7 @@ class SignalSpec:
     """One row of the table: what a rule file may say of a signal.
 
     `recorded` ones are kept with each decided turn, so aggregates may look back at them. `low` and `high` bound a
-    number, `values` lists all that a text can be; an operand outside of them is a mistake in the rule file.
+    number, `values` lists all that a text can be or a set hold; another operand is a mistake in the rule file.
     """
 
     name: str
@@ -81,7 +82,14 @@ SIGNALS: dict[str, SignalSpec] = _table(
     SignalSpec("agent_returns_count", "number", "count", "chain", "how often work came back to an agent", low=0),
     SignalSpec("agents_count", "number", "count", "chain", "agents that had the work, this one included", low=0),
     SignalSpec("agents_disagree", "bool", None, "chain", "this agent and another name one thing differently"),
-    SignalSpec("disagreements", "set", None, "chain", "what they differ in: `argument`, `amount`, `answer`"),
+    SignalSpec(
+        "disagreements",
+        "set",
+        None,
+        "chain",
+        "what they differ in: `argument`, `amount`, `answer`",
+        values=tuple(DISAGREEMENTS),
+    ),
     SignalSpec("amounts_differ_usd", "number", "usd", "chain", "how far this agent's amount is from another's", low=0),
     SignalSpec("tools", "set", None, "tools", "names of all tool calls of the turn", True),
     SignalSpec("tools_proposed", "set", None, "tools", "names of the calls that are proposed, not yet run", True),

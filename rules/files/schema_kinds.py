@@ -73,7 +73,8 @@ def keys_of(table: KeyTable, value: Callable[[KeySpec], Schema]) -> Schema:
 
 def _example(spec: SignalSpec) -> str:
     sample = spec.values[0] if spec.values else None
-    return f"{spec.name} " + (f"= {sample}" if sample else _UNIT_SAMPLES.get(spec.unit, _SAMPLES[spec.type]))
+    word = "has" if spec.type == "set" else "="
+    return f"{spec.name} " + (f"{word} {sample}" if sample else _UNIT_SAMPLES.get(spec.unit, _SAMPLES[spec.type]))
 
 
 def comparison_examples() -> list[str]:
