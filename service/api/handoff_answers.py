@@ -78,6 +78,7 @@ class HandoffAnswer(Shape):
     """One conversation's wait for, or time with, a person. `version` rises with every move.
 
     `expires_at_ms` is when it must have been answered, `resolve_by_ms` when it must have ended, null for no promise.
+    `urgency_at_ms` orders those who wait: the lowest goes first.
     `position` and `wait_ms` are told of a waiting handoff that is asked for by itself, else they are null.
     `reserved_for` may be the only one to claim it until `reserved_until_at_ms`. `say`: what the customer is told while
     it waits in another queue, as nobody came in time. `assigned_why` says why its last operator got it, and why then;
@@ -92,6 +93,7 @@ class HandoffAnswer(Shape):
     state: State
     queue: str
     priority: Priority
+    urgency_at_ms: int
     position: int | None
     wait_ms: WaitAnswer | None
     locale: str | None
@@ -226,6 +228,7 @@ def handoff_answer(
         "state": handoff.state,
         "queue": handoff.queue,
         "priority": handoff.priority,
+        "urgency_at_ms": handoff.score_ms,
         "position": None if waits is None else waits.position,
         "wait_ms": None if waits is None else wait_answer(waits.wait),
         "locale": handoff.locale,

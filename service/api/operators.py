@@ -75,7 +75,10 @@ async def acknowledge(handoff_id: HandoffId, call: Annotated[Call, called("ackno
 @router.post(
     "/handoffs/{handoff_id}/decline",
     summary="Let an offer go by",
-    responses={200: {"model": HandoffAnswer}, **problems_documented("handoff_unknown", "move_illegal")},
+    responses={
+        200: {"model": HandoffAnswer},
+        **problems_documented("handoff_unknown", "already_claimed", "move_illegal"),
+    },
 )
 async def decline(handoff_id: HandoffId, call: Working) -> Response:
     """What is kept for you goes to the next at once, and not only when your time to accept is over. Twice is once."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rules import moves
 from rules.handoff import Handoff, moves_from
-from service.errors import ConversationBusy, MoveIllegal
+from service.errors import AlreadyClaimed, ConversationBusy, MoveIllegal
 from service.flows import deadlines
 from service.store.store import Store
 
@@ -14,13 +14,17 @@ TRIES_MAX = 8  # each one that fails saw somebody else move the handoff
 async def decline(store: Store, tenant: str, handoff_id: str, operator: str, now_ms: int) -> Handoff:
     """Let go of what is kept for the operator, as if their time were over; twice is once.
 
-    Raises HandoffUnknown, and MoveIllegal for what is not kept for them.
+    Raises HandoffUnknown, AlreadyClaimed for what is kept for somebody else, and MoveIllegal for what is for nobody.
     """
     for _ in range(TRIES_MAX):
         current = await deadlines.current(store, tenant, handoff_id, now_ms)
         if current.state != "waiting" or current.reserved_for != operator:
             if current.state == "waiting" and operator in current.route.passed_by:
                 return current
+            if current.reserved_for is not None and current.reserved_until_at_ms is not None:
+                raise AlreadyClaimed(
+                    current.handoff_id, current.reserved_for, current.reserved_until_at_ms, reserved=True
+                )
             raise MoveIllegal("decline", current.state, moves_from(current.state))
         passed = moves.let_go(current, now_ms)
         if await deadlines.advance(store, current, passed, now_ms, actor=operator):

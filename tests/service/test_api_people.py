@@ -72,6 +72,8 @@ async def test_nobody_is_declared_and_everybody_may_claim(api: Api) -> None:
         "also_queues": [],
         "changes_at_ms": None,
     }
+    # The earlier of its deadline in 20 minutes and what a normal one may be passed over for.
+    assert handoff["urgency_at_ms"] == handoff["opened_at_ms"] + 15 * 60_000
     assert handoff["resolve_by_ms"] == handoff["opened_at_ms"] + 4 * 3_600_000
     assert "the most urgent of all that" in handoff["assigned_why"]
 
