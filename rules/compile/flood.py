@@ -7,7 +7,7 @@ import re
 from rules.compile.values import read_keys
 from rules.files.grammar import duration_ms
 from rules.files.keys import FLOOD_KEYS
-from rules.files.nodes import Node, TextNode
+from rules.files.nodes import MapNode, Node, TextNode
 from rules.files.source import Source
 from rules.model import FLOOD_BY, FloodBy, FloodLimit
 
@@ -24,7 +24,7 @@ def read_flood(source: Source, node: Node) -> tuple[FloodLimit, ...]:
     values = read_keys(source, node, FLOOD_KEYS, "`flood`")
     if values is None:
         return ()
-    if not values:
+    if isinstance(node, MapNode) and not node.pairs:
         source.refuse("R149", node, "`flood` names no limit", "write `flood: {agent: 20 in 10m}`")
     limits = (_limit(source, values[by], by) for by in FLOOD_BY if by in values)
     return tuple(limit for limit in limits if limit is not None)
