@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import Counter
+
+import pytest
+
 from rules.compile.rule_files import files_or_raise
 from rules.evaluation.evaluate import build
 from rules.handoff import Handoff, is_member
 from rules.turn import AgentRef, Customer, Turn
+from service.errors import LeaseLost, NoGroup
 from service.flows import floods, handoffs
+from service.flows.access import open_store
 from service.flows.decide import Decided, decide
 from service.flows.floods import Answering, Dealt
 from service.flows.handoffs import Claimed, Claiming, Lease, NothingWaiting, Resolving
@@ -162,3 +169,56 @@ async def test_a_flood_that_is_over_groups_no_more(store: Store, tenant: str) ->
     for number in range(5):
         await opened(store, tenant, broken(number), NOW)
     assert (await opened(store, tenant, broken(10), NOW + 10 * MINUTE)).group is None
+
+
+async def test_what_came_in_other_partitions_is_counted_too(server_url: str, tenant: str) -> None:
+    store = await open_store(f"{server_url}?db=4", partitions=4)
+    try:
+        every = [await opened(store, tenant, broken(number), NOW + number) for number in range(40)]
+        assert [each.group for each in every[:3]] == [None] * 3
+        assert all(each.group is not None for each in every[3:])
+        groups = await floods.listed(store, tenant)
+        leaders = [each for each in every if each.leads]
+        assert len(groups) == len(leaders) <= 4, "one place in the queue for each partition"
+        assert sum(group.members for group in groups) == 40 - 3 - len(leaders)
+    finally:
+        await store.close()
+
+
+async def test_many_at_once_are_grouped_as_exactly_as_one_by_one(store: Store, tenant: str) -> None:
+    decided = await asyncio.gather(*(sent(store, tenant, broken(number)) for number in range(100)))
+    handed = [await handoffs.get(store, tenant, each.decision.handoff_id or "") for each in decided]
+    kinds = Counter("leads" if each.leads else "member" if is_member(each) else "ordinary" for each in handed)
+    assert kinds == {"ordinary": 3, "leads": 1, "member": 96}
+    again = await asyncio.gather(*(sent(store, tenant, broken(number)) for number in range(100)))
+    assert [each.decision for each in again] == [each.decision for each in decided], "the same answer for ever"
+    (view,) = await floods.listed(store, tenant)
+    assert (view.members, view.grouped) == (96, 97)
+    placed = [each.decision for each in decided if each.decision.position is not None]
+    assert len(placed) == 4, "a member is told no place"
+
+
+async def test_nobody_answers_all_with_a_lease_that_is_lost(store: Store, tenant: str) -> None:
+    every = [await opened(store, tenant, broken(number), NOW) for number in range(8)]
+    leader = next(each for each in every if each.leads)
+    taken = await handoffs.claim_one(store, tenant, leader.handoff_id, Claiming("mia", MINUTE), NOW)
+    lease = Lease(leader.handoff_id, taken.token)
+    answering = Answering("answer", "not_needed", "Solved.")
+    with pytest.raises(LeaseLost):
+        await floods.answer_members(store, tenant, lease, answering, NOW + 2 * MINUTE)
+    states = {(await handoffs.get(store, tenant, each.handoff_id)).state for each in every}
+    assert states == {"waiting"}
+    with pytest.raises(NoGroup):
+        await floods.members(store, tenant, every[0].handoff_id, 5)
+
+
+async def test_a_member_whose_customer_is_in_danger_leaves_the_group_at_once(store: Store, tenant: str) -> None:
+    every = [await opened(store, tenant, broken(number), NOW + number) for number in range(6)]
+    turn = Turn(conversation_id="c5", turn_id="t2", agent=AgentRef("refund-bot"), channel="crisis")
+    await decide(store, RULESET, tenant, turn, NOW + 10)
+    member = await handoffs.get(store, tenant, every[5].handoff_id)
+    assert (member.group, member.queue, member.priority) == (None, "safety", "urgent")
+    found = await claimed(store, tenant, NOW + 11)
+    assert isinstance(found, Claimed)
+    assert found.handoff.handoff_id == member.handoff_id
+    assert (await floods.listed(store, tenant))[0].members == 1
