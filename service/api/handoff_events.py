@@ -26,6 +26,7 @@ PULSE_MS = 15_000
 STREAM_MS_MAX = 600_000
 RETRY_MS = 1_000
 EVENT_ID_CHARS_MAX = 64
+EVENT_ID_PARTS = 3
 
 
 @router.get(
@@ -51,49 +52,55 @@ async def follow(
     handoff = await handoffs.current(running.store, call.caller.tenant, handoff_id, now_ms())
     if running.metrics.waits_open >= WAITS_OPEN_MAX:
         raise LimitReached("agents waiting on this process", WAITS_OPEN_MAX, "ask again later, or without waiting")
-    told, version = _resumed(last_event_id)
+    known = _resumed(last_event_id)
     headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-    return StreamingResponse(_events(call, handoff, told, version), media_type="text/event-stream", headers=headers)
+    return StreamingResponse(_events(call, handoff, known), media_type="text/event-stream", headers=headers)
 
 
-async def _events(call: Call, handoff: Handoff, told: int, version: int) -> AsyncIterator[bytes]:
+async def _events(call: Call, handoff: Handoff, known: tuple[int, int, int | None]) -> AsyncIterator[bytes]:
     """Yield what has happened since, and what happens, until the handoff has ended, the process stops or time is up."""
     running, loop = call.running, asyncio.get_running_loop()
     ends_at_s = loop.time() + STREAM_MS_MAX / 1000
-    turns = await handoffs.turns_count(running.store, handoff)
+    told, version, heard = known
+    count = await handoffs.turns_count(running.store, handoff)
+    # Whoever comes for the first time reads the packet; whoever comes back is told of what was written meanwhile.
+    turns = count if heard is None else heard
     running.metrics.waits_open += 1
     try:
         yield f"retry: {RETRY_MS}\n\n".encode()
         while True:
+            if count > turns:
+                turns = count
+                yield _event("message", (told, version, turns), {"turns": count})
             for reply in handoff.replies:
                 if reply.number > told:
                     told = reply.number
                     said = {"number": reply.number, "text": reply.text, "by": reply.by, "at_ms": reply.at_ms}
-                    yield _event("reply", told, version, said)
+                    yield _event("reply", (told, version, turns), said)
             if handoff.version > version:
                 version = handoff.version
-                yield _event("handoff", told, version, handoff_answer(handoff))
+                yield _event("handoff", (told, version, turns), handoff_answer(handoff))
             if handoff.state in ENDED or running.stopping.is_set() or loop.time() >= ends_at_s:
                 return
             handoff = await changed(call, handoff, PULSE_MS, words=True)
             count = await handoffs.turns_count(running.store, handoff)
-            if count > turns:
-                turns = count
-                yield _event("message", told, version, {"turns": count})
-            elif handoff.version == version:
+            if count <= turns and handoff.version == version:
                 yield b": \n\n"
     finally:
         running.metrics.waits_open -= 1
 
 
-def _event(kind: str, told: int, version: int, data: object) -> bytes:
-    """Return one event; its id says what the client has by then: the last reply, and the handoff's version."""
-    return f"id: {told}-{version}\nevent: {kind}\ndata: ".encode() + orjson.dumps(data) + b"\n\n"
+def _event(kind: str, known: tuple[int, int, int], data: object) -> bytes:
+    """Return one event; its id says what the client has by then: the last reply, the handoff's version, the turns."""
+    named = "-".join(map(str, known))
+    return f"id: {named}\nevent: {kind}\ndata: ".encode() + orjson.dumps(data) + b"\n\n"
 
 
-def _resumed(last_event_id: str | None) -> tuple[int, int]:
-    """Return what the client has: the number of the last reply and the version; nothing for an id that is not ours."""
-    told, dash, version = (last_event_id or "").partition("-")
-    if dash and told.isascii() and told.isdecimal() and version.isascii() and version.isdecimal():
-        return int(told), int(version)
-    return 0, 0
+def _resumed(last_event_id: str | None) -> tuple[int, int, int | None]:
+    """Return what the client has: the number of the last reply, the version and the turns it has heard of; nothing for
+    an id that is not ours."""
+    parts = (last_event_id or "").split("-")
+    if len(parts) == EVENT_ID_PARTS and all(part.isascii() and part.isdecimal() for part in parts):
+        told, version, turns = map(int, parts)
+        return told, version, turns
+    return 0, 0, None

@@ -201,7 +201,8 @@ async def test_a_stream_tells_each_reply_once_the_changes_and_the_end(api: Api) 
     ]
     # Taken up where it broke, nothing is missed and no reply comes twice.
     again = [event["event"] async for event in events_of(api, talk.handoff_id, ids[2])]
-    assert again == ["handoff"]
+    assert again == ["message", "handoff"]
+    assert [event["event"] async for event in events_of(api, talk.handoff_id, ids[4])] == ["handoff"]
     assert [event["event"] async for event in events_of(api, talk.handoff_id, ids[-1])] == []
     assert [event["event"] async for event in events_of(api, talk.handoff_id, "no id of ours")] == [
         "reply",
