@@ -101,9 +101,9 @@ class OffersMachine(RuleBasedStateMachine):
         return self.runner.run(bounded())
 
     def sweep(self, tenant: Tenant) -> None:
-        for partition in range(PARTITIONS):
-            self.do(handoffs.lapse_due(self.store, tenant.name, partition, self.now_ms))
-            self.do(handoffs.expire_due(self.store, tenant.name, partition, self.now_ms))
+        for due in (handoffs.lapse_due, handoffs.expire_due):
+            for partition in range(PARTITIONS):
+                self.do(due(self.store, tenant.name, partition, self.now_ms))
         self.lapse(tenant)
 
     def lapse(self, tenant: Tenant) -> None:
@@ -163,6 +163,9 @@ class OffersMachine(RuleBasedStateMachine):
                 assert whom in here
                 assert self.speaks(whom, each)
                 assert each.reserved_until_at_ms == self.now_ms + OFFER_MS
+        if any((each.reserved_until_at_ms or self.now_ms + 1) <= self.now_ms for each in before.values()):
+            # Whose offer ended in this very look was still taken for busy where it began: the next one has them free.
+            return
         kept = [each.reserved_for for each in waiting]
         for name in here:
             if not self.has_room(tenant, name, kept.count(name)):
