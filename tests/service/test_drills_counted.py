@@ -139,3 +139,24 @@ async def _alike(url: str, taken: Sequence[tuple[str, Operator]]) -> None:
     finally:
         for store in stores:
             await store.close()
+
+
+async def test_a_drill_in_hand_takes_no_room_and_gives_none_back(store: Store, tenant: str) -> None:
+    desk, (ana, *_) = Desk(store, tenant, drilled=True), PEOPLE
+    await operators.declare(store, tenant, PEOPLE, "ana", START_MS, replacing=True)
+
+    async def load() -> int:
+        return (await operators.every(store, tenant, desk.now_ms))[0].load
+
+    for verb in ("drill", "claim"):
+        await desk.take(verb, ana)
+    assert (len(desk.held["ana"]), await load()) == (1, 0)
+    await desk.take("turn", ana)
+    assert await desk.take("claim", ana) == "c1", "a capacity of one, and a drill in hand"
+    await desk.take("drill", ana)
+    await desk.take("turn", ana)
+    assert await desk.take("claim", ana) == ("full", 1), "nor is she given a drill while a customer waits"
+    await desk.take("drill ends", ana)
+    assert await load() == 1
+    await desk.take("resolve", ana)
+    assert await load() == 0

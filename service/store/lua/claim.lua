@@ -59,7 +59,7 @@ for i = 8, #KEYS, 4 do
         of[18])
       redis.call('HSET', KEYS[i], 'state', 'leased', 'holder', ARGV[1], 'token', token, 'lease_expires_at_ms', ARGV[4],
         'claimed_at_ms', ARGV[3], 'reserved_for', '', 'reserved_until_at_ms', '', 'class', of[10],
-        'timer_at_ms', of[11], 'weight', drilled and '0' or weights[of[9]], 'assignments', assignments, 'acknowledged_by', '',
+        'timer_at_ms', of[11], 'weight', drilled and '' or weights[of[9]], 'assignments', assignments, 'acknowledged_by', '',
         'answered_version', version)
       leave(KEYS[1], KEYS[i + 2], of[8], of[7])
       if of[12] ~= '' then redis.call('ZADD', KEYS[2], of[12], of[7]) else redis.call('ZREM', KEYS[2], of[7]) end
