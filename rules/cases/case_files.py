@@ -143,6 +143,9 @@ class _File(ExpectReader):
 
     def _given(self, move: str, node: Node) -> dict[str, object]:
         """Return what an operator gives with a move; `true` is nothing besides the move."""
+        if move == "transfer":
+            queue = self.known({move: node}, move, self.files.queues, "R103", "queue")
+            return {} if queue is None else {"queue": queue}
         table = {"hand_back": HAND_BACK_KEYS, "resolve": RESOLVE_KEYS}.get(move)
         if table is None or not isinstance(node, MapNode):
             if read_bool(self.source, node, f"`{move}`") is False:

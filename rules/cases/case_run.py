@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from rules.cases.keys import TIMEOUTS
+from rules.cases.keys import HELD_MOVES, TIMEOUTS
 from rules.cases.values import Case, MoveStep, TurnStep
 from rules.chains.told_turns import kept_beside
 from rules.decision import Decision
@@ -15,7 +15,18 @@ from rules.evaluation.evaluate import Ruleset
 from rules.evaluation.wording import span_text
 from rules.handoff import LETTING_OUT, MOVES, OPEN, Handoff, Resolution, draft_turn_id
 from rules.history import remember
-from rules.moves import advance_at_ms, advanced, after_handoff, claimed, ended, is_due, missed, released, rerouted
+from rules.moves import (
+    advance_at_ms,
+    advanced,
+    after_handoff,
+    claimed,
+    ended,
+    is_due,
+    missed,
+    released,
+    rerouted,
+    transferred,
+)
 from rules.packet.context_packet import TRANSCRIPT_TURNS_MAX, ContextPacket, TranscriptTurn
 from rules.packet.packet import build
 from rules.routing.operators import People
@@ -111,8 +122,9 @@ def _move(run: Run, step: MoveStep) -> Seen:
     waits = handoff is not None and handoff.state == "waiting"
     if step.move in TIMEOUTS and handoff is not None and waits:
         then_ms = max(then_ms, handoff.expires_at_ms)
-    if step.move in ("hand_back", "resolve") and handoff is not None and waits and not is_due(handoff, run.now_ms):
-        # Whoever ends it has taken it before, and in time: a case says `claim` only where the claim is its matter.
+    if step.move in HELD_MOVES and handoff is not None and waits and not is_due(handoff, run.now_ms):
+        # Whoever sends it on or ends it has taken it before, and in time: a case says `claim` only where the claim is
+        # its matter.
         _claim(run, handoff)
     fell_due = _go_on(run, then_ms)
     refused = None
@@ -181,8 +193,13 @@ def _made(run: Run, step: MoveStep) -> str | None:
         return f"it is `{handoff.state}`"
     if verb == "claim":
         _claim(run, handoff)
-    elif verb == "release":
+    elif verb in ("release", "lapse"):
+        # A lease that runs out puts the handoff where a release does.
         run.handoff = released(handoff, run.now_ms)
+    elif verb == "transfer":
+        queue = run.ruleset.files.queues[str(step.given["queue"])]
+        other = None if queue.name == handoff.queue else queue
+        run.handoff = transferred(handoff, other, queue.answer_within_ms, None, 0, run.now_ms)
     else:
         given = {"action": "hand_back" if verb == "hand_back" else ANSWER_DEFAULT, **step.given}
         if verb == "resolve":

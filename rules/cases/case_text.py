@@ -49,7 +49,7 @@ def _step_map(step: Step, number: int, seen: Seen, shared: Mapping[str, Any]) ->
             found["pressure"] = {queue: f"{percent}%" for queue, percent in step.pressures.items()}
         return found | {"expect": _expected(seen)}
     if step.move is not None:
-        found[step.move] = dict(step.given) or True
+        found[step.move] = step.given["queue"] if step.move == "transfer" else dict(step.given) or True
     elif not found:
         found["after"] = _span(step.after_ms)
     return found

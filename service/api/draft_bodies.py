@@ -68,7 +68,7 @@ class TryStepBody(Body):
     """
 
     turn: TriedTurnBody | None = None
-    move: Literal["claim", "release", "hand_back", "resolve", "timeout"] | None = None
+    move: Literal["claim", "release", "lapse", "hand_back", "resolve", "timeout"] | None = None
     after_ms: AfterMs | None = None
     pressure: Annotated[dict[str, Percent], Field(max_length=QUEUES_MAX)] | None = None
 

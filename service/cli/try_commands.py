@@ -303,6 +303,7 @@ COMMANDS: dict[str, Command] = {
     "after": Command("/after 10m", "let time go by; a turn comes 30 s after the one before", _after),
     "claim": Command("/claim", "an operator takes the handoff", _move("claim")),
     "release": Command("/release", "the operator puts it back into its queue", _move("release")),
+    "lapse": Command("/lapse", "the operator goes silent, and it waits again", _move("lapse")),
     "hand-back": Command("/hand-back", "the operator gives the conversation back to the agent", _move("hand_back")),
     "resolve": Command("/resolve", "the operator answers and ends the handoff", _move("resolve")),
     "timeout": Command("/timeout", "nobody comes until the deadline", _timeout),

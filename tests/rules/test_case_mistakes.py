@@ -140,7 +140,8 @@ a.tests.yaml:3:24: R105: `message` stands beside `turns`
         """\
 a.tests.yaml:5:21: R105: unknown key `mesage` in a move of the handoff
       - {timeout: true, mesage: a, expect: x}
-                        ^ known here: `after`, `claim`, `release`, `hand_back`, `resolve`, `timeout`, `expire`, `expect`
+                        ^ known here: `after`, `claim`, `release`, `transfer`, `lapse`, `hand_back`, \
+`resolve`, `timeout`, `expire`, `expect`
 a.tests.yaml:5:40: R109: `x` is no `verdict`
       - {timeout: true, mesage: a, expect: x}
                                            ^ write one of `continue`, `deny`, `answer`, `callback`, `escalate`""",

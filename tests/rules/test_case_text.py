@@ -123,7 +123,7 @@ TURNS = st.builds(
     ),
     st.one_of(st.none(), st.builds(Parent, NAMES, NAMES)),
 )
-MOVES = st.sampled_from(["hand_back", "resolve", "timeout", "claim", "release", None])
+MOVES = st.sampled_from(["hand_back", "resolve", "timeout", "claim", "release", "lapse", None])
 
 
 @settings(max_examples=150, deadline=None)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from rules.cases.case_run import OPERATOR, Run, Seen, packet_of, start, take
+from rules.cases.keys import HELD_MOVES
 from rules.cases.values import Case, MoveStep, Step, TurnStep
 from rules.decision import Decision
 from rules.handoff import Handoff, Resolution
@@ -20,6 +21,7 @@ from rules.turn import ToolCall, Turn
 from service.errors import DraftUnseen
 from service.flows import handoffs
 from service.flows.access import Store
+from service.flows.deadlines import lapse_due
 from service.flows.decide import decide
 from service.flows.handoffs import Claiming, HandingBack, Lease, Resolving
 from tests.rules.case_rules import RULESET
@@ -58,8 +60,12 @@ def a_step(chance: random.Random, number: int) -> Step:
         return TurnStep(SPAN, after_ms, turn)
     if kind < 0.68:
         return MoveStep(SPAN, after_ms, "claim")
-    if kind < 0.74:
+    if kind < 0.71:
         return MoveStep(SPAN, after_ms, "release")
+    if kind < 0.73:
+        return MoveStep(SPAN, after_ms, "lapse")
+    if kind < 0.76:
+        return MoveStep(SPAN, after_ms, "transfer", {"queue": chance.choice(sorted(RULESET.files.queues))})
     if kind < 0.82:
         given = {"facts": {"seen": True}, "may_retry": chance.random() < 0.5, "text": "Done.", "outcome": "needed"}
         return MoveStep(SPAN, after_ms, "hand_back", given)
@@ -111,6 +117,12 @@ class Service:
             await self.claim()
         elif step.move == "release":
             await handoffs.release(self.store, self.tenant, lease, self.now_ms)
+        elif step.move == "lapse":
+            # The lease is made to end now; a worker finds it at once.
+            await handoffs.renew(self.store, self.tenant, lease, 0, self.now_ms)
+            await lapse_due(self.store, self.tenant, 0, self.now_ms)
+        elif step.move == "transfer":
+            await handoffs.transfer(self.store, RULESET, self.tenant, lease, given["queue"], None, self.now_ms)
         elif step.move == "hand_back":
             await handoffs.hand_back(self.store, self.tenant, lease, HandingBack(**given), self.now_ms)
         elif step.move == "resolve":
@@ -128,7 +140,7 @@ async def test_a_conversation_goes_the_same_way(store: Store, tenant: str, seed:
             continue
         waits_for_operator = (
             isinstance(step, MoveStep)
-            and step.move in ("hand_back", "resolve")
+            and step.move in HELD_MOVES
             and run.handoff is not None
             and run.handoff.state == "waiting"
             and not is_due(run.handoff, run.now_ms)
