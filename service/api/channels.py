@@ -115,7 +115,7 @@ async def add(body: ChannelBody, call: Channelling) -> Response:
     """What it was owed stays owed. Its address and password are shown to nobody from here on."""
     running, tenant = call.running, call.caller.tenant
     targets = targets_of(running.settings.webhook_targets, running.settings.host)
-    made = await channels.add(running.store, tenant, _made(body), targets)
+    made = await channels.add(running.store, tenant, _made(body), targets, now_ms(), call.caller.name)
     found = await channels.seen(running.store, tenant)
     return answered(_channel(next(each for each in found if each.name == made.name)), 201)
 
@@ -123,7 +123,7 @@ async def add(body: ChannelBody, call: Channelling) -> Response:
 @router.delete("/{name}", summary="Remove a channel", status_code=204, responses=problems_documented("channel_unknown"))
 async def remove(name: ChannelName, call: Channelling) -> Response:
     """Rule files that tell it go on owing it: `handrail channels list` shows what nobody takes."""
-    await channels.remove(call.running.store, call.caller.tenant, name)
+    await channels.remove(call.running.store, call.caller.tenant, name, now_ms(), call.caller.name)
     return Response(status_code=204)
 
 

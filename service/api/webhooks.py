@@ -114,7 +114,8 @@ async def add(body: WebhookBody, call: Administering) -> Response:
     settings = call.running.settings
     asked = NewWebhook(body.url, tuple(body.events), body.secret, body.about)
     targets = targets_of(settings.webhook_targets, settings.host)
-    made = await webhooks.add(call.running.store, call.caller.tenant, asked, targets, now_ms())
+    caller = call.caller
+    made = await webhooks.add(call.running.store, caller.tenant, asked, targets, now_ms(), caller.name)
     return answered(_with_secret(made), 201)
 
 
@@ -154,7 +155,7 @@ async def redeliver(delivery_id: DeliveryId, call: Administering) -> Response:
 )
 async def remove(webhook_id: WebhookId, call: Administering) -> Response:
     """What is still owed to it is dropped."""
-    await webhooks.remove(call.running.store, call.caller.tenant, webhook_id)
+    await webhooks.remove(call.running.store, call.caller.tenant, webhook_id, now_ms(), call.caller.name)
     return Response(status_code=204)
 
 
@@ -177,7 +178,9 @@ async def test(webhook_id: WebhookId, call: Administering) -> Response:
 )
 async def enable(webhook_id: WebhookId, call: Administering) -> Response:
     """After it answered 410 Gone; what it was owed meanwhile is among the dead letters."""
-    return answered(_webhook(await webhooks.enable(call.running.store, call.caller.tenant, webhook_id)))
+    caller = call.caller
+    enabled = await webhooks.enable(call.running.store, caller.tenant, webhook_id, now_ms(), caller.name)
+    return answered(_webhook(enabled))
 
 
 @router.post(
@@ -187,7 +190,8 @@ async def enable(webhook_id: WebhookId, call: Administering) -> Response:
 )
 async def renew_secret(webhook_id: WebhookId, call: Administering) -> Response:
     """For a day both the old and the new secret sign every event."""
-    renewed = await webhooks.renew_secret(call.running.store, call.caller.tenant, webhook_id, now_ms())
+    caller = call.caller
+    renewed = await webhooks.renew_secret(call.running.store, caller.tenant, webhook_id, now_ms(), caller.name)
     return answered(_with_secret(renewed))
 
 

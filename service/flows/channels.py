@@ -13,8 +13,9 @@ from rules.telling.tell_text import LANGUAGES
 from rules.telling.telling import TEST, Telling
 from service.errors import LimitReached, Refusal
 from service.flows import webhooks
+from service.flows.keys import LOCALLY
 from service.flows.webhook_targets import Targets, WebhookUrlRefused, allowed, check_url, is_loopback, literal
-from service.store import channels, tellings
+from service.store import channels, outbox, tellings
 from service.store.channels import Channel as Channel
 from service.store.channels import Fares as Fares
 from service.store.channels import Mail as Mail
@@ -57,7 +58,9 @@ class Seen:
     owed: int
 
 
-async def add(store: Store, tenant: str, channel: Channel, targets: Targets) -> Channel:
+async def add(
+    store: Store, tenant: str, channel: Channel, targets: Targets, now_ms: int, actor: str = LOCALLY
+) -> Channel:
     """Keep a channel, over the one of its name. Raises ChannelUnfit, WebhookUrlRefused, WebhookUnknown."""
     _check(channel)
     if channel.kind == "slack":
@@ -69,6 +72,8 @@ async def add(store: Store, tenant: str, channel: Channel, targets: Targets) -> 
     known = (await channels.known(store, tenant)).channels
     if channel.name not in known and len(known) >= CHANNELS_MAX:
         raise LimitReached("channels of a tenant", CHANNELS_MAX, "remove one that is not used")
+    told = f"{channel.name} {channel.kind} {shown_target(channel)}"
+    await outbox.tell(store, tenant, "channel.added", actor, now_ms, told)
     await channels.keep(store, tenant, channel)
     return channel
 
@@ -84,8 +89,11 @@ async def seen(store: Store, tenant: str) -> list[Seen]:
     ]
 
 
-async def remove(store: Store, tenant: str, name: str) -> None:
+async def remove(store: Store, tenant: str, name: str, now_ms: int, actor: str = LOCALLY) -> None:
     """Forget a channel; what it is owed waits for one of the same name, or until it is owed no more."""
+    if await channels.get(store, tenant, name) is None:
+        raise ChannelUnknown
+    await outbox.tell(store, tenant, "channel.removed", actor, now_ms, name)
     if not await channels.remove(store, tenant, name):
         raise ChannelUnknown
 

@@ -6,13 +6,15 @@ import base64
 import binascii
 import secrets
 from dataclasses import dataclass, replace
+from urllib.parse import urlsplit
 
 from service.errors import LimitReached, Refusal
 from service.flows.access import Store
+from service.flows.keys import LOCALLY
 from service.flows.webhook_events import TEST_EVENT, unknown_events
 from service.flows.webhook_targets import Targets, check_url, targets_of
 from service.settings import Settings
-from service.store import webhooks
+from service.store import outbox, webhooks
 from service.store.webhooks import DeadLetter as DeadLetter
 from service.store.webhooks import Delivery, Event
 from service.store.webhooks import Endpoint as Endpoint
@@ -77,7 +79,9 @@ class NewWebhook:
     about: str | None = None
 
 
-async def add(store: Store, tenant: str, asked: NewWebhook, targets: Targets, now_ms: int) -> Endpoint:
+async def add(
+    store: Store, tenant: str, asked: NewWebhook, targets: Targets, now_ms: int, actor: str = LOCALLY
+) -> Endpoint:
     """Keep a new endpoint and return it with its secret, which is shown this once."""
     if not asked.events or len(asked.events) > FILTERS_MAX:
         raise LimitReached("filters of one webhook", FILTERS_MAX, "use `*` or `handoff.*`")
@@ -95,8 +99,15 @@ async def add(store: Store, tenant: str, asked: NewWebhook, targets: Targets, no
     # Two requests at once may pass this together and leave one more than the limit: it bounds work, it is no promise.
     if len(await webhooks.endpoints(store, tenant)) >= ENDPOINTS_MAX:
         raise LimitReached("webhooks of a tenant", ENDPOINTS_MAX, "remove one that is not used")
+    told = f"{endpoint.endpoint_id} {_host(url)} {' '.join(endpoint.events)}"
+    await outbox.tell(store, tenant, "webhook.added", actor, now_ms, told)
     await webhooks.keep(store, tenant, endpoint)
     return endpoint
+
+
+def _host(url: str) -> str:
+    # A path or a query may be a secret, as with Slack's; the host says enough.
+    return urlsplit(url).hostname or ""
 
 
 async def listed(store: Store, tenant: str) -> list[Endpoint]:
@@ -113,20 +124,23 @@ async def get(store: Store, tenant: str, endpoint_id: str) -> Endpoint:
     return found
 
 
-async def remove(store: Store, tenant: str, endpoint_id: str) -> None:
+async def remove(store: Store, tenant: str, endpoint_id: str, now_ms: int, actor: str = LOCALLY) -> None:
     """Forget an endpoint; what is still owed to it is dropped. Raises WebhookUnknown."""
+    await get(store, tenant, endpoint_id)
+    await outbox.tell(store, tenant, "webhook.removed", actor, now_ms, endpoint_id)
     if not await webhooks.remove(store, tenant, endpoint_id):
         raise WebhookUnknown
 
 
-async def enable(store: Store, tenant: str, endpoint_id: str) -> Endpoint:
+async def enable(store: Store, tenant: str, endpoint_id: str, now_ms: int, actor: str = LOCALLY) -> Endpoint:
     """Take an endpoint that answered 410 Gone into service again. Raises WebhookUnknown."""
     endpoint = await get(store, tenant, endpoint_id)
+    await outbox.tell(store, tenant, "webhook.enabled", actor, now_ms, endpoint_id)
     await webhooks.enable(store, tenant, endpoint_id)
     return replace(endpoint, disabled=None)
 
 
-async def renew_secret(store: Store, tenant: str, endpoint_id: str, now_ms: int) -> Endpoint:
+async def renew_secret(store: Store, tenant: str, endpoint_id: str, now_ms: int, actor: str = LOCALLY) -> Endpoint:
     """Give an endpoint a new secret; the old one signs beside it for a day. Raises WebhookUnknown."""
     endpoint = await get(store, tenant, endpoint_id)
     fresh = replace(
@@ -135,6 +149,7 @@ async def renew_secret(store: Store, tenant: str, endpoint_id: str, now_ms: int)
         old_secret=endpoint.secret,
         old_secret_until_at_ms=now_ms + OLD_SECRET_KEPT_MS,
     )
+    await outbox.tell(store, tenant, "webhook.secret_renewed", actor, now_ms, endpoint_id)
     await webhooks.keep(store, tenant, fresh)
     return fresh
 

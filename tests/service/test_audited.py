@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
-from service.flows.webhook_events import EVENTS
+from service.flows.webhook_events import AUDITED, EVENTS, wanted
+from service.store import keys, outbox
 from service.store.scripts import LUA, Script, library
+from service.store.webhooks import Endpoint
+from tests.service.api_service import Api, Server, embedded, served
 
 SERVICE = Path(__file__).parents[2] / "service"
 TELLS = re.compile(r"^(?!local function|--).*\b(?:tell|told_operators|told_ruleset)\(|'XADD'", re.MULTILINE)
-NAMED = re.compile(rf"""["']((?:{"|".join(sorted({name.split(".")[0] for name in EVENTS}))})\.(?!yaml\b)[a-z_]+)["']""")
+NAMED = re.compile(
+    rf"""["']((?:{"|".join(sorted({name.split(".")[0] for name in (*EVENTS, *AUDITED)}))})\.(?!yaml\b)[a-z_]+)["']"""
+)
 # What a script tells under a name that it puts together.
 PUT_TOGETHER = {
     "'drill.' ..": ("drill.passed", "drill.failed"),
@@ -44,6 +49,17 @@ UNTOLD: Mapping[str, str] = {
 }
 
 
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    yield from embedded(tmp_path_factory.mktemp("audited") / "s")
+
+
+@pytest.fixture
+async def api(server: Server) -> AsyncIterator[Api]:
+    async with served(server) as found:
+        yield found
+
+
 def own_text(script: Script) -> str:
     """Return a script without the parts that it may use: using one is calling it."""
     text = (LUA / f"{script.name}.lua").read_text()
@@ -68,4 +84,38 @@ def test_what_is_told_has_its_row_in_the_table_of_events_and_every_row_is_told()
         texts += [path.read_text() for path in sorted(folder.rglob("*.py")) if path.name != "webhook_events.py"]
     told = {name for text in texts for name in NAMED.findall(text)}
     told |= {name for mark, names in PUT_TOGETHER.items() if any(mark in text for text in texts) for name in names}
-    assert told | {"webhook.test"} == set(EVENTS)
+    assert told | {"webhook.test"} == {*EVENTS, *AUDITED}
+
+
+async def removed(api: Api, path: str, role: str) -> int:
+    return (await api.client.delete(path, headers=api.bearer(role))).status_code
+
+
+async def test_where_events_go_is_audited_with_its_actor_and_told_to_no_endpoint(api: Api) -> None:
+    hook = (await api.post("/webhooks", {"url": "https://shop.example/hooks/s3cret"}, "admin")).json()
+    await api.post(f"/webhooks/{hook['id']}/secret", {}, "admin")
+    await api.post(f"/webhooks/{hook['id']}/enable", {}, "admin")
+    slack = {"name": "shift", "kind": "slack", "url": "https://hooks.slack.example/services/T0/B0/s3cret"}
+    assert (await api.post("/channels", slack, "manager")).status_code == 201
+    assert await removed(api, "/channels/shift", "manager") == 204
+    assert await removed(api, f"/webhooks/{hook['id']}", "admin") == 204
+    store = api.running.store
+    told = await outbox.read(store, keys.place(api.tenant, 0), "test", 100)
+    assert [(each.type, each.actor.split("-of-")[0]) for each in told if each.type in AUDITED] == [
+        ("webhook.added", "admin"),
+        ("webhook.secret_renewed", "admin"),
+        ("webhook.enabled", "admin"),
+        ("channel.added", "manager"),
+        ("channel.removed", "manager"),
+        ("webhook.removed", "admin"),
+    ]
+    assert "s3cret" not in str(told)
+    everything = Endpoint("whk_1", "https://shop.example", ("*",), "whsec_", 1)
+    assert not any(wanted(everything, kind) for kind in AUDITED)
+
+
+async def test_what_is_not_there_is_not_told_as_removed(api: Api) -> None:
+    assert await removed(api, "/channels/nobody", "manager") == 404
+    assert await removed(api, "/webhooks/whk_nobody", "admin") == 404
+    told = await outbox.read(api.running.store, keys.place(api.tenant, 0), "test", 100)
+    assert not [each for each in told if each.type in AUDITED]

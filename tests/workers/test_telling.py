@@ -68,7 +68,7 @@ class World:
 
     async def channel(self, name: str, **more: Any) -> None:
         made = Channel(name, "slack", self.at_ms, url="http://127.0.0.1:9/", **{"gather_ms": GATHER, **more})
-        await channels.add(self.store, self.tenant, made, "loopback")
+        await channels.add(self.store, self.tenant, made, "loopback", 1)
 
     async def turn(
         self, conversation_id: str | None = None, confidence: float = 0.3, message: str = "where is my parcel?"
