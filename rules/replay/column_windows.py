@@ -40,6 +40,7 @@ class _Sums:
 class Windows:
     """Where each row's window begins. `first` is the first row of the row's stretch, `age` how far back that lies.
 
+    `longest` is how many rows the longest window can have: no stretch of the part has more.
     Starts are worked out once a window; what windows of the same column share is kept by the column's name.
     """
 
@@ -47,6 +48,7 @@ class Windows:
     first: pl.Series
     age: pl.Series
     at_ms: pl.Series
+    longest: int
     starts: dict[Window, pl.Series] = field(default_factory=dict)
     counts: dict[Hashable, _Running] = field(default_factory=dict)
     sums: dict[str, _Sums] = field(default_factory=dict)
@@ -93,7 +95,9 @@ def windows_of(stretch: pl.Series, first_rows: pl.Series, at_ms: pl.Series) -> W
     """Return the windows of a part: the stretch of each row, and the first row of each stretch."""
     rows = pl.int_range(len(stretch), dtype=pl.Int32, eager=True)
     first = first_rows.cast(pl.Int32).gather(stretch)
-    return Windows(rows, first, rows - first, at_ms)
+    age = rows - first
+    longest = min(int(age.max() or 0) + 1, ROWS_MAX)  # type: ignore[arg-type]  # the greatest of whole numbers is one
+    return Windows(rows, first, age, at_ms, longest)
 
 
 def count(windows: Windows, window: Window, met: pl.Series, name: Hashable = None) -> pl.Series:
@@ -173,7 +177,7 @@ def _back(windows: Windows, numbers: pl.Series, rows: int) -> pl.Series:
 
 def _of_turns(windows: Windows, window: Window, levels: list[pl.Series]) -> pl.Series:
     """Return the least number of windows that are so many turns long, or as many as the stretch has had."""
-    turns = reach_of(window) - window.earlier
+    turns = min(reach_of(window) - window.earlier, windows.longest)
     level = turns.bit_length() - 1
     of_level = _grown(windows, levels, level)[level]
     least = _smaller(of_level, _back(windows, of_level, turns - 2**level))
@@ -185,7 +189,7 @@ def _of_span(windows: Windows, window: Window, levels: list[pl.Series], name: st
     height = len(windows.rows)
     if name not in windows.tables:
         # In one piece: rows of many pieces are gathered five times as slowly.
-        windows.tables[name] = pl.concat(_grown(windows, levels, ROWS_MAX.bit_length() - 1), rechunk=True)
+        windows.tables[name] = pl.concat(_grown(windows, levels, windows.longest.bit_length() - 1), rechunk=True)
     table, start = windows.tables[name], windows.start(window)
     end = windows.rows.cast(pl.UInt32) + (0 if window.earlier else 1)
     length = end - start
