@@ -270,8 +270,8 @@ class FloodMachine(RuleBasedStateMachine):
         for place in self.store.places(self.tenant):
             self.do(handoffs.lapse_due(self.store, self.tenant, place.partition, self.now_ms))
             self.do(handoffs.expire_due(self.store, self.tenant, place.partition, self.now_ms))
-            for group in self.do(store_floods.groups(self.store, self.tenant)):
-                assert group.leader is not None, "somebody stands for every group that has members"
+        for group in self.do(store_floods.groups(self.store, self.tenant)):
+            assert group.leader is not None, "somebody stands for every group that has members"
 
     # What always holds
 
