@@ -5,6 +5,7 @@ What is told never holds up a turn: only the first handoff of a queue in a while
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
@@ -108,10 +109,24 @@ async def _view(store: Store, tenant: str, queue: str, now_ms: int) -> WaitView:
 
 
 async def _read(store: Store, tenant: str, queue: str, asked_at_ms: int, now_ms: int) -> WaitView:
-    view = await waits.view(store, tenant, queue, now_ms)
-    view.asked_at_ms = asked_at_ms
+    # One look for all who ask at once: after a quiet time, the first hundred of a rush would each read the whole queue,
+    # and that is more than may be under way to the store.
+    key, reading = (tenant, queue), store.waits.reading
+    if key not in reading:
+        reading[key] = asyncio.create_task(waits.view(store, tenant, queue, now_ms))
+        reading[key].add_done_callback(lambda done: _end(reading, key, done))
+    view = await asyncio.shield(reading[key])
+    view.asked_at_ms = max(view.asked_at_ms, asked_at_ms)
     store.waits.keep(tenant, queue, view)
     return view
+
+
+def _end(
+    reading: dict[tuple[str, str], asyncio.Task[WaitView]], key: tuple[str, str], done: asyncio.Task[WaitView]
+) -> None:
+    del reading[key]
+    if not done.cancelled():
+        done.exception()  # it is for those who asked, and they may all have gone
 
 
 def _able(there: AtWork, wanted_there: Wanted) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from bisect import bisect_left, insort
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -52,6 +53,7 @@ class WaitViews:
     def __init__(self) -> None:
         self.views: OrderedDict[tuple[str, str], WaitView] = OrderedDict()
         self.at_work: dict[str, AtWork] = {}
+        self.reading: dict[tuple[str, str], asyncio.Task[WaitView]] = {}
 
     def keep(self, tenant: str, queue: str, view: WaitView) -> None:
         """Keep a view in the place of the one before."""

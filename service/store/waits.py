@@ -41,7 +41,9 @@ async def missed(store: Store, handoff: Handoff, at_ms: int) -> None:
 
 async def view(store: Store, tenant: str, queue: str, now_ms: int) -> WaitView:
     """Return the waits of a queue as they are: two round trips."""
-    looked = await asyncio.gather(*(_look(store, place, queue, now_ms) for place in store.places(tenant)))
+    places = store.places(tenant)
+    open_max = max(1, OPEN_READ_MAX // len(places))
+    looked = await asyncio.gather(*(_look(store, place, queue, now_ms, open_max) for place in places))
     ended = sorted(
         (each for rows, _, _ in looked for each in rows), key=lambda each: each.opened_at_ms + each.waited_ms
     )
@@ -62,7 +64,9 @@ async def at_work(store: Store, tenant: str, now_ms: int) -> AtWork:
     )
 
 
-async def _look(store: Store, place: Place, queue: str, now_ms: int) -> tuple[list[Waited], list[Waited], list[int]]:
+async def _look(
+    store: Store, place: Place, queue: str, now_ms: int, open_max: int
+) -> tuple[list[Waited], list[Waited], list[int]]:
     rows, flat = await asyncio.gather(
         store.link.call("LRANGE", place.waits(queue), 0, HISTORY_MAX - 1),
         store.link.call("ZRANGE", place.waiting(queue), 0, AHEAD_READ_MAX - 1, "WITHSCORES"),
@@ -70,7 +74,7 @@ async def _look(store: Store, place: Place, queue: str, now_ms: int) -> tuple[li
     fields = await asyncio.gather(
         *(
             store.link.call("HMGET", place.handoff(handoff_id.decode()), "opened_at_ms", "told")
-            for handoff_id in flat[: 2 * OPEN_READ_MAX : 2]
+            for handoff_id in flat[: 2 * open_max : 2]
         )
     )
     still = [

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from rules.evaluation.evaluate import Ruleset
 from rules.routing.waits import ANSWERED_MIN, Kept, Wait
+from service.errors import StoreBusy
 from service.flows import handoffs, operators, waits
 from service.flows.access import Store
 from service.flows.decide import Decided, decide
 from service.flows.handoffs import Claiming, Lease, Resolving
 from service.store import queues
+from service.store import waits as stored
+from service.store.wait_views import WaitView
 from tests.service.turns import angry
 
 pytestmark = pytest.mark.server
@@ -122,6 +127,38 @@ async def test_a_view_is_read_again_in_the_background_and_only_while_it_is_asked
     assert await waits.look_again(store, NOW + 1_000) >= 1
     assert len(store.waits.views[tenant, "tier1"].history) == 1
     assert await waits.look_again(store, NOW + waits.FOLLOWED_MS) == 0
+
+
+async def test_all_of_a_rush_share_one_look(
+    store: Store, ruleset: Ruleset, tenant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = []
+    view = stored.view
+
+    async def counted(store: Store, tenant: str, queue: str, now_ms: int) -> WaitView:
+        looks.append(queue)
+        return await view(store, tenant, queue, now_ms)
+
+    monkeypatch.setattr(stored, "view", counted)
+    rush = [opened(store, ruleset, tenant, f"rush-{number}", NOW) for number in range(40)]
+    assert all(decided.waiting is not None for decided in await asyncio.gather(*rush))
+    assert looks == ["tier1"]
+    assert not store.waits.reading
+    await opened(store, ruleset, tenant, "later", NOW + waits.VIEW_MS_MAX + 1)
+    assert looks == ["tier1", "tier1"]
+
+
+async def test_a_look_that_fails_fails_those_who_shared_it_and_nobody_after(
+    store: Store, ruleset: Ruleset, tenant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_: object) -> WaitView:
+        raise StoreBusy(1)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(stored, "view", away)
+        asked = (waits.of_queues(store, ruleset, tenant, ["tier1"], NOW) for _ in range(3))
+        assert [type(each) for each in await asyncio.gather(*asked, return_exceptions=True)] == [StoreBusy] * 3
+    assert (await waits.of_queues(store, ruleset, tenant, ["tier1"], NOW))["tier1"].wait is None
 
 
 async def test_a_turn_that_meets_its_waiting_handoff_is_told_how_much_longer(
