@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rules.handoff import Handoff, Resolution, group_of, wanted
+from rules.marks import GROUPED_BEHIND_MS
 from rules.routing.floods import grouped, leading
 from rules.routing.route import Likeness, Wanted, wanted_in
 from rules.thinking import Change
@@ -20,8 +21,8 @@ from service.store.keys import Place
 from service.store.multiplexed import Reply
 from service.store.store import Store
 
-# Classes that are not empty, read to find the groups among them; see CLASSES_MAX of queues.
-CLASSES_READ_MAX = 2_000
+# Groups that are listed of one partition, those with the most urgent members.
+GROUPS_LISTED_MAX = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,10 +203,13 @@ async def group(store: Store, place: Place, queue: str, alike: Likeness) -> Grou
 
 
 async def groups(store: Store, tenant: str) -> list[Group]:
-    """Return every group that has members."""
+    """Return every group that has members, as far as GROUPS_LISTED_MAX goes."""
 
     async def look(place: Place) -> list[Group]:
-        classes = await store.link.call("ZRANGE", place.classes, 0, CLASSES_READ_MAX - 1)
+        # Whatever waits besides, of however many classes, stands before them.
+        classes = await store.link.call(
+            "ZRANGEBYSCORE", place.classes, GROUPED_BEHIND_MS, "+inf", "LIMIT", 0, GROUPS_LISTED_MAX
+        )
         every = (wanted_in(name.decode()) for name in classes)
         return await asyncio.gather(
             *(group(store, place, each.queues[0], each.group) for each in every if each.group is not None)

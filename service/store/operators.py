@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 
 from rules.compile.operators import OPERATORS_MAX
+from rules.marks import GROUPED_BEHIND_MS
 from rules.routing.operators import Absence, Operator, Shift
 from rules.routing.route import wanted_in
 from service.store import keys
@@ -109,7 +110,10 @@ async def kept(store: Store, tenant: str) -> Mapping[str, int]:
     """Return how many waiting handoffs are kept for each operator, offered or passed on to them; nobody without one."""
 
     async def look(place: Place) -> list[tuple[str, int]]:
-        names = [name.decode() for name in await store.link.call("ZRANGE", place.classes, 0, CLASSES_MAX - 1)]
+        found = await store.link.call(
+            "ZRANGEBYSCORE", place.classes, "-inf", f"({GROUPED_BEHIND_MS}", "LIMIT", 0, CLASSES_MAX
+        )
+        names = [name.decode() for name in found]
         whose = [(wanted_in(name).operator, name) for name in names]
         mine = [(operator, name) for operator, name in whose if operator is not None]
         counts = await asyncio.gather(*(store.link.call("ZCARD", place.waiting_in(name)) for _, name in mine))

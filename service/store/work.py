@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TypeAlias
 
+from rules.marks import GROUPED_BEHIND_MS
 from service.store.connection import Link
 from service.store.keys import Place
 from service.store.scripts import Scripts
@@ -25,8 +26,8 @@ SURE_MAX = 3  # of those who are sure; they look again when all of these were ta
 FIRST_MAX = 128
 # Classes of which the first ones are looked at for one operator, those with the most urgent.
 CLASSES_READ_MAX = 8
-# Classes that are not empty, read in one look. A house with fifty skills in four languages and ten queues has some
-# hundred; past this many the least urgent of them wait until the others are fewer.
+# Classes that are not empty, read in one look; groups of floods are none of them. A house with fifty skills in four
+# languages and ten queues has some hundred; past this many the least urgent wait until the others are fewer.
 CLASSES_MAX = 2_000
 # Partitions of tenants of which a process remembers the classes; past that it looks twice once more for each.
 PARTITIONS_SEEN_MAX = 1_024
@@ -165,6 +166,7 @@ class Work:
             looked_at=[place.waiting_in(name) for name in read],
             classes_max=CLASSES_MAX,
             candidates_max=first_max,
+            before=f"({GROUPED_BEHIND_MS}",
             operators=[each.operator for each in asking],
         )
         at = place.partition

@@ -10,6 +10,7 @@ import pytest
 from rules.compile.rule_files import files_or_raise
 from rules.evaluation.evaluate import build
 from rules.handoff import Handoff, is_member
+from rules.routing.route import Wanted, wanted_in
 from rules.turn import AgentRef, Customer, Turn
 from service.errors import LeaseLost, NoGroup
 from service.flows import floods, handoffs
@@ -17,7 +18,9 @@ from service.flows.access import open_store
 from service.flows.decide import Decided, decide
 from service.flows.floods import Answering, Dealt
 from service.flows.handoffs import Claimed, Claiming, Lease, NothingWaiting, Resolving
+from service.store import floods as kept_floods
 from service.store.store import Store
+from service.store.work import Asking
 
 MINUTE = 60_000
 NOW = 1_800_000_000_000
@@ -61,9 +64,8 @@ RULESET = build(files_or_raise({"a.yaml": RULES}))
 
 
 def broken(number: int, agent: str = "refund-bot", **fields: object) -> Turn:
-    given: dict[str, object] = {"confidence": 0.1, **fields}
+    given: dict[str, object] = {"conversation_id": f"c{number}", "confidence": 0.1, **fields}
     return Turn(
-        conversation_id=f"c{number}",
         turn_id="t",
         agent=AgentRef(agent),
         customer=Customer(f"u{number}"),
@@ -163,6 +165,34 @@ async def test_a_member_ends_as_it_was_promised(store: Store, tenant: str) -> No
     states = [(await handoffs.get(store, tenant, each.handoff_id)).state for each in every]
     assert states == ["expired"] * 5 + ["waiting"]
     assert (await handoffs.get(store, tenant, every[5].handoff_id)).leads
+
+
+async def test_who_asks_for_work_is_shown_no_group_however_many_there_are(store: Store, tenant: str) -> None:
+    for agent in ("a-bot", "b-bot", "c-bot"):
+        for number in range(6):
+            await opened(store, tenant, broken(number, agent, conversation_id=f"{agent}{number}"), NOW + number)
+    assert len(await floods.listed(store, tenant)) == 3
+    shown: list[str] = []
+
+    def may_take(name: str) -> bool:
+        shown.append(name)
+        return True
+
+    found = await store.work.find(tenant, store.places(tenant), Asking("mia", may_take, sure=False))
+    assert found.classes == 1
+    assert {wanted_in(name) for name in shown} == {Wanted(("tier1",))}
+
+
+async def test_as_many_groups_are_listed_as_are_allowed_whatever_else_waits(
+    store: Store, tenant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for agent in ("a-bot", "b-bot", "c-bot"):
+        for number in range(6):
+            await opened(store, tenant, broken(number, agent, conversation_id=f"{agent}{number}"), NOW + number)
+    monkeypatch.setattr(kept_floods, "GROUPS_LISTED_MAX", 3)
+    assert {view.alike.who for view in await floods.listed(store, tenant)} == {"a-bot", "b-bot", "c-bot"}
+    monkeypatch.setattr(kept_floods, "GROUPS_LISTED_MAX", 2)
+    assert len(await floods.listed(store, tenant)) == 2
 
 
 async def test_a_flood_that_is_over_groups_no_more(store: Store, tenant: str) -> None:
