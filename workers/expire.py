@@ -19,9 +19,9 @@ async def _end_due(context: Context, tenant: str, partition: int) -> None:
     ends_at_ms = now_ms() + SPEC.run_ms_max
     while now_ms() < ends_at_ms:
         # Leases first: what nobody holds any more may have outlived its deadline, and ends in the same run.
-        late_ms: list[int] = []
-        lapsed = await handoffs.lapse_due(context.store, tenant, partition, now_ms(), late_ms)
-        expired = await handoffs.expire_due(context.store, tenant, partition, now_ms(), late_ms)
+        late = deadlines.Late(now_ms)
+        lapsed = await handoffs.lapse_due(context.store, tenant, partition, now_ms(), late)
+        expired = await handoffs.expire_due(context.store, tenant, partition, now_ms(), late)
         if lapsed + expired == 0:
             break
-        await deadlines.note_late(context.store, tenant, partition, late_ms)
+        await deadlines.note_late(context.store, tenant, partition, late.found_ms)

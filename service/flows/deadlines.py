@@ -6,7 +6,8 @@ Workers sweep; whoever meets an overdue handoff on the way settles it too, so no
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
 
 from rules import moves
 from rules.handoff import OPEN, Handoff, is_member, wanted
@@ -26,44 +27,53 @@ OFFERED_FIRST_MAX = 16
 SWEEPS_MAX = 100  # of DUE_READ_MAX each in one call; a worker comes again in a second
 
 
-async def lapse_due(store: Store, tenant: str, partition: int, now_ms: int, late_ms: list[int] | None = None) -> int:
-    """Put handoffs whose lease has ended back to waiting; return how many. Safe to repeat, and to race.
+@dataclass(frozen=True, slots=True)
+class Late:
+    """How late each timer was. The clock is read once its own step is written: what a sweep does last is the latest."""
 
-    How late each was is added to `late_ms`.
-    """
+    clock: Callable[[], int]
+    found_ms: list[int] = field(default_factory=list)
+
+    def note(self, due_at_ms: int) -> None:
+        """Add what was due then and has been done by now."""
+        self.found_ms.append(max(0, self.clock() - due_at_ms))
+
+
+async def lapse_due(store: Store, tenant: str, partition: int, now_ms: int, late: Late | None = None) -> int:
+    """Put handoffs whose lease has ended back to waiting; return how many. Safe to repeat, and to race."""
     place = keys.place(tenant, partition)
     lapsed = 0
     for _ in range(SWEEPS_MAX):
         due = await timers.leases_due(store, place, now_ms)
-        moved = await asyncio.gather(*(_lapse(store, place, handoff_id, now_ms) for handoff_id, _ in due))
+        steps = (_noted(_lapse(store, place, handoff_id, now_ms), at_ms, late) for handoff_id, at_ms in due)
+        moved = await asyncio.gather(*steps)
         lapsed += sum(moved)
-        _note(late_ms, due, moved, now_ms)
         if not any(moved):
             break
     return lapsed
 
 
-async def expire_due(store: Store, tenant: str, partition: int, now_ms: int, late_ms: list[int] | None = None) -> int:
-    """Do what time asks of handoffs: steps, offers, reroutes, ends; return how many. Safe to repeat, and to race.
-
-    How late each was is added to `late_ms`.
-    """
+async def expire_due(store: Store, tenant: str, partition: int, now_ms: int, late: Late | None = None) -> int:
+    """Do what time asks of handoffs: steps, offers, reroutes, ends; return how many. Safe to repeat, and to race."""
     place = keys.place(tenant, partition)
     expired = 0
     for _ in range(SWEEPS_MAX):
         due = await timers.deadlines_due(store, place, now_ms)
         desk = Desk(store, tenant, now_ms)
-        moved = await asyncio.gather(*(_expire(store, place, handoff_id, desk, now_ms) for handoff_id, _ in due))
+        steps = (_noted(_expire(store, place, handoff_id, desk, now_ms), at_ms, late) for handoff_id, at_ms in due)
+        moved = await asyncio.gather(*steps)
         expired += sum(moved)
-        _note(late_ms, due, moved, now_ms)
         if not any(moved):
             break
     return expired
 
 
-def _note(late_ms: list[int] | None, due: Sequence[tuple[str, int]], moved: Sequence[bool], now_ms: int) -> None:
-    if late_ms is not None:
-        late_ms += [max(0, now_ms - at_ms) for (_, at_ms), done in zip(due, moved, strict=True) if done]
+async def _noted(step: Awaitable[bool], due_at_ms: int, late: Late | None) -> bool:
+    """Wait for a step, note how late it was if it was this one that did it, and return whether it was."""
+    done = await step
+    if done and late is not None:
+        late.note(due_at_ms)
+    return done
 
 
 async def note_late(store: Store, tenant: str, partition: int, late_ms: Sequence[int]) -> None:

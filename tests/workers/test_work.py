@@ -18,7 +18,7 @@ import pytest
 
 from service import settings, supervise
 from service.clock import now_ms
-from service.flows import webhooks
+from service.flows import deadlines, webhooks
 from service.flows.access import Store, open_store
 from service.flows.webhooks import NewWebhook
 from service.jobs import LANES
@@ -101,6 +101,10 @@ async def test_deadlines_end_in_time_and_are_told(server: Embedded, store: Store
         got = await asyncio.to_thread(receiver.wait_for, lambda all_got: len(all_got) >= 100)
         assert types(got) == {"handrail.handoff.opened": 50, "handrail.handoff.expired": 50}
         assert {each.verified(hook.secret)["source"] for each in got} == {"/tenants/acme"}
+    # What stands in a handoff is the moment its sweep began; the metric tells when each was really done.
+    counts, sum_ms = await deadlines.lateness(store, "acme")
+    assert (sum(counts), sum_ms >= sum(lateness)) == (50, True)
+    assert sum(counts[: deadlines.LATE_BOUNDS_MS.index(1_000) + 1]) > 25
 
 
 async def test_several_at_once_end_and_tell_everything_once(server: Embedded, store: Store) -> None:
