@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 
 from rules.decision import Decision
 from rules.model import Budget
@@ -21,11 +22,17 @@ LISTED_MAX = 1_000
 
 async def loads(store: Store, tenant: str, of: Mapping[str, Budget], now_ms: int) -> Mapping[str, Load]:
     """Return what each queue with a budget asks of people now."""
-    taken = await asyncio.gather(*(budgets.taken(store, tenant, queue) for queue in of))
-    return {
-        queue: load_of(budget, handled, opened, now_ms)
-        for (queue, budget), (handled, opened) in zip(of.items(), taken, strict=True)
-    }
+    found = await asyncio.gather(*(_load(store, tenant, queue, budget, now_ms) for queue, budget in of.items()))
+    return dict(zip(of, found, strict=True))
+
+
+async def _load(store: Store, tenant: str, queue: str, budget: Budget, now_ms: int) -> Load:
+    (handled, opened), spent_ms = await asyncio.gather(
+        budgets.taken(store, tenant, queue),
+        budgets.spent_ms(store, tenant, queue, now_ms - budget.over_ms, now_ms),
+    )
+    # How long one takes is of the latest, which are kept by number; what was spent is of all in the time.
+    return replace(load_of(budget, handled, opened, now_ms), spent_ms=spent_ms)
 
 
 async def look_again(store: Store, now_ms: int) -> int:

@@ -16,8 +16,11 @@ from service.store import decisions
 from service.store.keys import Place
 from service.store.store import Store
 
-# Ends of a queue that are kept in each partition: a hundred people at six minutes each end a thousand in an hour.
+# The latest ends of a queue that are kept in each partition, for how long one takes; what was spent is kept in sums.
 HANDLED_MAX = 1_000
+MINUTE_MS, HOUR_MS = 60_000, 3_600_000
+# A budget is over a day at most; what nobody adds to for longer is asked for by none.
+SPENT_KEPT_MS = 26 * HOUR_MS
 # What was in hand for longer was not worked on all the while: it was held overnight, or forgotten.
 TOOK_MS_MAX = 3_600_000
 # Shed decisions that are listed of each partition; the metrics count them all.
@@ -32,11 +35,16 @@ async def note_handled(store: Store, handoff: Handoff) -> None:
     if handoff.claimed_at_ms is None or handoff.ended_at_ms is None or is_drill(handoff.conversation_id):
         return
     took_ms = min(max(0, handoff.ended_at_ms - handoff.claimed_at_ms), TOOK_MS_MAX)
-    key = store.place_of(handoff.tenant, handoff.conversation_id).handled(handoff.queue)
-    await asyncio.gather(
-        store.link.call("ZADD", key, handoff.ended_at_ms, f"{took_ms}:{handoff.handoff_id}"),
-        store.link.call("ZREMRANGEBYRANK", key, 0, -HANDLED_MAX - 1),
-    )
+    place = store.place_of(handoff.tenant, handoff.conversation_id)
+    key = place.handled(handoff.queue)
+    added = await store.link.call("ZADD", key, handoff.ended_at_ms, f"{took_ms}:{handoff.handoff_id}")
+    if added:
+        spent = place.spent(handoff.queue, handoff.ended_at_ms // HOUR_MS)
+        await asyncio.gather(
+            store.link.call("ZREMRANGEBYRANK", key, 0, -HANDLED_MAX - 1),
+            store.link.call("HINCRBY", spent, handoff.ended_at_ms // MINUTE_MS, took_ms),
+            store.link.call("PEXPIRE", spent, SPENT_KEPT_MS),
+        )
 
 
 async def taken(store: Store, tenant: str, queue: str) -> tuple[tuple[Handled, ...], int]:
@@ -55,6 +63,23 @@ async def taken(store: Store, tenant: str, queue: str) -> tuple[tuple[Handled, .
 
     looked = await asyncio.gather(*(look(place) for place in store.places(tenant)))
     return tuple(each for handled, _ in looked for each in handled), sum(opened for _, opened in looked)
+
+
+async def spent_ms(store: Store, tenant: str, queue: str, since_ms: int, until_ms: int) -> int:
+    """Return how long handoffs of a queue were in hand that ended after `since_ms` and by `until_ms`: one round trip.
+
+    It is kept by the minute. Of the minute in which the time begins as much counts as lies in it.
+    """
+    hours = range(since_ms // HOUR_MS, until_ms // HOUR_MS + 1)
+    keys = [place.spent(queue, hour) for place in store.places(tenant) for hour in hours]
+    found = 0
+    for flat in await asyncio.gather(*(store.link.call("HGETALL", key) for key in keys)):
+        for minute, took_ms in zip(flat[::2], flat[1::2], strict=True):
+            begins_ms = int(minute) * MINUTE_MS
+            if begins_ms <= until_ms:
+                within_ms = min(MINUTE_MS, max(0, begins_ms + MINUTE_MS - since_ms))
+                found += int(took_ms) * within_ms // MINUTE_MS
+    return found
 
 
 async def note_shed(store: Store, place: Place, decision: Decision) -> None:

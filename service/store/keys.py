@@ -105,8 +105,13 @@ class Place:
         return f"{self.tag}waits:{queue}"
 
     def handled(self, queue: str) -> str:
-        """ZSET how long it was in hand, and its id -> when it ended: what a queue takes of people's time."""
+        """ZSET how long it was in hand, and its id -> when it ended, of the latest: how long one takes."""
         return f"{self.tag}handled:{queue}"
+
+    def spent(self, queue: str, hour: int) -> str:
+        """HASH minute -> milliseconds in hand of those that ended in it: what a queue took of people's time. A key an
+        hour, so that a sum over a day is kept however many end, and what is older expires."""
+        return f"{self.tag}spent:{queue}:{hour}"
 
     @property
     def shed(self) -> str:

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
+
+import pytest
+
 from rules.compile.rule_files import files_or_raise
 from rules.evaluation.evaluate import build
+from rules.handoff import Handoff
+from rules.model import Budget
 from rules.turn import Turn
 from service.flows import budgets
 from service.flows.decide import decide
+from service.store import budgets as kept
+from service.store import handoffs
 from service.store.store import Store
 from tests.rules.test_shedding import HEAD, UNSURE
 
@@ -65,3 +74,60 @@ async def test_rule_files_that_decide_beside_others_look_at_their_own_budgets(st
         await asked(f"c{number}", number % 2 == 0)
     assert await budgets.look_again(store, NOW_MS) == 2
     assert [await asked(f"d{number}", number % 2 == 0) for number in range(4)] == ["escalate", "review"] * 2
+
+
+async def an_end(store: Store, tenant: str) -> Handoff:
+    """Return a handoff that is said below to have ended at many times."""
+    ruleset = build(files_or_raise({"a.yaml": HEAD + UNSURE}))
+    turn = Turn(conversation_id="c", turn_id="t", confidence=0.35)
+    found = (await decide(store, ruleset, tenant, turn, NOW_MS)).decision.handoff_id
+    assert found is not None
+    return await handoffs.get(store, tenant, found)
+
+
+async def ends(store: Store, tenant: str, count: int, every_ms: int, took_ms: int) -> None:
+    """Note so many handlings of one queue in one partition, the last of them at NOW_MS."""
+    one = await an_end(store, tenant)
+    for first in range(0, count, 100):
+        numbers = range(first, min(first + 100, count))
+        ended = [
+            replace(one, handoff_id=f"h{number}", claimed_at_ms=at_ms - took_ms, ended_at_ms=at_ms)
+            for number, at_ms in ((number, NOW_MS - number * every_ms) for number in numbers)
+        ]
+        await asyncio.gather(*(kept.note_handled(store, each) for each in ended))
+
+
+async def test_a_budget_over_a_day_counts_every_handling_of_the_day(store: Store, tenant: str) -> None:
+    """160 hours of people: more handlings than are kept one by one."""
+    count = kept.HANDLED_MAX + 600
+    await ends(store, tenant, count, 50_000, 6 * MINUTE)
+    budget = Budget(count * 6 * MINUTE, 24 * 60 * MINUTE)
+    load = (await budgets.loads(store, tenant, {"tier1": budget}, NOW_MS))["tier1"]
+    assert (load.spent_ms, load.observed) == (count * 6 * MINUTE, kept.HANDLED_MAX)
+    assert load.percent == 100
+    # An hour on, what ended in the first of the day's hours counts no more.
+    later = (await budgets.loads(store, tenant, {"tier1": budget}, NOW_MS + 3 * 60 * MINUTE))["tier1"]
+    gone = sum(NOW_MS - number * 50_000 <= NOW_MS - 21 * 60 * MINUTE for number in range(count))
+    assert abs(later.spent_ms - (count - gone) * 6 * MINUTE) <= 2 * 6 * MINUTE
+
+
+async def test_a_handling_that_is_noted_twice_counts_once(store: Store, tenant: str) -> None:
+    ended = replace(await an_end(store, tenant), claimed_at_ms=NOW_MS - MINUTE, ended_at_ms=NOW_MS)
+    for _ in range(3):
+        await kept.note_handled(store, ended)
+    assert await kept.spent_ms(store, tenant, "tier1", NOW_MS - 60 * MINUTE, NOW_MS) == MINUTE
+
+
+@pytest.mark.parametrize(
+    ("after_ms", "counted_ms"),
+    [(-1, 0), (0, 40_000), (60 * MINUTE, 40_000), (60 * MINUTE + 30_000, 20_000), (61 * MINUTE, 0)],
+)
+async def test_what_was_spent_leaves_a_budget_by_the_minute(
+    store: Store, tenant: str, after_ms: int, counted_ms: int
+) -> None:
+    """It ended at the first moment of a minute, and the budget is over an hour."""
+    assert NOW_MS % MINUTE == 0
+    ended = replace(await an_end(store, tenant), claimed_at_ms=NOW_MS - 40_000, ended_at_ms=NOW_MS)
+    await kept.note_handled(store, ended)
+    until_ms = NOW_MS + after_ms
+    assert await kept.spent_ms(store, tenant, "tier1", until_ms - 60 * MINUTE, until_ms) == counted_ms
