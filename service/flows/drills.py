@@ -25,7 +25,7 @@ from service.store.store import Store
 # A drill may come so much later than its schedule says; nobody notices five seconds of ten o'clock.
 LOOK_EVERY_MS = 5_000
 SCHEDULES_MAX = 200  # queues that one tenant drills; rule files hold dozens
-# Drills that are looked through for the last of each queue, at every scrape: of weekly ones, those of all schedules.
+# The latest drills that are looked at in every scrape, so that those whose time is up end where no worker runs.
 LAST_LOOKED_MAX = SCHEDULES_MAX
 SCHEDULER = "schedule"
 # What is told of a drill's handoff -> the step of its path that it reached.
@@ -109,12 +109,9 @@ async def history(store: Store, tenant: str, limit: int, now_ms: int) -> list[Dr
 
 
 async def last_ended(store: Store, tenant: str, now_ms: int) -> list[Drill]:
-    """Return of each queue the last drill that has ended, of the latest that there were."""
-    found: dict[str, Drill] = {}
-    for drill in await history(store, tenant, LAST_LOOKED_MAX, now_ms):
-        if drill.result is not None:
-            found.setdefault(drill.queue, drill)
-    return list(found.values())
+    """Return of each queue the last drill that has ended, by queue."""
+    await history(store, tenant, LAST_LOOKED_MAX, now_ms)
+    return sorted(await drills.last(store, tenant), key=lambda drill: drill.queue)
 
 
 async def schedules(store: Store, tenant: str) -> list[Schedule]:

@@ -13,7 +13,7 @@ from rules.drills import Schedule
 from service.store import codec
 from service.store.store import Store
 
-# Some years of weekly drills; past it the oldest go first.
+# Some years of weekly drills; past it the oldest go first. The last that ended of each queue is kept beside them.
 HISTORY_MAX = 500
 # The longest time between two drills of a schedule, three times: a drill that was forgotten would be done again.
 KEPT_MS = 276 * 86_400_000
@@ -75,6 +75,7 @@ async def end(store: Store, tenant: str, drill: Drill, result: str, at_ms: int, 
         "end_drill",
         drill=place.drill(drill.drill_id),
         outbox=place.outbox,
+        last=place.drills_last,
         result=result,
         ended_at_ms=at_ms,
         waiting=waiting,
@@ -82,6 +83,7 @@ async def end(store: Store, tenant: str, drill: Drill, result: str, at_ms: int, 
         handoff_id=drill.handoff_id,
         drill_id=drill.drill_id,
         queue=drill.queue,
+        opened_at_ms=drill.opened_at_ms,
     )
     return bool(word == b"done")
 
@@ -111,6 +113,14 @@ async def latest(store: Store, tenant: str, limit: int) -> list[Drill]:
     """Return the latest drills, latest first."""
     ids = await store.link.call("ZREVRANGE", store.places(tenant)[0].drills, 0, limit - 1)
     found = await asyncio.gather(*(get(store, tenant, drill_id.decode()) for drill_id in ids))
+    return [drill for drill in found if drill is not None]
+
+
+async def last(store: Store, tenant: str) -> list[Drill]:
+    """Return of each queue the last drill that has ended, however many other queues had since."""
+    flat = await store.link.call("HGETALL", store.places(tenant)[0].drills_last)
+    ids = [raw.decode().partition(" ")[2] for raw in flat[1::2]]
+    found = await asyncio.gather(*(get(store, tenant, drill_id) for drill_id in ids))
     return [drill for drill in found if drill is not None]
 
 

@@ -232,6 +232,11 @@ class Place:
         return f"{self.tag}drills"
 
     @property
+    def drills_last(self) -> str:
+        """HASH queue -> its last drill that ended: kept apart, as the history drops a weekly one behind hourly ones."""
+        return f"{self.tag}drills_last"
+
+    @property
     def drill_schedules(self) -> str:
         """HASH queue -> when it is drilled."""
         return f"{self.tag}drill_schedules"

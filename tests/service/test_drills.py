@@ -13,6 +13,7 @@ from rules.marks import DRILL_MARK
 from service.clock import now_ms
 from service.flows import drills
 from service.flows.access import Store
+from service.store import drills as kept
 from service.store import keys, outbox
 from tests.service.api_service import Api, Server, embedded, ruleset, served
 
@@ -139,6 +140,36 @@ async def test_drills_have_series_of_their_own(api: Api) -> None:
     ended = await drills.last_ended(store, api.tenant, opened_at_ms + 5_000)
     assert [(each.result, each.ended_at_ms) for each in ended] == [("failed", opened_at_ms + 1_000)]
     assert await series() == {"passed": 0, "ended_timestamp_seconds": (opened_at_ms + 1_000) / 1000}
+
+
+async def test_a_weekly_drill_keeps_its_series_behind_any_number_of_hourly_ones(api: Api) -> None:
+    store, tenant, at_ms = api.running.store, api.tenant, now_ms()
+
+    async def ended(name: str, queue: str, opened_at_ms: int) -> None:
+        drill = drills.Drill(DRILL_MARK + name, queue, "", 1_000, opened_at_ms, "schedule")
+        await kept.keep(store, tenant, drill)
+        await kept.end(store, tenant, drill, "failed", opened_at_ms + 1_000, 0)
+
+    await ended("weekly", "tier1", at_ms)
+    for number in range(drills.HISTORY_MAX + 1):
+        await ended(f"hourly-{number}", "desk", at_ms + 1 + number)
+    assert "tier1" not in {each.queue for each in await drills.history(store, tenant, drills.HISTORY_MAX, at_ms)}
+    found = await drills.last_ended(store, tenant, at_ms)
+    assert [(each.queue, each.drill_id) for each in found] == [
+        ("desk", f"{DRILL_MARK}hourly-{drills.HISTORY_MAX}"),
+        ("tier1", f"{DRILL_MARK}weekly"),
+    ]
+    text = (await api.get("/metrics", "manager")).text
+    assert f'handrail_drill_passed{{queue="tier1",tenant="{tenant}"}} 0.0' in text
+
+
+async def test_the_last_of_a_queue_is_the_one_that_began_last_whichever_ended_first(api: Api) -> None:
+    store, tenant, at_ms = api.running.store, api.tenant, now_ms()
+    made = [drills.Drill(f"{DRILL_MARK}{number}", "tier1", "", 9_000, at_ms + number, "ana") for number in range(3)]
+    for number in (1, 2, 0):
+        await kept.keep(store, tenant, made[number])
+        await kept.end(store, tenant, made[number], "failed", at_ms + 10_000, 0)
+    assert [each.drill_id for each in await drills.last_ended(store, tenant, at_ms)] == [made[2].drill_id]
 
 
 async def test_no_agent_marks_its_conversation_as_a_drill(api: Api) -> None:
