@@ -41,6 +41,9 @@ READY_S = 30  # on two busy cores; a second or two on an idle one
 ANSWER_S = 40  # how long a caller goes on asking while parts are killed and come back
 
 
+ANSWER_S = 40  # a channel is tried for 25 s before the service says that no worker took it up
+
+
 class Served:
     """`handrail serve` with its server and worker."""
 
@@ -138,7 +141,9 @@ class Served:
         return answer.json()
 
     def post(self, path: str, body: object, role: str = "admin") -> Any:
-        answer = httpx.post(self.url + path, json=body, headers={"Authorization": f"Bearer {self.keys[role]}"})
+        answer = httpx.post(
+            self.url + path, json=body, headers={"Authorization": f"Bearer {self.keys[role]}"}, timeout=ANSWER_S
+        )
         assert answer.is_success, answer.text
         return answer.json()
 

@@ -112,11 +112,11 @@ async def test_several_at_once_end_and_tell_everything_once(server: Embedded, st
         await webhooks.add(store, "acme", NewWebhook(receiver.url("/ok")), "loopback", now_ms())
         opened = await open_many(store, rules("2s"), "acme", 100)
         await ended(store, "acme", opened)
-        got = await asyncio.to_thread(receiver.wait_for, lambda all_got: len(all_got) >= 200)
+        # At least once is the promise: of three who share two cores, one may be so late with what it has read that
+        # another takes it for dead and tells it again, under the same id.
+        await asyncio.to_thread(receiver.wait_for, lambda all_got: types(all_got).total() >= 200)
         await asyncio.sleep(0.5)
-        assert types(got) == {"handrail.handoff.opened": 100, "handrail.handoff.expired": 100}
-        # At least once is the promise; nobody died here, so it was once.
-        assert len(receiver.got) == 200
+        assert types(receiver.got) == {"handrail.handoff.opened": 100, "handrail.handoff.expired": 100}
 
 
 async def test_killed_lanes_come_back_and_nothing_is_lost(server: Embedded, store: Store) -> None:
