@@ -21,7 +21,8 @@ from rules.replay.scorecards import Rate
 from rules.replay.transcripts import SYNTHETIC_TURN_MS, TRUTHS, Recorded
 from rules.routing.shedding import Pressures
 from service import rule_files
-from service.cli.conversation_files import conversations, files_of
+from service.cli.conversation_files import files_of
+from service.cli.counted_once import Once, files_once
 from service.cli.named_rules import Where
 from service.cli.output import JsonFlag, note, progress, refuse, say, say_json, say_table
 from service.cli.replay_options import (
@@ -90,16 +91,17 @@ def replay(
         return
     ruleset = rule_files.load(rules)
     pressures = _pressures(pressure or [], ruleset)
-    files = files_of(paths)
+    files, once = files_once(files_of(paths)), Once()
     seen = SignalsSeen()
     over: HttpPlay | None = None
     if over_http is None:
-        scores, elapsed_s = _score_here(ruleset, _recorded(files, limit), seen, truth, pressures)
+        scores, elapsed_s = _score_here(ruleset, _recorded(once, files, limit), seen, truth, pressures)
     else:
-        over = _over_http(ruleset, list(_recorded(files, limit)), seen, over_http, key, concurrency)
+        over = _over_http(ruleset, list(_recorded(once, files, limit)), seen, over_http, key, concurrency)
         scores, elapsed_s = score(ruleset, over.played, seen, truth), over.elapsed_s
     if not scores.conversations:
         refuse("the files hold no conversation", "name files with at least one row")
+    once.tell()
     if as_json:
         say_json(as_json_of(scores, rules, files, elapsed_s, over) | {"pressure": dict(pressures)})
     else:
@@ -155,8 +157,8 @@ def _against(candidate: str, active: str, paths: list[Path], options: Options, w
     against.replay_against(candidate, active, paths, options, where)
 
 
-def _recorded(files: list[Path], limit: int | None) -> Iterator[Recorded]:
-    return itertools.islice(itertools.chain.from_iterable(map(conversations, files)), limit)
+def _recorded(once: Once, files: list[Path], limit: int | None) -> Iterator[Recorded]:
+    return itertools.islice(once.of(files), limit)
 
 
 def _score_here(

@@ -180,7 +180,8 @@ async def test_over_http_conversations_stay_apart_whatever_they_are_called(tmp_p
     async with demo_service(None, rules, ()) as service:
         words = ("--json", "--over-http", service.url, "--key", service.agent_key, "--concurrency", "1")
         result = await asyncio.to_thread(handrail, "replay", str(rules), str(file), *words)
-    assert (result.exit_code, result.stderr) == (0, "")
+    told = "warning: 1 conversation has the id of another and other turns; each is counted\n"
+    assert (result.exit_code, result.stderr) == (0, told)
     assert as_json(result)["verdicts"] == {"continue": 2, "review": 0, "hold": 0, "escalate": 1}
 
 
