@@ -17,7 +17,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from service.last_good import FILE
+from service.last_good import file_of
 from tests.service.api_service import RULES
 
 ROOT = Path(__file__).parents[2]
@@ -209,7 +209,7 @@ def test_a_start_that_finds_the_rules_broken_or_gone_decides_with_those_that_wer
     (rules / "a.yaml").write_text(RULES)
     served = start("--no-work", "--rules", str(rules))
     (rules / "a.yaml").write_text(RULES.replace("low_confidence: 0.5", "low_confidence: 0.7"))
-    kept = tmp_path / "data" / FILE
+    kept = file_of(tmp_path / "data", rules)
     eventually(lambda: "low_confidence: 0.7" in kept.read_text())
     served.stop()
     (rules / "a.yaml").write_text(RULES.replace("confidence <", "confidense <"))

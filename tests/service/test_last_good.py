@@ -9,7 +9,7 @@ import pytest
 
 from rules.files.errors import RuleFileInvalid
 from service import settings
-from service.last_good import FILE, Kept, find, keep
+from service.last_good import FILE_BYTES_MAX, GOOD_AT_MS_MAX, Kept, file_of, find, keep
 from service.rule_files import RulesUnreadable
 from service.rules_at_start import rules_at_start
 from tests.service.api_service import RULES
@@ -23,7 +23,7 @@ def test_what_is_kept_is_found_again_to_the_letter(tmp_path: Path) -> None:
     assert find(tmp_path / "new", tmp_path / "rules") == Kept(TEXTS, NOW)
     keep(tmp_path / "new", tmp_path / "rules", {"a.yaml": RULES}, NOW + 1)
     assert find(tmp_path / "new", tmp_path / "rules") == Kept({"a.yaml": RULES}, NOW + 1)
-    assert [path.name for path in (tmp_path / "new").iterdir()] == [FILE]
+    assert [path.name for path in (tmp_path / "new").iterdir()] == [file_of(tmp_path, tmp_path / "rules").name]
 
 
 def test_another_directory_has_nothing(tmp_path: Path) -> None:
@@ -39,14 +39,59 @@ def test_what_somebody_else_wrote_there_is_nothing(tmp_path: Path, written: str)
     told = json.loads(written) if written not in ("", "{") else None
     if isinstance(told, dict):
         written = json.dumps({"directory": str(tmp_path / "rules"), **told})
-    (tmp_path / FILE).write_text(written)
+    file_of(tmp_path, tmp_path / "rules").write_text(written)
     assert find(tmp_path, tmp_path / "rules") is None
+
+
+@pytest.mark.parametrize("good_at_ms", [10**30, GOOD_AT_MS_MAX + 1, -1, True, 1.5, "1", None])
+def test_a_moment_that_no_calendar_knows_is_nothing(tmp_path: Path, good_at_ms: object) -> None:
+    told = {"directory": str(tmp_path / "rules"), "good_at_ms": good_at_ms, "texts": TEXTS}
+    file_of(tmp_path, tmp_path / "rules").write_text(json.dumps(told))
+    assert find(tmp_path, tmp_path / "rules") is None
+    file_of(tmp_path, tmp_path / "rules").write_text(json.dumps({**told, "good_at_ms": GOOD_AT_MS_MAX}))
+    assert find(tmp_path, tmp_path / "rules") == Kept(TEXTS, GOOD_AT_MS_MAX)
+
+
+@pytest.mark.parametrize("opening", ["[", '{"texts":'])
+def test_what_is_nested_without_end_is_nothing(tmp_path: Path, opening: str) -> None:
+    file_of(tmp_path, tmp_path / "rules").write_text(opening * 200_000)
+    assert find(tmp_path, tmp_path / "rules") is None
+
+
+def test_what_is_larger_than_any_directory_is_not_read(tmp_path: Path) -> None:
+    keep(tmp_path, tmp_path / "rules", TEXTS, NOW)
+    path = file_of(tmp_path, tmp_path / "rules")
+    with path.open("r+b") as file:
+        told = file.read()
+        # Blanks behind JSON change nothing but its length.
+        file.write(b" " * (FILE_BYTES_MAX - len(told)))
+    assert find(tmp_path, tmp_path / "rules") == Kept(TEXTS, NOW)
+    with path.open("ab") as file:
+        file.write(b" ")
+    assert find(tmp_path, tmp_path / "rules") is None
+
+
+def test_two_services_that_share_the_data_keep_what_is_theirs(tmp_path: Path) -> None:
+    keep(tmp_path, tmp_path / "rules", TEXTS, NOW)
+    keep(tmp_path, tmp_path / "others", {"a.yaml": RULES}, NOW + 1)
+    assert find(tmp_path, tmp_path / "rules") == Kept(TEXTS, NOW)
+    assert find(tmp_path, tmp_path / "others") == Kept({"a.yaml": RULES}, NOW + 1)
 
 
 def test_the_shipped_rules_are_never_kept(tmp_path: Path) -> None:
     begun = rules_at_start(settings.load(data_dir=tmp_path))
     assert begun.refused is None
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_shipped_rules_are_never_taken_from_what_was_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    library = tmp_path / "library"
+    monkeypatch.setattr("service.rule_files.LIBRARY", library)
+    keep(tmp_path / "data", library, {"a.yaml": RULES}, NOW)
+    with pytest.raises(RulesUnreadable):
+        rules_at_start(settings.load(data_dir=tmp_path / "data"))
+    given = settings.load(data_dir=tmp_path / "data", rules=library)
+    assert rules_at_start(given).texts == {"a.yaml": RULES}
 
 
 def test_without_anything_kept_a_broken_directory_is_refused(tmp_path: Path) -> None:
@@ -70,7 +115,8 @@ def test_a_disk_that_takes_nothing_keeps_no_service_from_starting(tmp_path: Path
     (tmp_path / "rules").mkdir()
     (tmp_path / "rules" / "a.yaml").write_text(RULES)
     (tmp_path / "data").mkdir()
-    (tmp_path / "data" / FILE).mkdir()
-    (tmp_path / "data" / FILE / "x").write_text("in the way")
+    in_the_way = file_of(tmp_path / "data", tmp_path / "rules")
+    in_the_way.mkdir()
+    (in_the_way / "x").write_text("in the way")
     begun = rules_at_start(settings.load(data_dir=tmp_path / "data", rules=tmp_path / "rules"))
     assert (begun.refused, begun.texts) == (None, {"a.yaml": RULES})
