@@ -78,3 +78,13 @@ def test_a_regulated_matter_is_never_left_to_the_agent_when_nobody_comes(files: 
     for rule in files.rules:
         ends = rule.then.on_timeout or files.queues[rule.then.queue or ""].on_timeout
         assert not (rule.regulated and ends.verdict == "continue"), rule.id
+
+
+def test_a_queue_with_a_flood_guard_gets_nothing_urgent_or_regulated(
+    files: RuleFiles,
+) -> None:
+    guarded = {queue.name: {limit.by for limit in queue.flood} for queue in files.queues.values() if queue.flood}
+    assert set(guarded) == {"tier1", "supervisors", "approvals", "travel_changes", "order_changes"}
+    assert all(by == {"customer", "agent", "tenant"} for by in guarded.values())
+    for rule in files.rules:
+        assert not (rule.then.queue in guarded and (rule.regulated or rule.then.priority == "urgent")), rule.id

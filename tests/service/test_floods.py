@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -19,10 +20,16 @@ from service.flows.decide import Decided, decide
 from service.flows.floods import Answering, Dealt
 from service.flows.handoffs import Claimed, Claiming, Lease, NothingWaiting, Resolving
 from service.store import floods as kept_floods
+from service.store import queues
 from service.store.store import Store
 from service.store.work import Asking
 
 MINUTE = 60_000
+LIBRARY = [
+    path
+    for path in (Path(__file__).parents[2] / "rules" / "library").glob("*.yaml")
+    if not path.name.endswith(".tests.yaml")
+]
 NOW = 1_800_000_000_000
 RULES = """\
 handrail: 1
@@ -193,6 +200,18 @@ async def test_as_many_groups_are_listed_as_are_allowed_whatever_else_waits(
     assert {view.alike.who for view in await floods.listed(store, tenant)} == {"a-bot", "b-bot", "c-bot"}
     monkeypatch.setattr(kept_floods, "GROUPS_LISTED_MAX", 2)
     assert len(await floods.listed(store, tenant)) == 2
+
+
+async def test_one_broken_agent_does_not_bury_the_queue_of_the_library(store: Store, tenant: str) -> None:
+    shipped = build(files_or_raise({path.name: path.read_text("utf-8") for path in LIBRARY}))
+    asks = [broken(number, confidence=0.9, message="I want to talk to a human") for number in range(500)]
+    for start in range(0, 500, 50):
+        await asyncio.gather(*(decide(store, shipped, tenant, each, NOW + start) for each in asks[start : start + 50]))
+    await decide(store, shipped, tenant, broken(500, "good-bot", message="I want to talk to a human"), NOW + MINUTE)
+    (view,) = await floods.listed(store, tenant)
+    assert (view.queue, view.alike.who, view.members) == ("tier1", "refund-bot", 500 - 60 - 1)
+    waiting, _, _, kept = await queues.counts(store, tenant, "tier1")
+    assert (waiting, kept) == (60 + 1 + 1, 500 - 60 - 1)
 
 
 async def test_a_flood_that_is_over_groups_no_more(store: Store, tenant: str) -> None:
