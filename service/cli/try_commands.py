@@ -214,11 +214,12 @@ def _timeout(session: Session, given: str) -> Done:
 def _at(session: Session, given: str) -> Done:
     try:
         moment = datetime.fromisoformat(given)
-    except ValueError:
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=ZoneInfo(session.ruleset.files.timezone))
+        at_ms = int(moment.timestamp() * 1000)
+    except (ValueError, OverflowError):
         raise Mistake(f"`{given}` is no moment", "as /at 2026-03-02T22:15") from None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=ZoneInfo(session.ruleset.files.timezone))
-    session.begin_at(int(moment.timestamp() * 1000))
+    session.begin_at(at_ms)
     return Done(line=f"the conversation begins {moment:%A, %d %B %Y, %H:%M}")
 
 

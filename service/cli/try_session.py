@@ -23,6 +23,8 @@ from service.rule_edits import LOOK_EVERY_MS, Edits
 from service.rule_files import TESTS_ENDINGS, RulesUnreadable
 
 CONVERSATION = "try-1"
+# The first moment of the year 2200: what is later is a slip, and deadlines are to fall on days that calendars have.
+LATEST_AT_MS = 7_258_118_400_000
 
 
 class Mistake(Exception):
@@ -115,15 +117,13 @@ class Session:
 
     def begin_at(self, at_ms: int) -> None:
         """Move the whole conversation to another moment; its first turn comes then."""
-        self.case = replace(self.case, at_ms=at_ms)
-        self.played = play(self.ruleset, self.case)
+        self._stand_at(replace(self.case, at_ms=at_ms))
 
     def undo(self) -> int:
         """Take back the last step and return how many are left."""
         if not self.case.steps:
             raise Mistake("nothing has happened yet")
-        self.case = replace(self.case, steps=self.case.steps[:-1])
-        self.played = play(self.ruleset, self.case)
+        self._stand_at(replace(self.case, steps=self.case.steps[:-1]))
         return len(self.case.steps)
 
     def reset(self) -> None:
@@ -145,8 +145,8 @@ class Session:
         if files is None:
             errors = (problem for problem in problems if problem.severity == "error")
             return Reloaded("\n".join(map(render, rule_files.located(errors, self.directory))))
-        before, self.ruleset = self.played, build(files)
-        self.played = play(self.ruleset, self.case)
+        before, ruleset = self.played, build(files)
+        self.ruleset, self.played = ruleset, play(ruleset, self.case)
         pairs = zip(map(_verdict, before), map(_verdict, self.played), strict=True)
         changes = tuple((number, old, new) for number, (old, new) in enumerate(pairs, start=1) if old != new)
         return Reloaded(changes=changes)
@@ -156,22 +156,37 @@ class Session:
         path = self._path(name)
         if not any(isinstance(step, TurnStep) for step in self.case.steps):
             raise Mistake("there is no turn to save yet", "type what a customer writes first")
-        text = path.read_text(encoding="utf-8") if path.exists() else HEADER
+        try:
+            text = path.read_text(encoding="utf-8") if path.exists() else HEADER
+        except (OSError, ValueError) as error:
+            raise Mistake(f"{path} cannot be read: {_reason(error)}", "give the name of a new file") from None
         if case_name in self._names(text):
             raise Mistake(f"{path} has a case `{case_name}` already", "give another name after the file's")
         case = replace(self.case, name=case_name)
         item = case_text(case, [tried.seen for tried in self.played], self.ruleset.files.rules)
-        whole = text if text.endswith("\n") else text + "\n"
-        self._check(whole + item, case_name, path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(whole + item, encoding="utf-8")
+        added = item if text.endswith("\n") else "\n" + item
+        self._check(text + added, case_name, path)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            # What stands there already is never written again: a full disk takes nothing of it.
+            with path.open("a", encoding="utf-8") as file:
+                file.write(HEADER + item if text == HEADER and file.tell() == 0 else added)
+        except (OSError, ValueError) as error:
+            raise Mistake(f"{path} cannot be written: {_reason(error)}", "give a file in a folder of yours") from None
         return path
 
     def _take(self, longer: Case) -> Tried:
         if len(longer.steps) > STEPS_MAX:
             raise Mistake(f"a conversation has {STEPS_MAX} steps at most", "/save it, and /reset to begin another")
-        self.case, self.played = longer, play(self.ruleset, longer)
+        self._stand_at(longer)
         return self.played[-1]
+
+    def _stand_at(self, case: Case) -> None:
+        """Take over a case once it could be played; raises Mistake, with all as it was, for one that ends too late."""
+        ends_at_ms = case.at_ms + sum(step.after_ms for step in case.steps)
+        if not 0 <= case.at_ms <= ends_at_ms <= LATEST_AT_MS:
+            raise Mistake("a conversation is tried between the years 1970 and 2200", "begin earlier, or wait less")
+        self.case, self.played = case, play(self.ruleset, case)
 
     def _path(self, name: str) -> Path:
         if not name.endswith(TESTS_ENDINGS):
@@ -201,6 +216,13 @@ def did_you_mean(given: str, known: Iterable[str], fact: str, otherwise: str) ->
     """Raise Mistake for a name that is not known, with the nearest that is."""
     near = difflib.get_close_matches(given, list(known), n=1)
     raise Mistake(fact, f"did you mean `{near[0]}`?" if near else otherwise)
+
+
+def _reason(error: OSError | ValueError) -> str:
+    """Return in a few words why a file cannot be read or written."""
+    if isinstance(error, UnicodeDecodeError):
+        return "it is not UTF-8"
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
 def _verdict(tried: Tried) -> str:

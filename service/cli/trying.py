@@ -70,17 +70,35 @@ def try_rules(
             refuse(f"--at: {mistake.fact}", mistake.hint)
     show.greet(session, typed=typed)
     for number, line in _lines(typed, echo=not typed and not as_json):
-        show.reloaded(session.reload())
         try:
-            done = run(session, line)
+            if _leaves(session, show, line):
+                return
         except Mistake as mistake:
-            if not typed:
-                refuse(f"line {number}: {mistake.fact}", mistake.hint)
-            note(f"{mistake.fact}; {mistake.hint}" if mistake.hint else mistake.fact)
-            continue
+            _turn_down(mistake.fact if typed else f"line {number}: {mistake.fact}", mistake.hint, typed=typed)
+
+
+def _turn_down(fact: str, hint: str, *, typed: bool) -> None:
+    """Say why a line is not done: whoever types goes on with the next, what comes from a pipe ends there."""
+    if not typed:
+        refuse(fact, hint)
+    note(f"{fact}; {hint}" if hint else fact)
+
+
+def _leaves(session: Session, show: _Text | _Json, line: str) -> bool:
+    """Do what a line says, and return whether it ends the session. Raises Mistake, and nothing else.
+
+    Whatever goes wrong with one line, the conversation so far is somebody's work and outlives it.
+    """
+    try:
+        show.reloaded(session.reload())
+        done = run(session, line)
         show.done(done)
-        if done.leave:
-            return
+    except (Mistake, BrokenPipeError, typer.Exit):
+        raise
+    except Exception as error:  # a fault of one line, whatever it is, is told and ends nothing
+        fact = f"that could not be done ({type(error).__name__}: {error})"
+        raise Mistake(fact, "the conversation is kept, /save writes it down") from error
+    return done.leave
 
 
 def _lines(typed: bool, *, echo: bool) -> Iterator[tuple[int, str]]:
@@ -103,11 +121,12 @@ def _lines(typed: bool, *, echo: bool) -> Iterator[tuple[int, str]]:
             say()
             continue
         except UnicodeDecodeError:
-            refuse("the input is not UTF-8", "save it as UTF-8")
+            _turn_down("the input is not UTF-8", "save it as UTF-8", typed=typed)
+            continue
         line = line.strip()
         if len(line) > LINE_CHARS_MAX:
-            refuse(f"a line of more than {LINE_CHARS_MAX} characters", "a message has 50,000 at most")
-        if line and not line.startswith("#"):
+            _turn_down(f"a line of more than {LINE_CHARS_MAX} characters", "a message has 50,000 at most", typed=typed)
+        elif line and not line.startswith("#"):
             if echo:
                 say(f"{PROMPT}{line}")
             yield number, line
@@ -209,7 +228,10 @@ class _Text:
 
     def _clock(self, at_ms: int) -> str:
         zone = ZoneInfo(self._session.ruleset.files.timezone)
-        return f"{datetime.fromtimestamp(at_ms / 1000, zone):%a %H:%M:%S}"
+        try:
+            return f"{datetime.fromtimestamp(at_ms / 1000, zone):%a %H:%M:%S}"
+        except (ValueError, OverflowError, OSError):
+            return "a day that no calendar has"
 
 
 class _Json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -11,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from service.cli.try_commands import COMMANDS, run
+from service.cli import trying
+from service.cli.try_commands import COMMANDS, Command, Done, run
 from service.cli.try_session import Mistake, Session
 from tests.service.cli_run import RULES, handrail, rules_in
 
@@ -279,3 +281,87 @@ def test_init_copies_the_library_and_writes_over_nothing(tmp_path: Path) -> None
     (tmp_path / "file").write_text("")
     refused = handrail("init", str(tmp_path / "file"))
     assert refused.stderr == f"error: {tmp_path}/file is no directory\n       give the name of a new one\n"
+
+
+def test_nothing_that_is_typed_ends_the_session_with_a_traceback(rules: Path, tmp_path: Path) -> None:
+    session = Session(rules, 0)
+    run(session, "my lawyer")
+    (rules / "dir.tests.yaml").mkdir()
+    (rules / "latin.tests.yaml").write_bytes(b"handrail_tests: 1\n# caf\xe9\ncases:\n")
+    (tmp_path / "file").touch()
+    for line, fact in (
+        ("/save dir.tests.yaml x", "dir.tests.yaml cannot be read: Is a directory"),
+        ("/save latin.tests.yaml x", "latin.tests.yaml cannot be read: it is not UTF-8"),
+        ("/save /proc/q/x.tests.yaml x", "/proc/q/x.tests.yaml cannot be written: "),
+        (
+            f"/save {tmp_path}/file/x.tests.yaml x",
+            "x.tests.yaml cannot be (read: Not a directory|written: File exists)",
+        ),
+        (f"/save {'x' * 300}.tests.yaml x", "cannot be (read|written): File name too long"),
+        ("/save \0.tests.yaml x", "cannot be (read|written): .*null"),
+        ("/at 9999-12-31T23:59", "between the years 1970 and 2200"),
+        ("/at 1600-01-01", "between the years 1970 and 2200"),
+        ("/at 0001-01-01T00:00+14:00", "0001-01-01T00:00.14:00` is no moment|between the years"),
+        ("/pressure desk 9999999999999999999999%", ""),
+        ("/tool x note='", "a quote is opened"),
+    ):
+        before = (session.case, session.played)
+        with pytest.raises(Mistake) as refused:
+            run(session, line)
+        assert re.search(fact, refused.value.fact), (line, refused.value.fact)
+        assert (session.case, session.played) == before
+    run(session, "/at 2199-12-31T23:00")
+    with pytest.raises(Mistake, match="between the years 1970 and 2200"):
+        run(session, "/after 3d")
+    assert run(session, "/save good.tests.yaml x").line.startswith("saved as a test that passes")
+    (rules / "dir.tests.yaml").rmdir()
+    (rules / "latin.tests.yaml").unlink()
+    tested = handrail("test", str(rules))
+    assert tested.exit_code == 0, tested.output
+
+
+def test_a_test_is_added_behind_what_stands_there_byte_by_byte(rules: Path) -> None:
+    session = Session(rules, 0)
+    run(session, "my lawyer")
+    run(session, "/save good.tests.yaml one")
+    path = rules / "good.tests.yaml"
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n").removesuffix(b"\r\n"))
+    before = path.read_bytes()
+    run(session, "/save good.tests.yaml two")
+    assert path.read_bytes().startswith(before + b"\n")
+    assert path.read_text(encoding="utf-8").count("  - name: ") == 2
+
+
+def test_a_fault_of_one_line_is_told_and_the_next_line_goes_on(rules: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(session: Session, given: str) -> Done:
+        raise RuntimeError("who could know")
+
+    monkeypatch.setitem(COMMANDS, "broken", Command("/broken", "fails", broken))
+    lines = iter(["my lawyer", "/broken", "x" * 100_001, "/undo"])
+
+    def typed_line(prompt: str) -> str:
+        try:
+            return next(lines)
+        except StopIteration:
+            raise EOFError from None
+
+    shown: list[str] = []
+    monkeypatch.setattr(trying, "say", lambda text="", **_: shown.append(text))
+    monkeypatch.setattr(trying, "note", shown.append)
+    monkeypatch.setattr("builtins.input", typed_line)
+    monkeypatch.setattr("sys.stdin", _Terminal())
+    trying.try_rules(rules)
+    told = "that could not be done (RuntimeError: who could know); the conversation is kept, /save writes it down"
+    assert told in shown
+    assert "a line of more than 100000 characters; a message has 50,000 at most" in shown
+    assert "taken back; 0 steps left" in shown
+    monkeypatch.undo()
+    monkeypatch.setitem(COMMANDS, "broken", Command("/broken", "fails", broken))
+    piped = handrail("try", "--rules", str(rules), stdin="my lawyer\n/broken\n")
+    assert piped.exit_code == 2
+    assert "error: line 2: that could not be done (RuntimeError: who could know)" in piped.output
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
