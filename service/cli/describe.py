@@ -8,6 +8,7 @@ import sys
 import textwrap
 from collections.abc import Callable
 from datetime import UTC, datetime
+from datetime import date as date_of_calendar
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -69,13 +70,25 @@ def describe_agent(
         _list(files, directory, as_json_flag=as_json_flag)
         return
     described = describe(files, _find(files, agent, directory))
+    day = _day(date)
     if as_json_flag:
         say_json(as_json(described))
         return
-    day = datetime.fromtimestamp(now_ms() / 1000, UTC).date().isoformat() if date is None else date
-    if not _DATE.fullmatch(day):
-        refuse(f"`{day}` is no day", "write it as 2026-11-21")
     _FORMATS[form or (Format.TEXT if sys.stdout.isatty() else Format.MARKDOWN)](page(described, day))
+
+
+def _day(given: str | None) -> str:
+    """Return the day to put on the page, or end the command for one that no calendar has."""
+    if given is None:
+        return datetime.fromtimestamp(now_ms() / 1000, UTC).date().isoformat()
+    try:
+        # Weeks and days without hyphens are ISO 8601 too, and not what a page shows.
+        known = _DATE.fullmatch(given) is not None and date_of_calendar.fromisoformat(given)
+    except ValueError:
+        known = False
+    if not known:
+        refuse(f"`{given}` is no day", "write it as 2026-11-21")
+    return given
 
 
 def _list(files: RuleFiles, directory: Path, *, as_json_flag: bool) -> None:

@@ -95,6 +95,9 @@ def test_the_page_as_json_has_the_rules(rules: Path) -> None:
             "error: no agent is called `zzz`\n       `handrail describe` lists those that are described\n",
         ),
         (["refund-bot", "--date", "monday"], "error: `monday` is no day\n       write it as 2026-11-21\n"),
+        (["refund-bot", "--date", "2026-13-45"], "error: `2026-13-45` is no day\n       write it as 2026-11-21\n"),
+        (["refund-bot", "--date", "2026-02-29"], "error: `2026-02-29` is no day\n       write it as 2026-11-21\n"),
+        (["refund-bot", "--date", "2026-W13-4"], "error: `2026-W13-4` is no day\n       write it as 2026-11-21\n"),
     ],
 )
 def test_what_cannot_be_described_is_told_with_the_next_step(rules: Path, words: list[str], told: str) -> None:
