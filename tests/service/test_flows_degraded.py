@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from rules.compile.rule_files import files_or_raise
 from rules.evaluation.evaluate import Ruleset, build
-from rules.thinking import Names
-from rules.turn import AgentRef, Parent
+from rules.thinking import Names, judge
+from rules.turn import AgentRef, Conversation, Parent
 from service.errors import StoreAway
 from service.flows import chains, degraded, handoffs
 from service.flows import spool as spool_file
@@ -149,6 +151,24 @@ def test_a_rule_in_shadow_closes_nothing() -> None:
     quiet = build(files_or_raise({"rules.yaml": text}))
     change = degraded.think_alone(quiet, Names("acme", "d", "h"), turn("c1", message=ASKING), NOW)
     assert (change.decision.verdict, change.handoff) == ("continue", None)
+
+
+def test_a_rule_in_shadow_that_raises_fails_no_turn_while_the_store_is_away() -> None:
+    text = RULES + "  - {id: tried, why: x, when: turn_count >= 0, then: {escalate: tier1}, mode: shadow}\n"
+    ruleset = build(files_or_raise({"rules.yaml": text}))
+
+    def planted(_: object) -> Any:
+        raise ZeroDivisionError
+
+    measures = [
+        (("planted", planted),) if rule.id == "tried" else measures
+        for rule, measures in zip(ruleset.files.rules, ruleset.measures, strict=True)
+    ]
+    broken = replace(ruleset, measures=tuple(measures))
+    with pytest.raises(ZeroDivisionError):
+        judge(broken, angry("c1", "t1"), Conversation("c1"), NOW)
+    change = degraded.think_alone(broken, Names("acme", "d", "h"), angry("c1", "t1"), NOW)
+    assert (change.decision.verdict, change.decision.queue, change.decision.degraded) == ("escalate", "tier1", True)
 
 
 async def test_an_answer_that_was_written_but_never_told_gives_way_to_the_one_that_was(
