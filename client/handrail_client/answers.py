@@ -249,6 +249,7 @@ class Chain(_Answered):
     stations: tuple[Station, ...] = ()
     broke: Broke | None = None
     disagreements: tuple[Disagreement, ...] = ()
+    calls_not_compared: int = 0
     came_from: tuple[str, ...] = ()
 
 

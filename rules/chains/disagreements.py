@@ -1,23 +1,32 @@
 """Where two agents do not agree on one thing: two values of an argument, two amounts, two answers. Facts are compared.
 
 Whether it is the same thing is told by what stands in the calls, never by a model. Two calls of one tool are about one
-thing when something that both name is the same, or when they name one thing only in common.
+thing when something that both name is the same, or when they name one thing only in common. What a long chain names is
+compared up to a limit, and how many calls were left out is counted.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Literal, TypeAlias
 
 from rules.chains.chain import Chain, ChainTurn
-from rules.evaluation.call_values import ARGS_PREFIX, call_values
-from rules.evaluation.comparisons import NUMBER_MAX
+from rules.chains.same_matter import (
+    AMOUNT,
+    VALUE_CHARS_MAX,
+    Budget,
+    NamedBefore,
+    NamedCall,
+    binding_calls,
+    differing,
+    named,
+)
+from rules.evaluation.call_values import ARGS_PREFIX
 from rules.text.mask import mask
 from rules.text.normalise import normalise
-from rules.turn import ToolCall, Value
+from rules.turn import Value
 
 DisagreementKind: TypeAlias = Literal["argument", "amount", "answer"]
 DISAGREEMENTS: dict[DisagreementKind, str] = {
@@ -28,18 +37,13 @@ DISAGREEMENTS: dict[DisagreementKind, str] = {
 
 # More would not be read; a chain of two agents has one or two.
 DISAGREEMENTS_MAX = 20
-# A longer text is a sentence, and two agents never write the same one.
-VALUE_CHARS_MAX = 40
-# Arguments that hold sentences, by the last part of their name.
-SENTENCES = frozenset(
-    {
-        *("answer", "body", "comment", "comments", "content", "context", "description", "detail", "details"),
-        *("explanation", "instructions", "message", "note", "notes", "query", "question", "rationale", "reason"),
-        *("reasons", "reply", "subject", "summary", "text", "thought", "title"),
-    }
-)
-AMOUNT = "amount_usd"
-_NUMERIC = re.compile(r"-?\d{1,15}(?:\.\d{1,6})?")
+# Values that are read of the calls of a step, and of all kept turns: the newest ones. Three turns of an agent that
+# proposes 64 calls with 20 arguments each fill a step; people's chains name some dozen values.
+STEP_VALUES_MAX = 4_000
+CHAIN_VALUES_MAX = 8_000
+# Comparisons for one turn, and for all kept turns together. A call whose comparing would take more is left out.
+TURN_COMPARISONS_MAX = 20_000
+CHAIN_COMPARISONS_MAX = 40_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,28 +67,38 @@ class Disagreement:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """What came of comparing turns: where they differ, and how far the amounts lie apart; None where none met."""
+    """What came of comparing turns: where they differ, and how far the amounts lie apart; None where none met.
+
+    `calls_left_out` counts the calls that were too many to compare, `comparisons` what was compared.
+    """
 
     disagreements: tuple[Disagreement, ...] = ()
     apart_usd: float | None = None
+    calls_left_out: int = 0
+    comparisons: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class _Call:
-    said_by: str
-    turn_id: str
-    tool: str
-    facts: Mapping[str, Value]
-
-
-def disagreements_of(chain: Chain, turns: Sequence[ChainTurn]) -> tuple[Disagreement, ...]:
+def compare_all(chain: Chain, turns: Sequence[ChainTurn]) -> Compared:
     """Return all disagreements of a conversation in the order of its turns, each once."""
     found: dict[tuple[object, ...], Disagreement] = {}
-    for place in range(len(turns)):
-        for each in compare_last(chain, turns[: place + 1]).disagreements:
+    calls, left_out = _named(turns, CHAIN_VALUES_MAX)
+    step = _Step(_station_of(chain), chain)
+    left, spent, said = CHAIN_COMPARISONS_MAX, 0, ""
+    apart: list[float] = []
+    for turn, turn_calls in zip(turns, calls, strict=True):
+        message = normalise(turn.message) if turn.message else ""
+        if message and message != said:
+            said, step = message, _Step(step.station_of, chain)
+        compared = step.compare(turn, turn_calls, bool(said), min(TURN_COMPARISONS_MAX, left))
+        step.add(turn, turn_calls)
+        left -= compared.comparisons
+        spent += compared.comparisons
+        left_out += compared.calls_left_out
+        apart += [] if compared.apart_usd is None else [compared.apart_usd]
+        for each in compared.disagreements:
             key = (each.kind, each.name, each.earlier.agent, each.earlier.value, each.later.agent, each.later.value)
             found.setdefault(key, each)
-    return tuple(islice(found.values(), DISAGREEMENTS_MAX))
+    return Compared(tuple(islice(found.values(), DISAGREEMENTS_MAX)), max(apart, default=None), left_out, spent)
 
 
 def compare_last(chain: Chain, turns: Sequence[ChainTurn]) -> Compared:
@@ -92,20 +106,17 @@ def compare_last(chain: Chain, turns: Sequence[ChainTurn]) -> Compared:
     last = turns[-1]
     if last.agent is None:
         return Compared()
-    step, asked = _step(turns)
-    others: dict[str, list[ChainTurn]] = {}
-    for turn in step[:-1]:
-        if turn.agent is not None and turn.agent != last.agent:
-            others.setdefault(turn.agent, []).append(turn)
-    found: list[Disagreement] = []
-    apart: list[float] = []
-    for earlier in others.values():
-        differing, apart_usd = _calls_compared(earlier, last)
-        found += differing
-        apart += apart_usd
-        if asked and (answer := _answers_compared(chain, earlier, last)):
-            found.append(answer)
-    return Compared(tuple(found[:DISAGREEMENTS_MAX]), max(apart, default=None))
+    newest, asked = _step(turns)
+    # What the agent itself called before is nothing that it can differ from.
+    facing = [turn for turn in newest[:-1] if turn.agent != last.agent]
+    if not binding_calls(last):
+        facing = [replace(turn, tool_calls=()) for turn in facing] if last.reply else []
+    (*calls, last_calls), left_out = _named([*facing, last], STEP_VALUES_MAX)
+    step = _Step(_station_of(chain), chain)
+    for turn, turn_calls in zip(facing, calls, strict=True):
+        step.add(turn, turn_calls)
+    compared = step.compare(last, last_calls, asked, TURN_COMPARISONS_MAX)
+    return replace(compared, calls_left_out=compared.calls_left_out + left_out)
 
 
 def words(disagreement: Disagreement) -> str:
@@ -138,105 +149,109 @@ def _step(turns: Sequence[ChainTurn]) -> tuple[Sequence[ChainTurn], bool]:
     return turns[start:], bool(said)
 
 
-def _answers_compared(chain: Chain, earlier: Sequence[ChainTurn], last: ChainTurn) -> Disagreement | None:
-    """Return how two agents answer that stand side by side under a third; an answer that one repeats is one answer."""
-    reply, at = normalise(last.reply or ""), chain.at(last.turn_id)
-    if not reply or at is None or chain.stations[at].under is None:
-        return None
-    beside = [
-        turn
-        for turn in earlier
-        if normalise(turn.reply or "")
-        and (place := chain.at(turn.turn_id)) is not None
-        and chain.stations[place].under == chain.stations[at].under
-    ]
-    if not beside or any(normalise(turn.reply or "") == reply for turn in beside):
-        return None
-    return Disagreement("answer", "reply", Said(beside[-1].agent or "", beside[-1].turn_id), _by(last))
-
-
-def _by(turn: ChainTurn, value: Value = None) -> Said:
-    return Said(turn.agent or "", turn.turn_id, value)
-
-
-def _calls_compared(earlier: Sequence[ChainTurn], last: ChainTurn) -> tuple[list[Disagreement], list[float]]:
-    """Return where the last turn's calls differ from what another agent called or proposed, and by how many dollars."""
-    theirs = [call for turn in reversed(earlier) for call in _binding(turn)]
-    found: dict[Disagreement, None] = {}
-    apart: list[float] = []
-    for call in _binding(last):
-        other = _about_the_same(theirs, call)
-        if other is None:
+def _named(turns: Sequence[ChainTurn], values_max: int) -> tuple[list[list[NamedCall]], int]:
+    """Return what the calls of each turn name, the newest that many values of all, and how many calls were not read."""
+    found: list[list[NamedCall]] = [[] for _ in turns]
+    left, left_out = values_max, 0
+    for place in range(len(turns) - 1, -1, -1):
+        if turns[place].agent is None:
             continue
-        for name in _differing(other, call):
-            kind: DisagreementKind = "amount" if name == AMOUNT else "argument"
-            shown = f"{call.tool}.{name.removeprefix(ARGS_PREFIX)}" if other.tool == call.tool else name
-            first, second = other.facts[name], call.facts[name]
-            said = Said(other.said_by, other.turn_id, first), Said(call.said_by, call.turn_id, second)
-            found[Disagreement(kind, shown, *said)] = None
-        first, second = other.facts.get(AMOUNT), call.facts.get(AMOUNT)
-        if isinstance(first, int | float) and isinstance(second, int | float):
-            apart.append(abs(first - second))
-    return list(found), apart
+        calls = binding_calls(turns[place])
+        for at, call in enumerate(calls):
+            if left <= 0:
+                left_out += len(calls) - at
+                break
+            found[place].append(named(turns[place], call, (place, -at)))
+            left -= len(found[place][-1].facts)
+    return found, left_out
 
 
-def _about_the_same(theirs: Iterable[_Call], call: _Call) -> _Call | None:
-    """Return the call of another agent that is about the same thing, the one with most in common; newest first."""
-    related = [other for other in theirs if _related(other, call)]
-    return max(related, key=lambda other: (other.tool == call.tool, _equal_count(other, call)), default=None)
+def _station_of(chain: Chain) -> dict[str, int]:
+    stations: dict[str, int] = {}
+    for place, station in enumerate(chain.stations):
+        for turn in station.turns:
+            stations.setdefault(turn.turn_id, place)
+    return stations
 
 
-def _related(first: _Call, second: _Call) -> bool:
-    common = first.facts.keys() & second.facts.keys()
-    if first.tool == second.tool:
-        return bool(common) and (len(common) == 1 or _equal_count(first, second) > 0)
-    # Of two tools only the amounts say the same thing: one asks what a refund would be, another makes it.
-    named = common - {AMOUNT}
-    return AMOUNT in common and (not named or any(_same(first.facts[name], second.facts[name]) for name in named))
+@dataclass(slots=True)
+class _Before:
+    """What one agent called and answered since the customer's message; its replies as they are compared."""
+
+    calls: NamedBefore = field(default_factory=NamedBefore)
+    replies: list[tuple[ChainTurn, str]] = field(default_factory=list)
 
 
-def _differing(first: _Call, second: _Call) -> list[str]:
-    common = first.facts.keys() & second.facts.keys() if first.tool == second.tool else {AMOUNT}
-    return sorted(name for name in common if not _same(first.facts[name], second.facts[name]))
+@dataclass(slots=True)
+class _Step:
+    """The turns that belong to one message, by agent in the order in which they came."""
+
+    station_of: Mapping[str, int]
+    chain: Chain
+    agents: dict[str, _Before] = field(default_factory=dict)
+
+    def add(self, turn: ChainTurn, calls: Sequence[NamedCall]) -> None:
+        if turn.agent is None:
+            return
+        before = self.agents.setdefault(turn.agent, _Before())
+        for call in calls:
+            before.calls.add(call)
+        if turn.reply and (reply := normalise(turn.reply)):
+            before.replies.append((turn, reply))
+
+    def compare(self, turn: ChainTurn, calls: Sequence[NamedCall], asked: bool, comparisons_max: int) -> Compared:
+        """Return where a turn differs from what other agents called or answered before it."""
+        if turn.agent is None:
+            return Compared()
+        found: list[Disagreement] = []
+        apart: list[float] = []
+        budget, left_out = Budget(comparisons_max), set[int]()
+        for agent, before in self.agents.items():
+            if agent == turn.agent:
+                continue
+            differences: dict[Disagreement, None] = {}
+            for place, call in enumerate(calls):
+                other, told = before.calls.about_the_same(call, budget)
+                if not told:
+                    left_out.add(place)
+                if other is None:
+                    continue
+                apart += _apart_usd(other, call)
+                if len(found) + len(differences) < DISAGREEMENTS_MAX:
+                    differences.update(dict.fromkeys(_differences(other, call)))
+            found += differences
+            if asked and (answer := self._answers_compared(before, turn)):
+                found.append(answer)
+        shown = tuple(found[:DISAGREEMENTS_MAX])
+        return Compared(shown, max(apart, default=None), len(left_out), budget.spent)
+
+    def _answers_compared(self, earlier: _Before, last: ChainTurn) -> Disagreement | None:
+        """Return how two agents answer that stand side by side under a third; one that repeats another's agrees."""
+        under = self._under(last)
+        reply = normalise(last.reply) if last.reply and under is not None else ""
+        beside = [(turn, told) for turn, told in earlier.replies if self._under(turn) == under] if reply else []
+        if not beside or any(told == reply for _, told in beside):
+            return None
+        turn, _ = beside[-1]
+        return Disagreement(
+            "answer", "reply", Said(turn.agent or "", turn.turn_id), Said(last.agent or "", last.turn_id)
+        )
+
+    def _under(self, turn: ChainTurn) -> int | None:
+        at = self.station_of.get(turn.turn_id)
+        return None if at is None else self.chain.stations[at].under
 
 
-def _equal_count(first: _Call, second: _Call) -> int:
-    common = first.facts.keys() & second.facts.keys()
-    return sum(1 for name in common if _same(first.facts[name], second.facts[name]))
+def _differences(other: NamedCall, call: NamedCall) -> Iterator[Disagreement]:
+    for name in differing(other, call):
+        kind: DisagreementKind = "amount" if name == AMOUNT else "argument"
+        shown = f"{call.tool}.{name.removeprefix(ARGS_PREFIX)}" if other.tool == call.tool else name
+        earlier = Said(other.said_by, other.turn_id, other.facts[name])
+        yield Disagreement(kind, shown, earlier, Said(call.said_by, call.turn_id, call.facts[name]))
 
 
-def _binding(turn: ChainTurn) -> Iterable[_Call]:
-    """Yield the calls by which a turn commits itself: what only reads, or failed, says nothing about the matter."""
-    for call in turn.tool_calls:
-        if call.write is not False and call.status != "error":
-            yield _Call(turn.agent or "", turn.turn_id, call.name, _facts(call))
-
-
-def _facts(call: ToolCall) -> dict[str, Value]:
-    """Return what a call names, as far as two agents can name it alike: numbers, yes and no, short texts, sets."""
-    values = call_values(call)
-    facts: dict[str, Value] = {}
-    for name, value in values.items():
-        if not name.startswith(ARGS_PREFIX) or value is None:
-            continue
-        sentence = name.rpartition(".")[2].lower() in SENTENCES
-        if sentence or (isinstance(value, str) and not 0 < len(value.strip()) <= VALUE_CHARS_MAX):
-            continue
-        facts[name] = value
-    amount = values[AMOUNT]
-    if isinstance(amount, int | float) and abs(amount) <= NUMBER_MAX:
-        facts[AMOUNT] = amount
-    return facts
-
-
-def _same(first: Value, second: Value) -> bool:
-    if isinstance(first, bool) or isinstance(second, bool):
-        return first is second
-    if isinstance(first, str) and isinstance(second, str):
-        return normalise(first) == normalise(second)
-    return _number(first) == _number(second)
-
-
-def _number(value: Value) -> Value:
-    """Return a number that was sent as a text as the number; one agent writes 80 and the other "80.00"."""
-    return float(value) if isinstance(value, str) and _NUMERIC.fullmatch(value.strip()) else value
+def _apart_usd(other: NamedCall, call: NamedCall) -> list[float]:
+    first, second = other.facts.get(AMOUNT), call.facts.get(AMOUNT)
+    if isinstance(first, int | float) and isinstance(second, int | float):
+        return [abs(first - second)]
+    return []

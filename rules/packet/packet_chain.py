@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from rules.chains.chain import ODD, Chain, Station, chain_of
-from rules.chains.disagreements import Disagreement, disagreements_of, words
+from rules.chains.disagreements import Disagreement, compare_all, words
 from rules.chains.told_turns import chain_turn_told
 from rules.handoff import Handoff, Reason
 from rules.model import VERDICTS
@@ -39,7 +39,7 @@ def packet_chain(handoff: Handoff, transcript: Sequence[TranscriptTurn]) -> Pack
         returns=chain.returns,
         stations=tuple(_station(place, chain.stations[place]) for place in kept),
         broke=broke,
-        disagreements=tuple(_told(words(each)) for each in _shown(disagreements_of(chain, turns))),
+        disagreements=tuple(_told(words(each)) for each in _shown(compare_all(chain, turns).disagreements)),
         odd=tuple(_told(f"turn {each.turn_id} {ODD[each.kind]}") for each in chain.odd[:ODD_MAX]),
     )
 

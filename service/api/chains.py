@@ -92,7 +92,8 @@ class ChainAnswer(Shape):
     """The chain of a conversation, in the order in which agents got the work.
 
     `turns_before` counts turns that are no longer kept. `came_from` are the conversations it was handed over from,
-    the nearest first. `broke` is null where no turn asked for a person.
+    the nearest first. `broke` is null where no turn asked for a person. `calls_not_compared` counts calls that were
+    too many to be looked through for disagreements.
     """
 
     conversation_id: str
@@ -102,6 +103,7 @@ class ChainAnswer(Shape):
     stations: list[StationAnswer]
     broke: BrokeAnswer | None
     disagreements: list[DisagreementAnswer]
+    calls_not_compared: int
     odd: list[OddAnswer]
     turns_before: int
     came_from: list[str]
@@ -139,6 +141,7 @@ def chain_answer(view: ChainView) -> dict[str, object]:
             }
             for each in view.disagreements
         ],
+        "calls_not_compared": view.calls_not_compared,
         "odd": [{"turn_id": each.turn_id, "kind": each.kind, "fact": ODD[each.kind]} for each in chain.odd],
         "turns_before": view.turns_before,
         "came_from": view.came_from,

@@ -59,6 +59,8 @@ def lines_of(told: Mapping[str, Any]) -> Iterator[str]:
     yield from _ending(broke)
     for each in told["disagreements"]:
         yield f"disagree: {each['sentence']}"
+    if told["calls_not_compared"]:
+        yield f"{_count(told['calls_not_compared'], 'call')} not compared: too many for one conversation"
     for each in told["odd"]:
         yield f"odd: turn {each['turn_id']} {each['fact']}"
 

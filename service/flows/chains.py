@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rules.chains.chain import Chain, ChainTurn, chain_of
-from rules.chains.disagreements import Disagreement, disagreements_of
+from rules.chains.disagreements import Disagreement, compare_all
 from rules.chains.told_turns import chain_turn_told
 from rules.decision import Decision
 from rules.model import Verdict
@@ -36,6 +36,8 @@ class Broke:
 class ChainView:
     """A conversation's chain. `turns_before` counts the turns that are no longer kept.
 
+    `calls_not_compared` counts the calls that were too many to be looked through for disagreements.
+
     `came_from` is the conversation that it was handed over from, which has a chain of its own; the nearest comes first.
     """
 
@@ -44,6 +46,7 @@ class ChainView:
     turns_before: int
     broke: Broke | None
     disagreements: tuple[Disagreement, ...]
+    calls_not_compared: int = 0
     came_from: tuple[str, ...] = ()
 
 
@@ -58,12 +61,14 @@ async def find(store: Store, tenant: str, conversation_id: str) -> ChainView:
         raise ConversationUnknown
     turns = [chain_turn_told(kept) for kept in transcript]
     chain = chain_of(turns, conversation_id)
+    compared = compare_all(chain, turns)
     return ChainView(
         conversation_id=conversation_id,
         chain=chain,
         turns_before=max(0, count - len(transcript)),
         broke=await _broke(store, place, conversation_id, chain, turns),
-        disagreements=disagreements_of(chain, turns),
+        disagreements=compared.disagreements,
+        calls_not_compared=compared.calls_left_out,
         came_from=await _came_from(store, tenant, conversation_id, chain),
     )
 

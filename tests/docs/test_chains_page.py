@@ -7,7 +7,14 @@ from pathlib import Path
 
 from rules.cases.runner import render_case, run_cases
 from rules.chains.chain import CHAIN_TURNS_MAX, ODD
-from rules.chains.disagreements import DISAGREEMENTS, SENTENCES, VALUE_CHARS_MAX
+from rules.chains.disagreements import (
+    CHAIN_COMPARISONS_MAX,
+    CHAIN_VALUES_MAX,
+    DISAGREEMENTS,
+    STEP_VALUES_MAX,
+    TURN_COMPARISONS_MAX,
+)
+from rules.chains.same_matter import SENTENCES, VALUE_CHARS_MAX
 from rules.chains.standing import CHAIN_SIGNALS
 from rules.compile.rule_files import files_or_raise
 from rules.evaluation.evaluate import build
@@ -35,6 +42,8 @@ def test_the_numbers_are_those_that_are_held() -> None:
     assert f"newest {CHAIN_TURNS_MAX} turns" in PAGE
     assert STATIONS_MAX - 2 == 14
     assert "the newest fourteen" in PAGE
+    assert f"{STEP_VALUES_MAX:,} values of one message's calls and the newest {CHAIN_VALUES_MAX:,}" in PAGE
+    assert f"{TURN_COMPARISONS_MAX:,} comparisons for a turn and {CHAIN_COMPARISONS_MAX:,} for the record" in PAGE
     named = re.search(r"hold sentences \(([^)]+), …\)", PAGE)
     assert named is not None
     assert set(re.findall(r"`(\w+)`", named[1])) <= SENTENCES
@@ -80,7 +89,10 @@ def test_the_picture_is_what_is_printed() -> None:
             "handoff_id": "hof_0_5f0c9a7be1d24386",
         },
         "disagreements": [{"sentence": differ}],
+        "calls_not_compared": 0,
         "odd": [],
     }
     picture = PAGE.split("$ handrail chain c-1001\n")[1].split("\n```")[0]
     assert "\n".join(lines_of(told)) == picture
+    *_, last = lines_of(told | {"calls_not_compared": 3})
+    assert last == "3 calls not compared: too many for one conversation"

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rules.chains.chain import CHAIN_TURNS_MAX, Chain, ChainTurn, chain_of, chain_turn
-from rules.chains.disagreements import SENTENCES, Disagreement, compare_last, disagreements_of, words
+from rules.chains.disagreements import Disagreement, compare_all, compare_last, words
+from rules.chains.same_matter import SENTENCES
 from rules.chains.standing import CHAIN_SIGNALS, path_text
 from rules.chains.told_turns import chain_turn_told, kept_beside, turn_told
 from rules.evaluation.signals import SIGNALS, read, record
@@ -267,7 +268,7 @@ def test_what_was_said_to_another_message_is_another_matter() -> None:
     ]
     assert len(compare_last(chain(*turns[:2]), turns[:2]).disagreements) == 1
     assert compare_last(chain(*turns), turns).disagreements == ()
-    assert [each.later.turn_id for each in disagreements_of(chain(*turns), turns)] == ["2"]
+    assert [each.later.turn_id for each in compare_all(chain(*turns), turns).disagreements] == ["2"]
 
 
 def answered(*replies: tuple[str, str | None, str]) -> list[Disagreement]:
@@ -332,7 +333,7 @@ def test_whatever_is_called_nobody_differs_with_itself_and_the_end_differs_as_th
         assert words(each)
         assert not {part.lower() for part in each.name.split(".")[1:]} & SENTENCES
     assert last.apart_usd is None or last.apart_usd >= 0
-    everywhere = {(each.kind, each.name) for each in disagreements_of(found, turns)}
+    everywhere = {(each.kind, each.name) for each in compare_all(found, turns).disagreements}
     assert {(each.kind, each.name) for each in last.disagreements[:5]} <= everywhere or len(everywhere) >= 20
 
 
