@@ -35,7 +35,7 @@ class AnswerMembersBody(TokenBody):
 
     @model_validator(mode="after")
     def _complete(self) -> AnswerMembersBody:
-        if self.action == "answer" and not self.text:
+        if self.action == "answer" and not (self.text or "").strip():
             raise ValueError("`answer` needs `text`")
         return self
 
@@ -110,7 +110,8 @@ async def answer(handoff_id: HandoffId, body: AnswerMembersBody, call: Working) 
 )
 async def ungroup(handoff_id: HandoffId, call: Working, body: UngroupBody | None = None) -> Response:
     """All of them, or those that are named; they wait as ones of their own, each with its own urgency. It needs no
-    lease. What comes in later is still grouped, as long as the flood lasts. Safe to repeat."""
+    lease. What comes in later is still grouped, as long as the flood lasts. Where one that is named is unknown, none is
+    let go; one that is no member any more is passed over. Safe to repeat."""
     only = body.members if body is not None else []
     store, caller = call.running.store, call.caller
     return answered(

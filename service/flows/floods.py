@@ -133,6 +133,10 @@ async def answer_members(store: Store, tenant: str, lease: Lease, answering: Ans
     done = 0
     while done < DEALT_MAX:
         several = await floods.members(store, place, group, DEALT_AT_ONCE)
+        if not several and not done:
+            # Whoever has lost the lease hears so of an empty group too: the script that ends a member looks at the
+            # lease first, and ends nothing that is leased.
+            await answer(leader)
         moved = sum(await asyncio.gather(*(answer(member) for member in several)))
         done += moved
         if not moved:

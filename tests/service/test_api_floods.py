@@ -83,10 +83,12 @@ async def test_all_are_answered_with_one_answer(api: Api) -> None:
     path = f"/handoffs/{leader}/members/answer"
     lost = await api.post(path, body | {"token": "1-x"})
     assert (lost.status_code, lost.json()["code"]) == (409, "lease_lost")
-    for wrong in ({"action": "approve"}, {"text": None}, {"more": 1}):
+    for wrong in ({"action": "approve"}, {"text": None}, {"text": " \n"}, {"more": 1}):
         assert (await api.post(path, body | wrong)).status_code == 422
     assert (await api.post(path, body)).json() == {"done": 3, "left": 0}
     assert (await api.post(path, body)).json() == {"done": 0, "left": 0}
+    lost = await api.post(path, body | {"token": "1-x"})
+    assert (lost.status_code, lost.json()["code"]) == (409, "lease_lost")
     for each in decisions[3:]:
         ended = (await api.get(f"/handoffs/{each['handoff']['id']}", "agent")).json()
         assert (ended["state"], ended["resolution"]["text"]) == ("resolved", "Your refund is on its way.")
@@ -97,6 +99,8 @@ async def test_members_are_let_go_one_or_all(api: Api) -> None:
     decisions = await flood(api, 7)
     leader, *members = (each["handoff"]["id"] for each in decisions[2:])
     path = f"/handoffs/{leader}/members/ungroup"
+    unknown = await api.post(path, {"members": [members[0], "hof_0_0000000000000000"]})
+    assert (unknown.status_code, unknown.json()["code"]) == (404, "handoff_unknown")
     assert (await api.post(path, {"members": members[:1]})).json() == {"done": 1, "left": 3}
     assert (await api.post(path, {"members": members[:1]})).json() == {"done": 0, "left": 3}
     claimed = await api.post(f"/handoffs/{members[1]}/claim")
