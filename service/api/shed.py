@@ -11,10 +11,11 @@ from rules.routing.shed import shed_json
 from service.api.decision_answers import Shape, ShedAnswer
 from service.api.routes import NAME_CHARS_MAX, Call, answered, called, problems_documented
 from service.flows import budgets
+from service.flows.budgets import LISTED_MAX
 
 router = APIRouter(tags=["managers"])
 
-LIMIT_MAX = 1_000
+CURSOR_CHARS_MAX = 512
 LIMIT_DEFAULT = 100
 
 
@@ -31,24 +32,28 @@ class ShedDecisionAnswer(Shape):
 
 
 class ShedListAnswer(Shape):
-    """Decisions that shed something, latest first."""
+    """Decisions that shed something, latest first; ask again with `cursor` for the next ones, null when these were the
+    last. With `queue` a page may be short, or empty, and still have a cursor."""
 
     decisions: list[ShedDecisionAnswer]
+    cursor: str | None
 
 
 @router.get(
     "/shed",
     summary="What was shed because a queue was over its budget",
-    responses={200: {"model": ShedListAnswer}, **problems_documented("query_invalid")},
+    responses={200: {"model": ShedListAnswer}, **problems_documented("cursor_invalid", "query_invalid")},
 )
 async def shed(
     call: Annotated[Call, called("list")],
     queue: Annotated[str | None, Query(max_length=NAME_CHARS_MAX)] = None,
     since: Annotated[int, Query(ge=0, description="a moment in milliseconds, Unix time")] = 0,
-    limit: Annotated[int, Query(ge=1, le=LIMIT_MAX)] = LIMIT_DEFAULT,
+    cursor: Annotated[str | None, Query(max_length=CURSOR_CHARS_MAX)] = None,
+    limit: Annotated[int, Query(ge=1, le=LISTED_MAX)] = LIMIT_DEFAULT,
 ) -> Response:
-    """Latest first, of all queues or one."""
-    found = await budgets.listed(call.running.store, call.caller.tenant, queue, since, limit)
+    """Latest first, of all queues or one; ask again with `cursor` until it is null. The latest 10,000 of each partition
+    are kept, as long as their decisions are."""
+    found = await budgets.listed(call.running.store, call.caller.tenant, queue, since, limit, cursor)
     return answered(
         {
             "decisions": [
@@ -61,7 +66,8 @@ async def shed(
                     "handoff_id": each.handoff_id,
                     "shed": [shed_json(one) for one in each.shed],
                 }
-                for each in found
-            ]
+                for each in found.decisions
+            ],
+            "cursor": found.cursor,
         }
     )

@@ -11,12 +11,15 @@ import typer
 
 from rules.evaluation.wording import span_text
 from service.cli.output import JsonFlag, say, say_json, say_table
-from service.cli.service_client import DataDirOption, KeyOption, UrlOption, service_at
+from service.cli.service_client import DataDirOption, KeyOption, Service, UrlOption, service_at
+
+PAGE_MAX = 1_000
+LIMIT_MAX = 1_000_000
 
 
 def shed(
     queue: Annotated[str | None, typer.Option("--queue", help="Only of this queue.")] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=1_000, help="At most so many.")] = 100,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=LIMIT_MAX, help="At most so many.")] = 100,
     url: UrlOption = None,
     key: KeyOption = None,
     data_dir: DataDirOption = None,
@@ -32,9 +35,8 @@ def shed(
       handrail shed
       handrail shed --queue tier1 --limit 20
     """
-    asked = {"limit": str(limit)} | ({} if queue is None else {"queue": queue})
     service = service_at(url, key, data_dir)
-    told = service.get(f"/shed?{urlencode(asked)}")
+    told = _listed(service, queue, limit)
     if as_json:
         say_json(told)
         return
@@ -61,6 +63,22 @@ def shed(
         say("nothing was shed")
         return
     say_table("Shed", ("when (UTC)", "queue", "pressure", "rule", "what", "decision"), rows)
+    if told["cursor"] is not None:
+        say("earlier ones are not shown; `--limit` shows more")
+
+
+def _listed(service: Service, queue: str | None, limit: int) -> dict[str, Any]:
+    """Return the latest decisions that shed something, page after page, with the `cursor` of the last page."""
+    found: list[Any] = []
+    cursor: str | None = None
+    while True:
+        asked = {"limit": str(min(limit - len(found), PAGE_MAX))}
+        asked |= {name: value for name, value in (("queue", queue), ("cursor", cursor)) if value is not None}
+        told = service.get(f"/shed?{urlencode(asked)}")
+        found += told["decisions"]
+        cursor = told["cursor"]
+        if cursor is None or len(found) >= limit:
+            return {"decisions": found, "cursor": cursor}
 
 
 def _budget_text(queue: str, budget: Mapping[str, Any]) -> str:

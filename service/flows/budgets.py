@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import binascii
+import re
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from rules.decision import Decision
 from rules.model import Budget
 from rules.routing.shedding import Load, load_of
+from service.errors import CursorInvalid
 from service.store import budgets
 from service.store.store import Store
 
@@ -16,8 +20,18 @@ from service.store.store import Store
 LOOK_EVERY_MS = 5_000
 # A tenant that no turn came from in so long is looked at no more.
 FOLLOWED_MS = 600_000
-# Decisions looked through for those of one queue.
 LISTED_MAX = 1_000
+# Decisions that are looked through in one call for those of one queue: all that one partition keeps.
+LOOKED_MAX = 10_000
+CURSOR = re.compile(r"(\d{1,16}) (dec_[0-9a-f]{1,4}_[0-9a-f]{20})")
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some decisions that shed something, latest first; `cursor` asks for the next ones, None on the last page."""
+
+    decisions: tuple[Decision, ...]
+    cursor: str | None
 
 
 async def loads(store: Store, tenant: str, of: Mapping[str, Budget], now_ms: int) -> Mapping[str, Load]:
@@ -47,7 +61,40 @@ async def look_again(store: Store, now_ms: int) -> int:
     return len(views)
 
 
-async def listed(store: Store, tenant: str, queue: str | None, since_ms: int, limit: int) -> tuple[Decision, ...]:
-    """Return the latest decisions that shed something, of one queue or all."""
-    found = await budgets.shed_since(store, tenant, since_ms, limit if queue is None else LISTED_MAX)
-    return tuple(each for each in found if queue is None or any(shed.queue == queue for shed in each.shed))[:limit]
+async def listed(
+    store: Store, tenant: str, queue: str | None, since_ms: int, limit: int, cursor: str | None = None
+) -> Page:
+    """Return the latest decisions that shed something, of one queue or all; raises CursorInvalid.
+
+    A page of one queue may be short, or empty, and still have a cursor.
+    """
+    before = _cursor_in(cursor) if cursor else None
+    read_max = limit + 1 if queue is None else LISTED_MAX
+    found: list[Decision] = []
+    for _ in range(LOOKED_MAX // LISTED_MAX):
+        rows = await budgets.shed_before(store, tenant, since_ms, before, read_max)
+        for number, (at_ms, decision_id, decision) in enumerate(rows, 1):
+            before = at_ms, decision_id
+            if decision is not None and (queue is None or any(shed.queue == queue for shed in decision.shed)):
+                found.append(decision)
+            if len(found) == limit:
+                is_last = number == len(rows) and len(rows) < read_max
+                return Page(tuple(found), None if is_last else _cursor_out(*before))
+        if len(rows) < read_max:
+            return Page(tuple(found), None)
+    return Page(tuple(found), _cursor_out(*before) if before else None)
+
+
+def _cursor_out(at_ms: int, decision_id: str) -> str:
+    return base64.urlsafe_b64encode(f"{at_ms} {decision_id}".encode()).decode().rstrip("=")
+
+
+def _cursor_in(cursor: str) -> tuple[int, str]:
+    try:
+        raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
+    except (binascii.Error, ValueError) as error:
+        raise CursorInvalid from error
+    found = CURSOR.fullmatch(raw)
+    if found is None:
+        raise CursorInvalid
+    return int(found[1]), found[2]

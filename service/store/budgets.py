@@ -92,13 +92,28 @@ async def note_shed(store: Store, place: Place, decision: Decision) -> None:
     )
 
 
-async def shed_since(store: Store, tenant: str, since_ms: int, limit: int) -> tuple[Decision, ...]:
-    """Return decisions that shed something since a moment and are still kept, latest first."""
+async def shed_before(
+    store: Store, tenant: str, since_ms: int, before: tuple[int, str] | None, limit: int
+) -> list[tuple[int, str, Decision | None]]:
+    """Return what was shed since a moment, latest first, of what comes after a given (moment, id); None: not kept."""
+    latest = "+inf" if before is None else str(before[0])
 
-    async def look(place: Place) -> tuple[Decision, ...]:
-        found = await store.link.call("ZREVRANGEBYSCORE", place.shed, "+inf", since_ms, "LIMIT", 0, limit)
-        return await decisions.many(store, place, tuple(decision_id.decode() for decision_id in found))
+    async def look(place: Place) -> list[tuple[int, str, Place]]:
+        found: list[tuple[int, str, Place]] = []
+        offset = 0
+        while len(found) < limit:
+            flat = await store.link.call(
+                "ZREVRANGEBYSCORE", place.shed, latest, since_ms, "WITHSCORES", "LIMIT", offset, limit
+            )
+            rows = [(int(float(at)), name.decode()) for name, at in zip(flat[::2], flat[1::2], strict=True)]
+            # Those of the very moment that the page before ended in are read again and dropped.
+            found += [(*row, place) for row in rows if before is None or row < before]
+            offset += limit
+            if len(rows) < limit:
+                break
+        return found
 
     looked = await asyncio.gather(*(look(place) for place in store.places(tenant)))
-    every = sorted((each for part in looked for each in part), key=lambda each: -each.decided_at_ms)
-    return tuple(every[:limit])
+    rows = sorted((row for part in looked for row in part), key=lambda row: row[:2], reverse=True)[:limit]
+    read = await asyncio.gather(*(decisions.get(store, place, decision_id) for _, decision_id, place in rows))
+    return [(at_ms, decision_id, decision) for (at_ms, decision_id, _), decision in zip(rows, read, strict=True)]

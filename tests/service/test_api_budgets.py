@@ -162,6 +162,15 @@ async def test_what_was_shed_is_listed_and_counted(api: Api) -> None:
         ({"queue": "tier1", "limit": 1}, 1),
     ):
         assert len((await api.get("/shed", "manager", **params)).json()["decisions"]) == count, params
+    first = (await api.get("/shed", "manager", limit=1)).json()
+    then = (await api.get("/shed", "manager", limit=1, cursor=first["cursor"])).json()
+    assert [each["decision_id"] for each in (*first["decisions"], *then["decisions"])] == [
+        other["decision_id"],
+        one["decision_id"],
+    ]
+    assert then["cursor"] is None
+    refused = await api.get("/shed", "manager", cursor="mine")
+    assert (refused.status_code, refused.json()["code"]) == (422, "cursor_invalid")
     assert await metric(api) == {
         'queue="tier1",rule="unsure",to="callback"': 1,
         'queue="tier1",rule="unsure",to="continue"': 1,
@@ -184,7 +193,7 @@ async def test_what_was_shed_for_one_tenant_no_other_sees(api: Api, server: Serv
     await looked(api)
     assert (await asked(api))["verdict"] == "review"
     async with served(server, BUSY_RULES) as other:
-        assert (await other.get("/shed", "manager")).json() == {"decisions": []}
+        assert (await other.get("/shed", "manager")).json() == {"decisions": [], "cursor": None}
         assert (await asked(other))["verdict"] == "escalate"
 
 

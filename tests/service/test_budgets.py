@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
 from rules.compile.rule_files import files_or_raise
+from rules.decision import Decision
 from rules.evaluation.evaluate import build
 from rules.handoff import Handoff
 from rules.model import Budget
+from rules.routing.shed import Shed
 from rules.turn import Turn
+from service.errors import CursorInvalid
 from service.flows import budgets
 from service.flows.decide import decide
 from service.store import budgets as kept
-from service.store import handoffs
+from service.store import codec, handoffs
+from service.store.keys import Place
 from service.store.store import Store
 from tests.rules.test_shedding import HEAD, UNSURE
 
@@ -38,10 +43,10 @@ async def test_a_shed_decision_stands_and_is_listed(store: Store, tenant: str) -
     assert await asked(16, NOW_MS) == "review"
     store.pressures.views.clear()
     assert await asked(16, NOW_MS) == "review", "the stored decision is answered at a quieter time too"
-    (found,) = await budgets.listed(store, tenant, "tier1", 0, 10)
+    (found,) = (await budgets.listed(store, tenant, "tier1", 0, 10)).decisions
     (shed,) = found.shed
     assert (found.conversation_id, shed.verdict, shed.to, shed.pressure_percent) == ("c16", "escalate", "review", 160)
-    assert await budgets.listed(store, tenant, "other", 0, 10) == ()
+    assert await budgets.listed(store, tenant, "other", 0, 10) == budgets.Page((), None)
 
 
 async def test_what_was_known_before_a_long_silence_sheds_nothing_after_it(store: Store, tenant: str) -> None:
@@ -131,3 +136,74 @@ async def test_what_was_spent_leaves_a_budget_by_the_minute(
     await kept.note_handled(store, ended)
     until_ms = NOW_MS + after_ms
     assert await kept.spent_ms(store, tenant, "tier1", until_ms - 60 * MINUTE, until_ms) == counted_ms
+
+
+async def listed_as_shed(store: Store, tenant: str, queues: Sequence[str]) -> list[str]:
+    """Put decisions on the list, seven of each moment and the last of them latest, and return their ids."""
+    ruleset = build(files_or_raise({"a.yaml": HEAD + UNSURE}))
+    turn = Turn(conversation_id="c", turn_id="t", confidence=0.35)
+    one = (await decide(store, ruleset, tenant, turn, NOW_MS)).decision
+    made = [
+        replace(
+            one,
+            decision_id=f"dec_{number % store.partitions:x}_{number:020x}",
+            decided_at_ms=NOW_MS + number // 7,
+            shed=(Shed("unsure", "escalate", "continue", queue, 120, 100),),
+        )
+        for number, queue in enumerate(queues)
+    ]
+
+    async def put(each: Decision, place: Place) -> None:
+        await store.link.call("SET", place.decision(each.decision_id), b"\n" + codec.decision_out(each))
+        await store.link.call("ZADD", place.shed, each.decided_at_ms, each.decision_id)
+
+    places = store.places(tenant)
+    await asyncio.gather(*(put(each, places[number % store.partitions]) for number, each in enumerate(made)))
+    return [each.decision_id for each in made]
+
+
+async def paged(store: Store, tenant: str, queue: str | None, limit: int) -> list[list[str]]:
+    """Return every page of the list, by the ids on it."""
+    pages, cursor = [], None
+    while True:
+        page = await budgets.listed(store, tenant, queue, 0, limit, cursor)
+        pages.append([each.decision_id for each in page.decisions])
+        cursor = page.cursor
+        if cursor is None:
+            return pages
+
+
+async def test_a_rare_queue_is_listed_from_behind_a_busy_one(store: Store, tenant: str) -> None:
+    queues = ["tier1"] * 25 + ["other"] * (budgets.LISTED_MAX + 50)
+    every = await listed_as_shed(store, tenant, queues)
+    of_tier1 = {each for each in every if int(each[-20:], 16) < 25}
+    pages = await paged(store, tenant, "tier1", 10)
+    assert [len(page) for page in pages] == [10, 10, 5]
+    assert {each for page in pages for each in page} == of_tier1
+    assert [len(page) for page in await paged(store, tenant, "tier1", 25)] == [25]
+
+
+@pytest.mark.parametrize("limit", [1, 3, 7, 8, 20, 21, 50])
+async def test_pages_leave_nothing_out_and_repeat_nothing(store: Store, tenant: str, limit: int) -> None:
+    every = await listed_as_shed(store, tenant, ["tier1", "other", "other"] * 7)
+    pages = await paged(store, tenant, None, limit)
+    assert [len(page) for page in pages[:-1]] == [limit] * (len(pages) - 1)
+    assert pages[-1], "a page without any would have been asked for in vain"
+    assert sorted(each for page in pages for each in page) == sorted(every)
+    moments = [int(each[-20:], 16) // 7 for page in pages for each in page]
+    assert moments == sorted(moments, reverse=True)
+
+
+async def test_a_call_looks_through_so_many_and_no_more(
+    store: Store, tenant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(budgets, "LISTED_MAX", 4)
+    monkeypatch.setattr(budgets, "LOOKED_MAX", 8)
+    await listed_as_shed(store, tenant, ["tier1"] + ["other"] * 19)
+    assert [len(page) for page in await paged(store, tenant, "tier1", 3)] == [0, 0, 1]
+
+
+@pytest.mark.parametrize("cursor", ["x", "!", "MTIz", "é", "A" * 500])
+async def test_a_cursor_that_is_none_is_refused(store: Store, tenant: str, cursor: str) -> None:
+    with pytest.raises(CursorInvalid):
+        await budgets.listed(store, tenant, None, 0, 10, cursor)

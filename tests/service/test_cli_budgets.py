@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from service.cli.service_client import Service
 from tests.rules.test_shedding import HEAD, UNSURE
 from tests.service.cli_run import as_json, handrail, rows_in, rules_in
 
@@ -178,3 +180,34 @@ def test_a_comparison_says_that_nothing_was_shed_in_it(rules: Path, calls: Path,
     assert (compared.exit_code, quiet in compared.stderr) == (0, True)
     plain = rules_in(tmp_path / "plain", RULES[: RULES.index("    when_busy")])
     assert "when_busy" not in handrail("replay", str(plain), str(calls), "--against", str(plain)).stderr
+
+
+@pytest.mark.parametrize(
+    ("limit", "pages", "left"),
+    [
+        (1_500, [1_000, 500], True),
+        (5_000, [1_000, 1_000, 1_000], False),
+        (20, [20], True),
+        (2_500, [1_000] * 2 + [500], False),
+    ],
+)
+def test_the_command_follows_the_pages(
+    monkeypatch: pytest.MonkeyPatch, limit: int, pages: list[int], left: bool
+) -> None:
+    """There are 2,500; the service gives a thousand at most."""
+    asked: list[int] = []
+
+    def get(service: Service, path: str) -> dict[str, Any]:
+        query = parse_qs(urlsplit(path).query)
+        begin, count = int(query.get("cursor", ["0"])[0]), int(query["limit"][0])
+        asked.append(count)
+        assert query["queue"] == ["tier1"]
+        numbers = range(begin, min(begin + count, 2_500))
+        cursor = str(numbers.stop) if numbers.stop < 2_500 else None
+        return {"decisions": [{"decision_id": number} for number in numbers], "cursor": cursor}
+
+    monkeypatch.setattr(Service, "get", get)
+    where = ("--url", "http://127.0.0.1:9", "--key", "hr_none")
+    told = as_json(handrail("shed", "--queue", "tier1", "--limit", str(limit), "--json", *where))
+    assert [each["decision_id"] for each in told["decisions"]] == list(range(min(limit, 2_500)))
+    assert (asked, told["cursor"] is not None) == (pages, left)
