@@ -174,7 +174,7 @@ def _due_at_ms(handoff: Handoff) -> int | None:
 
 def _why_no_deadline(handoff: Handoff | None) -> str:
     if handoff is None or handoff.state not in OPEN:
-        return "none is open"
+        return "no handoff is open"
     return "a person has it, and a deadline ends only a wait"
 
 
@@ -187,10 +187,10 @@ def _made(run: Run, step: MoveStep) -> str | None:
     """Make an operator's move; return why it may not be made, None when it was."""
     handoff, verb = run.handoff, step.move or ""
     if handoff is None or handoff.state not in OPEN:
-        return "none is open"
+        return "no handoff is open"
     starts, _ = MOVES[verb]
     if handoff.state not in starts:
-        return f"it is `{handoff.state}`"
+        return f"the handoff is `{handoff.state}`"
     if verb == "claim":
         _claim(run, handoff)
     elif verb in ("release", "lapse"):

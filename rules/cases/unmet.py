@@ -33,7 +33,7 @@ def unmet(run: Run, step: TurnStep | MoveStep, seen: Seen) -> list[Unmet]:
     expect = step.expect
     found: list[Unmet] = []
     if seen.refused is not None and isinstance(step, MoveStep):
-        found.append(Unmet("an open handoff", f"to {step.move}", seen.refused))
+        found.append(Unmet(f"the step `{step.move}`", "to be made", f"refused: {seen.refused}"))
     if expect is None:
         return found
     if isinstance(step, TurnStep):
@@ -44,7 +44,7 @@ def unmet(run: Run, step: TurnStep | MoveStep, seen: Seen) -> list[Unmet]:
     if expect.packet is not None:
         packet = packet_of(run)
         if packet is None:
-            found.append(Unmet("a packet", "to read", "none: no handoff was opened"))
+            found.append(Unmet("packet", "one to read", "none: no handoff was opened"))
         else:
             found += [Unmet(*each) for each in unmet_of_packet(expect.packet, packet)]
     return found

@@ -112,7 +112,7 @@ class Session:
         longer = move_step(self.case, move, after_ms)
         refused = play(self.ruleset, longer)[-1].seen.refused
         if refused is not None:
-            raise Mistake(f"there is no handoff to {move}: {refused}" if move else refused)
+            raise Mistake(f"/{move.replace('_', '-')} cannot be done: {refused}" if move else refused)
         return self._take(longer)
 
     def begin_at(self, at_ms: int) -> None:

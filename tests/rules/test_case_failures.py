@@ -121,19 +121,19 @@ a.tests.yaml:3:74: `n`, turn 2
       got      verdict continue
         nobody came to `crisis` in 2m, so the handoff expired; a `claim: true` before keeps it
 a.tests.yaml:3:90: `n`, turn 3
-      expected an open handoff to resolve
-      got      an open handoff none is open
+      expected the step `resolve` to be made
+      got      the step `resolve` refused: no handoff is open
         nobody came to `crisis` in 2m, so the handoff expired; a `claim: true` before keeps it""",
     ),
     "a deadline does not come to what a person has": (
         "- {name: n, turns: [{message: on fire, expect: escalate}, {claim: true}, {claim: true}, {timeout: true}]}",
         """\
 a.tests.yaml:3:74: `n`, turn 3
-      expected an open handoff to claim
-      got      an open handoff it is `leased`
+      expected the step `claim` to be made
+      got      the step `claim` refused: the handoff is `leased`
 a.tests.yaml:3:89: `n`, turn 4
-      expected an open handoff to timeout
-      got      an open handoff a person has it, and a deadline ends only a wait""",
+      expected the step `timeout` to be made
+      got      the step `timeout` refused: a person has it, and a deadline ends only a wait""",
     ),
     "another end of a deadline than promised": (
         "- {name: n, turns: [{message: on fire}, {timeout: true, expect: {verdict: deny, say: We call you.}}]}",
@@ -209,15 +209,15 @@ a.tests.yaml:3:34: `n`, turn 1
       got      on_timeout none
       expected handoff one
       got      handoff none: none was opened
-      expected a packet to read
-      got      a packet none: no handoff was opened""",
+      expected packet one to read
+      got      packet none: no handoff was opened""",
     ),
     "a handoff that is not there cannot end": (
         "- {name: ends, turns: [{message: hi, expect: continue}, {hand_back: true}]}",
         """\
 a.tests.yaml:3:57: `ends`, turn 2
-      expected an open handoff to hand_back
-      got      an open handoff none is open""",
+      expected the step `hand_back` to be made
+      got      the step `hand_back` refused: no handoff is open""",
     ),
 }
 

@@ -129,7 +129,7 @@ async def test_a_conversation_is_played_step_by_step(api: Api) -> None:
     assert played[3]["timed_out"] == {"verdict": "callback", "queue": None, "say": "Le llamaremos."}
     assert [step["at_ms"] - 1_795_000_000_000 for step in played] == [0, 30_000, 90_000, 990_000, 1_020_000]
     none_open = await post(api, "try", {"files": FILES, "steps": [{"move": "hand_back"}]})
-    assert none_open["steps"][0]["refused"] == "none is open"
+    assert none_open["steps"][0]["refused"] == "no handoff is open"
 
 
 async def test_without_files_the_rules_in_force_are_meant(api: Api, server: Server, tmp_path: Path) -> None:

@@ -136,7 +136,7 @@ def test_declared_signals_and_attributes_are_read_as_they_are_declared(tmp_path:
         ('/tool pay note="x', 'a quote is opened and not closed\n       as /tool pay note="two words"'),
         ("/after soon", "`soon` is no span of time\n       as 90s, 10m, 2h or 3d"),
         ("/at noon", "`noon` is no moment\n       as /at 2026-03-02T22:15"),
-        ("/hand-back", "there is no handoff to hand_back: none is open"),
+        ("/hand-back", "/hand-back cannot be done: no handoff is open"),
         ("/undo", "nothing has happened yet"),
         ("/undo 3", "/undo stands alone\n       type /undo"),
         ("/send", "the turn says nothing\n       type what the customer writes, or /reply or /tool first"),
