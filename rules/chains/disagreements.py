@@ -37,10 +37,10 @@ DISAGREEMENTS: dict[DisagreementKind, str] = {
 
 # More would not be read; a chain of two agents has one or two.
 DISAGREEMENTS_MAX = 20
-# Values that are read of the calls of a step, and of all kept turns: the newest ones. Three turns of an agent that
-# proposes 64 calls with 20 arguments each fill a step; people's chains name some dozen values.
-STEP_VALUES_MAX = 4_000
-CHAIN_VALUES_MAX = 8_000
+# Values that are read of the calls of a step, and of all kept turns: the newest ones. A turn that
+# proposes 64 calls with 20 arguments each names 1,300; a chain that people follow names some dozen.
+STEP_VALUES_MAX = 2_000
+CHAIN_VALUES_MAX = 6_000
 # Comparisons for one turn, and for all kept turns together. A call whose comparing would take more is left out.
 TURN_COMPARISONS_MAX = 20_000
 CHAIN_COMPARISONS_MAX = 40_000
