@@ -49,6 +49,11 @@ OUTCOMES: tuple[OutcomeWord, ...] = ("needed", "not_needed", "too_late", "unclea
 FLAGS: tuple[str, ...] = ("customer_had_to_repeat", "wrong_queue", "missing_context")
 
 
+# The deadline of what waits until somebody takes it: a moment in the year 2286, so that it sorts behind every other.
+# 14 digits, as many as Lua writes out in full.
+NO_DEADLINE_AT_MS = 10_000_000_000_000
+
+
 def moves_from(state: State) -> tuple[str, ...]:
     """Return what people may do to a handoff in this state, in the table's order; what time does is not theirs."""
     return tuple(verb for verb, (starts, _) in MOVES.items() if state in starts and verb not in MOVES_OF_TIME)
@@ -219,6 +224,11 @@ def is_member(handoff: Handoff) -> bool:
 def stands_at_ms(handoff: Handoff) -> int:
     """Return where the handoff stands among all that wait: its urgency, a member of a group behind everybody."""
     return handoff.score_ms + (GROUPED_BEHIND_MS if is_member(handoff) else 0)
+
+
+def deadline(expires_at_ms: int) -> int | None:
+    """Return a handoff's deadline as it is told to others, None for what waits until somebody takes it."""
+    return None if expires_at_ms >= NO_DEADLINE_AT_MS else expires_at_ms
 
 
 def group_of(handoff: Handoff) -> Wanted | None:

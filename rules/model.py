@@ -234,7 +234,8 @@ class Topic:
 @dataclass(frozen=True, slots=True)
 class Then:
     """What a rule asks for. `queue` is None only for `continue`; `answer_within_ms` and `on_timeout` fall back to the
-    queue's, `say` too. `reason_code` is the name that the caller's own systems have for the reason."""
+    queue's, `say` too. `reason_code` is the name that the caller's own systems have for the reason. `open_ended`: it
+    waits until somebody takes it, whatever its queue promises."""
 
     verdict: Verdict
     queue: str | None = None
@@ -243,6 +244,7 @@ class Then:
     on_timeout: OnTimeout | None = None
     say: Words = field(default_factory=dict)
     reason_code: str | None = None
+    open_ended: bool = False
 
 
 @dataclass(frozen=True, slots=True)

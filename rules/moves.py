@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from rules.handoff import ENDED, MOVES, Handoff, Resolution, is_member, wanted
+from rules.handoff import ENDED, MOVES, Handoff, Resolution, deadline, is_member, wanted
 from rules.history import cut
 from rules.model import PRIORITIES, Queue, Words
 from rules.routing.operators import People
-from rules.routing.route import after_step, moved_on, route_into, step_at_ms, step_due
+from rules.routing.route import after_step, moved_on, open_ended, route_into, step_at_ms, step_due
 from rules.routing.routing import score_ms
 from rules.say import words
 from rules.turn import Conversation
@@ -106,6 +106,8 @@ def transferred(
     route = handoff.route
     if queue is not None:
         route = moved_on(route_into(queue, within_ms, handoff.locale, now_ms), route, now_ms)
+        if deadline(handoff.expires_at_ms) is None:
+            route = open_ended(route)
     if operator is not None:
         route = replace(route, kept_as="sent", sent_by=handoff.holder or "")
     return replace(

@@ -14,7 +14,7 @@ from rules.decision import Decision
 from rules.evaluation.evaluate import Ruleset
 from rules.evaluation.explain_json import fired_json, near_json
 from rules.evaluation.near_misses import NearMiss, near_misses
-from rules.handoff import Handoff
+from rules.handoff import Handoff, deadline
 from rules.model import Span
 from rules.routing.shed import shed_json
 from rules.routing.shedding import NONE, Pressures
@@ -102,7 +102,7 @@ def _handoff_json(handoff: Handoff) -> dict[str, object]:
         "kind": handoff.kind,
         "queue": handoff.queue,
         "priority": handoff.priority,
-        "expires_at_ms": handoff.expires_at_ms,
+        "expires_at_ms": deadline(handoff.expires_at_ms),
         "on_timeout": handoff.on_timeout.verdict,
         "reasons": sorted({rule_id for reason in handoff.reasons for rule_id in reason.rule_ids}),
     }

@@ -11,6 +11,7 @@ import orjson
 import structlog
 from standardwebhooks import Webhook
 
+from rules.handoff import deadline
 from rules.telling.tell_text import SHOWN_MAX, Item, Message
 from service.clock import now_ms
 from service.flows import links, tellings, webhooks
@@ -93,7 +94,7 @@ def _body(tenant: str, channel: Channel, message: Message, items: Sequence[Item]
             "priority": item.handoff.priority,
             "why": item.why,
             "opened_at_ms": item.handoff.opened_at_ms,
-            "expires_at_ms": item.handoff.expires_at_ms,
+            "expires_at_ms": deadline(item.handoff.expires_at_ms),
             "locale": item.handoff.locale,
             "link": item.link,
         }

@@ -13,7 +13,7 @@ from rules.chains.told_turns import kept_beside
 from rules.decision import Decision
 from rules.evaluation.evaluate import Ruleset
 from rules.evaluation.wording import span_text
-from rules.handoff import LETTING_OUT, MOVES, OPEN, Handoff, Resolution, draft_turn_id
+from rules.handoff import LETTING_OUT, MOVES, OPEN, Handoff, Resolution, deadline, draft_turn_id
 from rules.history import remember
 from rules.moves import (
     advance_at_ms,
@@ -120,7 +120,7 @@ def _turn(run: Run, step: TurnStep) -> Seen:
 def _move(run: Run, step: MoveStep) -> Seen:
     handoff, then_ms = run.handoff, run.now_ms + step.after_ms
     waits = handoff is not None and handoff.state == "waiting"
-    if step.move in TIMEOUTS and handoff is not None and waits:
+    if step.move in TIMEOUTS and handoff is not None and waits and deadline(handoff.expires_at_ms) is not None:
         then_ms = max(then_ms, handoff.expires_at_ms)
     if step.move in HELD_MOVES and handoff is not None and waits and not is_due(handoff, run.now_ms):
         # Whoever sends it on or ends it has taken it before, and in time: a case says `claim` only where the claim is
@@ -175,6 +175,8 @@ def _due_at_ms(handoff: Handoff) -> int | None:
 def _why_no_deadline(handoff: Handoff | None) -> str:
     if handoff is None or handoff.state not in OPEN:
         return "no handoff is open"
+    if deadline(handoff.expires_at_ms) is None:
+        return "a call was promised, so it waits until somebody takes it"
     return "a person has it, and a deadline ends only a wait"
 
 

@@ -10,7 +10,7 @@ from rules.cases.case_run import Run, Seen, packet_of
 from rules.cases.packets import unmet_of_packet
 from rules.cases.values import Expect, HandoffExpect, MoveStep, TurnStep
 from rules.evaluation.wording import span_text
-from rules.handoff import Handoff
+from rules.handoff import Handoff, deadline
 from rules.thinking import Judged
 from rules.turn import Value
 
@@ -93,7 +93,8 @@ def _of_move(expect: Expect, seen: Seen) -> list[Unmet]:
 
 def _of_handoff(expect: Expect, seen: Seen) -> list[Unmet]:
     handoff = seen.open_handoff
-    left_ms = handoff.expires_at_ms - seen.now_ms if handoff is not None else None
+    expires_at_ms = None if handoff is None else deadline(handoff.expires_at_ms)
+    left_ms = None if expires_at_ms is None else expires_at_ms - seen.now_ms
     found = [
         *_same("on_timeout", expect.on_timeout, handoff and handoff.on_timeout.verdict),
     ]

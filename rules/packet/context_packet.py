@@ -94,12 +94,12 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What the operator is asked to do, by when, and what the agent was told happens otherwise."""
+    """What the operator is asked to do, by when (None for any time), and what the agent was told happens otherwise."""
 
     kind: Kind
     sentence: str
     actions: tuple[str, ...]
-    answer_by_ms: int
+    answer_by_ms: int | None
     on_timeout: str
     draft: Draft | None
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 
 from rules.decision import Decision, Evidence, Inside
-from rules.handoff import Handoff, Kind, draft_turn_id
+from rules.handoff import Handoff, Kind, deadline, draft_turn_id
 from rules.marks import is_drill
 from rules.model import STOPPING
 from rules.packet.context_packet import PACKET_VERSION as PACKET_VERSION
@@ -144,7 +144,7 @@ def _task(handoff: Handoff, transcript: Sequence[TranscriptTurn]) -> Task:
         kind=handoff.kind,
         sentence=sentence,
         actions=actions,
-        answer_by_ms=handoff.expires_at_ms,
+        answer_by_ms=deadline(handoff.expires_at_ms),
         on_timeout=handoff.on_timeout.verdict,
         draft=_draft(handoff, transcript),
     )

@@ -48,7 +48,7 @@ def _whole(packet: ContextPacket) -> Iterator[Finding]:
         yield Finding("transcript_missing", "/transcript", "no turn at all")
     if packet.task.kind == "hold" and packet.task.draft is None:
         yield Finding("draft_missing", "/task/draft", "a hold without its draft")
-    if packet.task.answer_by_ms <= packet.built_at_ms:
+    if packet.task.answer_by_ms is not None and packet.task.answer_by_ms <= packet.built_at_ms:
         late_ms = packet.built_at_ms - packet.task.answer_by_ms
         yield Finding("deadline_passed", "/task/answer_by_ms", f"built {late_ms} ms after the deadline")
     size = len(dumps(packet))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rules.evaluation.wording import span_text
-from rules.handoff import Assignment, Handoff
+from rules.handoff import Assignment, Handoff, deadline
 from rules.routing.route import wanted_in
 
 SECOND_MS = 1_000  # nobody reads the milliseconds of a wait
@@ -13,7 +13,8 @@ def why(handoff: Handoff, assignment: Assignment) -> str:
     """Return the sentence of one assignment, from what held at its moment."""
     parts = [_how(assignment), f"it had waited {_whole(max(0, assignment.at_ms - handoff.opened_at_ms))}"]
     left_ms = assignment.expires_at_ms - assignment.at_ms
-    parts.append(f"{_whole(left_ms)} before its deadline" if left_ms > 0 else "past its deadline")
+    if deadline(assignment.expires_at_ms) is not None:
+        parts.append(f"{_whole(left_ms)} before its deadline" if left_ms > 0 else "past its deadline")
     parts.append(f"priority {assignment.priority}")
     if assignment.wanted:
         wanted = wanted_in(assignment.wanted)

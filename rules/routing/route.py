@@ -141,6 +141,15 @@ def moved_on(route: Route, before: Route, now_ms: int) -> Route:
     )
 
 
+def open_ended(route: Route) -> Route:
+    """Return the route without what comes with time: whoever was promised a call waits until somebody has a moment.
+
+    Channels are told of it once: a reminder every minute would go on for as long as it waits.
+    """
+    once = tuple(replace(notice, repeat_ms=None, then=None) for notice in route.notices)
+    return replace(route, steps=(), resolve_by_ms=None, notices=once)
+
+
 def language_of(locale: str) -> str:
     """Return the language of a locale: `es` of `es-MX`."""
     return locale.replace("_", "-").partition("-")[0].lower()

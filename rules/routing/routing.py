@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from rules.handoff import KINDS, Handoff, Kind, Reason, Reroute, is_member
+from rules.handoff import KINDS, NO_DEADLINE_AT_MS, Handoff, Kind, Reason, Reroute, deadline, is_member
 from rules.marks import DRILL_BEHIND_MS, is_drill
 from rules.model import PRIORITIES, OnTimeout, Priority, Queue, Rule
-from rules.routing.route import moved_on, route_into
+from rules.routing.route import Route, moved_on, open_ended, route_into
 from rules.turn import Turn
 
 # How much longer than an urgent one a handoff may be passed over. The score is fixed when the handoff opens, so every
@@ -40,6 +40,9 @@ def open_handoff(
     """Return the handoff that `top`, the first of the rules that fired, asks for. `reason.at_ms` is its opening."""
     queue, answer_within_ms, on_timeout = _promise(top, queues)
     expires_at_ms = reason.at_ms + answer_within_ms
+    route = route_into(queue, answer_within_ms, turn.locale, reason.at_ms)
+    if top.then.open_ended:
+        expires_at_ms, route = NO_DEADLINE_AT_MS, open_ended(route)
     behind_ms = DRILL_BEHIND_MS if is_drill(turn.conversation_id) else 0
     return Handoff(
         handoff_id=handoff_id,
@@ -54,7 +57,7 @@ def open_handoff(
         score_ms=behind_ms + score_ms(reason.at_ms, top.then.priority, expires_at_ms),
         on_timeout=on_timeout,
         reasons=(reason,),
-        route=route_into(queue, answer_within_ms, turn.locale, reason.at_ms),
+        route=route,
         customer_id=turn.customer.id,
         locale=turn.locale,
         reroute=_reroute(on_timeout, queues, turn.locale),
@@ -66,8 +69,9 @@ def join(handoff: Handoff, asked: Handoff) -> Handoff:
 
     A stronger kind brings the queue, the deadline and the time-out it was asked with; a person who already has the
     handoff keeps it. An escalation that still waits also moves to where a more urgent one is asked for, and never to a
-    later deadline: a customer who is in danger must not stay in the line for refunds. The version is left to the store,
-    which raises it with the write.
+    later deadline: a customer who is in danger must not stay in the line for refunds. A review that was promised as a
+    call keeps no deadline when it is joined with another review. The version is left to the store, which raises it with
+    the write.
     """
     priority = max(handoff.priority, asked.priority, key=PRIORITIES.index)
     full = len(handoff.reasons) >= REASONS_MAX
@@ -83,6 +87,8 @@ def join(handoff: Handoff, asked: Handoff) -> Handoff:
         # Whoever is in danger, or must have a person by law, waits behind nobody.
         joined = replace(joined, group=None)
     stronger = KINDS.index(asked.kind) > KINDS.index(handoff.kind)
+    if handoff.kind == asked.kind == "review" and _is_a_call(handoff) != _is_a_call(asked):
+        return _with_call(joined, asked)
     if not stronger and not _is_more_urgent(handoff, asked):
         return joined
     expires_at_ms = asked.expires_at_ms if stronger else min(handoff.expires_at_ms, asked.expires_at_ms)
@@ -102,6 +108,35 @@ def join(handoff: Handoff, asked: Handoff) -> Handoff:
         group=joined.group if asked.queue == handoff.queue else None,
         leads=joined.leads and asked.queue == handoff.queue,
     )
+
+
+def _is_a_call(handoff: Handoff) -> bool:
+    """Return whether it waits for as long as it takes, as a call was promised."""
+    return deadline(handoff.expires_at_ms) is None
+
+
+def _with_call(joined: Handoff, asked: Handoff) -> Handoff:
+    """Return two reviews as one, where a call was promised by either of them: it has no deadline.
+
+    Whoever was to look at the other one still is, in its queue and at the moments of its ladder.
+    """
+    if _is_a_call(joined) and joined.state == "waiting":
+        joined = replace(
+            joined,
+            queue=asked.queue,
+            score_ms=min(joined.score_ms, asked.score_ms),
+            route=_undated(moved_on(asked.route, joined.route, asked.route.since_at_ms)),
+            reserved_for=None,
+            reserved_until_at_ms=None,
+            group=joined.group if asked.queue == joined.queue else None,
+            leads=joined.leads and asked.queue == joined.queue,
+        )
+    return replace(joined, expires_at_ms=NO_DEADLINE_AT_MS, route=_undated(joined.route))
+
+
+def _undated(route: Route) -> Route:
+    """Return the route without the warning before a deadline that is none."""
+    return replace(route, steps=tuple(step for step in route.steps if step.event != "handoff.deadline_near"))
 
 
 def _is_more_urgent(handoff: Handoff, asked: Handoff) -> bool:

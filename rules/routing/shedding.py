@@ -129,7 +129,7 @@ def _eased(ruleset: Ruleset, evaluation: Evaluation, rule: Rule, pressures: Pres
     review: Verdict = "review"
     then = replace(rule.then, verdict=review, say=busy.say)
     if busy.to == "callback":
-        then = replace(then, priority="low")
+        then = replace(then, priority="low", open_ended=True)
     return replace(rule, then=then), replace(told, to=busy.to)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from rules.evaluation.wording import span_text
-from rules.handoff import Handoff
+from rules.handoff import Handoff, deadline
 from rules.marks import is_drill
 from rules.model import PRIORITIES
 from rules.routing.route import language_of
@@ -38,6 +38,7 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
         "more": "… and {count} more",
         "why": "why: {why}",
         "times": "waits since {since} ({waited}) · deadline {deadline} ({left})",
+        "times_undated": "waits since {since} ({waited}) · no deadline, a call was promised",
         "left": "{span} left",
         "over": "{span} over",
         "language": "the customer speaks {language}",
@@ -66,6 +67,7 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
         "more": "… y {count} más",
         "why": "motivo: {why}",
         "times": "espera desde {since} ({waited}) · plazo {deadline} ({left})",
+        "times_undated": "espera desde {since} ({waited}) · sin plazo, se prometió una llamada",
         "left": "quedan {span}",
         "over": "hace {span}",
         "language": "el cliente habla {language}",
@@ -168,7 +170,8 @@ def _lines(item: Item, words: Mapping[str, str], now_ms: int) -> Iterable[str]:
     if item.why:
         yield words["why"].format(why=plain(item.why))
     left_ms = handoff.expires_at_ms - now_ms
-    yield words["times"].format(
+    undated = deadline(handoff.expires_at_ms) is None
+    yield words["times_undated" if undated else "times"].format(
         since=_moment(handoff.opened_at_ms),
         waited=span_text(_whole(max(0, now_ms - handoff.opened_at_ms))),
         deadline=_moment(handoff.expires_at_ms),

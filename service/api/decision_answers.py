@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from rules.decision import Decision, FiredRule, Inside
-from rules.handoff import Action, Kind, OutcomeWord
+from rules.handoff import Action, Kind, OutcomeWord, deadline
 from rules.model import OnTimeout, Verdict
 from rules.routing.shed import ShedTo, shed_json
 from rules.routing.waits import Wait
@@ -51,13 +51,14 @@ class WaitAnswer(Shape):
 
 
 class WaitingAnswer(Shape):
-    """The conversation's open handoff. `position` counts from 1; `wait_ms` is null while it is unknown."""
+    """The conversation's open handoff. `position` counts from 1; `wait_ms` is null while it is unknown, `expires_at_ms`
+    where a call was promised: it waits until somebody takes it."""
 
     id: str
     queue: str
     position: int | None
     wait_ms: WaitAnswer | None
-    expires_at_ms: int
+    expires_at_ms: int | None
     on_timeout: OnTimeoutAnswer
 
 
@@ -184,7 +185,7 @@ def _waiting(waiting: Waiting, locale: str | None) -> dict[str, object]:
         "queue": waiting.queue,
         "position": waiting.position,
         "wait_ms": wait_answer(waiting.wait),
-        "expires_at_ms": waiting.expires_at_ms,
+        "expires_at_ms": deadline(waiting.expires_at_ms),
         "on_timeout": on_timeout_answer(waiting.on_timeout, locale),
     }
 

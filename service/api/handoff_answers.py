@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 from pydantic import Field
 
-from rules.handoff import Assignment, Handoff, Kind, Reason, Reply, Resolution, State
+from rules.handoff import Assignment, Handoff, Kind, Reason, Reply, Resolution, State, deadline
 from rules.marks import is_drill
 from rules.model import Priority, Verdict
 from rules.routing.assignment import why
@@ -98,7 +98,7 @@ class HandoffAnswer(Shape):
     wait_ms: WaitAnswer | None
     locale: str | None
     opened_at_ms: int
-    expires_at_ms: int
+    expires_at_ms: int | None
     on_timeout: OnTimeoutAnswer
     reasons: list[ReasonAnswer]
     version: int
@@ -233,7 +233,7 @@ def handoff_answer(
         "wait_ms": None if waits is None else wait_answer(waits.wait),
         "locale": handoff.locale,
         "opened_at_ms": handoff.opened_at_ms,
-        "expires_at_ms": handoff.expires_at_ms,
+        "expires_at_ms": deadline(handoff.expires_at_ms),
         "on_timeout": on_timeout_answer(handoff.on_timeout, handoff.locale),
         "reasons": [_reason(reason) for reason in handoff.reasons],
         "version": handoff.version,

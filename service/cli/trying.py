@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 import typer
 
 from rules.cases.values import MoveStep, TurnStep
-from rules.handoff import Handoff
+from rules.handoff import Handoff, deadline
 from rules.model import STOPPING
 from rules.trial import Tried, tried_json
 from service import rule_files
@@ -204,6 +204,8 @@ class _Text:
         """Return who has the conversation, until when, and what ends that."""
         if handoff.state != "waiting":
             return f"an operator of `{handoff.queue}` has it: /hand-back or /resolve ends that"
+        if deadline(handoff.expires_at_ms) is None:
+            return f"waits in `{handoff.queue}` until somebody takes it: /hand-back or /resolve ends that"
         until = (
             f"waits in `{handoff.queue}` until {self._clock(handoff.expires_at_ms)}, then {handoff.on_timeout.verdict}"
         )

@@ -6,9 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from rules.handoff import Handoff, Reason, Reroute
-from rules.model import All, Mode, OnTimeout, Priority, Queue, Rule, Span, Then, Verdict
+from rules.handoff import NO_DEADLINE_AT_MS, Handoff, Reason, Reroute
+from rules.model import All, Mode, OnTimeout, Priority, Queue, Rule, Span, Step, Then, Verdict
+from rules.moves import advance_at_ms, claimed, is_due, released, transferred
 from rules.routing.routing import REASONS_MAX, join, kind_of, open_handoff, score_ms
+from rules.telling.notices import Notice, Tier
 from rules.turn import Turn
 
 NOW = 1_800_000_000_000
@@ -100,6 +102,64 @@ def test_reasons_have_a_limit() -> None:
     for number in range(2, REASONS_MAX + 10):
         handoff = join(handoff, opened(rule("hold", "last"), number))
     assert len(handoff.reasons) == REASONS_MAX
+
+
+LADDER = (Step(4 * MINUTE, "handoff.widened", page="on-call"),)
+NOTIFY = (Notice("calls", ("opened",), MINUTE, MINUTE, Tier("managers", MINUTE)),)
+PAGED = Queue(
+    "paged", 5 * MINUTE, CALLBACK, ladder=LADDER, resolve_within_ms=20 * MINUTE, warn_before_ms=MINUTE, notify=NOTIFY
+)
+CALL = rule("review", "paged", "low", open_ended=True)
+YEAR_MS = 365 * 24 * 60 * MINUTE
+
+
+def called(top: Rule, number: int = 1, at_ms: int = NOW) -> Handoff:
+    reason = Reason(f"dec{number}", f"t{number}", top.then.verdict, ("r",), at_ms)
+    queues = QUEUES | {"paged": PAGED}
+    return open_handoff(f"hof{number}", "acme", Turn("c1", f"t{number}", locale="de"), reason, top, queues)
+
+
+def test_a_promised_call_waits_until_somebody_takes_it_and_nobody_is_paged_for_it() -> None:
+    call = called(CALL)
+    assert (call.expires_at_ms, call.route.steps, call.route.resolve_by_ms) == (NO_DEADLINE_AT_MS, (), None)
+    assert call.route.notices == (Notice("calls", ("opened",), MINUTE),), "told, and not again and again"
+    assert call.score_ms == NOW + 60 * MINUTE, "it gets older like every low one"
+    assert (advance_at_ms(call, held=False), is_due(call, NOW + 50 * YEAR_MS)) == (None, False)
+    taken = claimed(call, "mia", NOW + YEAR_MS)
+    back = released(taken, NOW + YEAR_MS)
+    assert (back.expires_at_ms, is_due(back, NOW + 2 * YEAR_MS)) == (NO_DEADLINE_AT_MS, False)
+    sent = transferred(taken, PAGED, PAGED.answer_within_ms, None, 0, NOW + YEAR_MS)
+    assert (sent.expires_at_ms, sent.route.steps, sent.route.resolve_by_ms) == (NO_DEADLINE_AT_MS, (), None)
+
+
+def test_a_call_that_is_joined_by_another_review_is_paged_for_as_that_one_and_still_never_ends_by_itself() -> None:
+    joined = join(called(CALL), called(rule("review", "paged"), 2, NOW + MINUTE))
+    assert (joined.expires_at_ms, joined.priority) == (NO_DEADLINE_AT_MS, "normal")
+    assert [step.event for step in joined.route.steps] == [
+        "handoff.widened",
+        "handoff.resolve_near",
+        "handoff.resolve_missed",
+    ]
+    assert joined.score_ms == NOW + 6 * MINUTE
+    moved = join(called(CALL), called(rule("review", "last"), 2))
+    assert (moved.queue, moved.expires_at_ms) == ("last", NO_DEADLINE_AT_MS)
+    in_hand = join(claimed(called(CALL), "mia", NOW), called(rule("review", "last"), 2))
+    assert (in_hand.queue, in_hand.expires_at_ms) == ("paged", NO_DEADLINE_AT_MS), "who has it keeps it"
+
+
+def test_a_review_for_which_a_call_is_promised_later_loses_its_deadline_and_keeps_its_pages() -> None:
+    joined = join(called(rule("review", "paged")), called(CALL, 2, NOW + MINUTE))
+    assert (joined.expires_at_ms, joined.priority) == (NO_DEADLINE_AT_MS, "normal")
+    assert "handoff.deadline_near" not in [step.event for step in joined.route.steps]
+    assert joined.route.steps[0].page == "on-call"
+    assert join(called(CALL), called(CALL, 2)).expires_at_ms == NO_DEADLINE_AT_MS
+
+
+def test_a_call_that_becomes_an_escalation_has_the_deadline_of_that() -> None:
+    joined = join(called(CALL), called(rule("escalate", "paged"), 2, NOW + MINUTE))
+    assert (joined.kind, joined.expires_at_ms) == ("escalate", NOW + 6 * MINUTE)
+    assert joined.score_ms == NOW + 6 * MINUTE
+    assert joined.route.resolve_by_ms == NOW + 21 * MINUTE
 
 
 def test_a_rule_that_goes_on_opens_nothing() -> None:
