@@ -17,7 +17,7 @@ from rules.evaluation.signals import CALL_SIGNALS, SIGNALS, SignalSpec
 from rules.findings.domains import NEVER_UNKNOWN, Domains
 from rules.findings.entailment import Reasoning
 from rules.findings.regions import Region, covers, joined, met, region_of, whole
-from rules.model import Aggregate, CallMatch, Compare, Condition, Window
+from rules.model import Aggregate, All, Any, CallMatch, Compare, Condition, Window
 from rules.turn import Conversation, Turn, Value
 from tests.rules import strategies as make
 
@@ -111,13 +111,18 @@ _NEAR_CALLS = st.one_of(
 )
 _near_calls = make.nested(_NEAR_CALLS, 3).map(lambda inner: CallMatch(inner, make.SPAN))
 near: st.SearchStrategy[Condition] = make.nested(st.one_of(_NEAR, _NEAR, _near_calls), 5)
+# Two conditions of which the second follows from the first more often than by chance.
+near_pairs: st.SearchStrategy[tuple[Condition, Condition]] = st.tuples(near, near).flatmap(
+    lambda pair: st.sampled_from([pair, (All(pair), pair[1]), (pair[0], Any(pair))])
+)
 
 
 @settings(max_examples=300, deadline=None)
-@given(near, near, situations)
+@given(near_pairs, situations)
 def test_what_follows_from_a_near_condition_holds_whenever_it_does(
-    one: Condition, other: Condition, situations: list[tuple[Turn, Conversation]]
+    pair: tuple[Condition, Condition], situations: list[tuple[Turn, Conversation]]
 ) -> None:
+    one, other = pair
     reasoning = Reasoning(SPECS)
     follows = reasoning.follows(without_not(other))
     assume(all(map(follows, reasoning.ways(without_not(one)))))
