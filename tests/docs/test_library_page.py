@@ -22,6 +22,12 @@ def files() -> RuleFiles:
     return files_or_raise({path.name: path.read_text("utf-8") for path in paths if path.name != OTHERS_PAGE})
 
 
+def test_it_says_how_many_rules_there_are() -> None:
+    paths = [path for path in (ROOT / "rules" / "library").glob("*.yaml") if not path.name.endswith(".tests.yaml")]
+    library = files_or_raise({path.name: path.read_text("utf-8") for path in paths})
+    assert f"\n{len(library.rules)} rules that most teams would write themselves" in PAGE
+
+
 def rows(heading: str) -> list[list[str]]:
     section = PAGE.split(f"\n## {heading}\n")[1].split("\n## ")[0]
     lines = [line for line in section.splitlines() if line.startswith("| `")]
