@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
+from rules.compile.names import UNKNOWN_CODES, UNUSED_CODES
 from rules.compile.rule_files import compile_files
 from rules.evaluation.evaluate import Ruleset, build
 from rules.files.errors import Problem, RuleFileInvalid
-from rules.model import RuleFiles
+from rules.model import RuleFiles, Span
 
 # The rule files that ship with Handrail, in the installed package as in the checkout.
 LIBRARY = Path(__file__).resolve().parent.parent / "rules" / "library"
@@ -27,6 +29,8 @@ SCHEMAS_ENDING = ".schema.json"
 FILES_MAX = 1_000
 # Of all files together: 40,000 rules, which take ten seconds to compile. More is data, not rules.
 DIRECTORY_BYTES_MAX = 16_777_216
+# What is told of something missing that a file which could not be read may hold.
+_ABSENCE_CODES = frozenset({*UNKNOWN_CODES.values(), *UNUSED_CODES.values(), "W209", "W225"})
 
 
 class RulesUnreadable(Exception):
@@ -75,9 +79,28 @@ def examine(path: Path) -> tuple[RuleFiles | None, tuple[Problem, ...]]:
     """Return the rule files of a directory, None when they have errors, and every problem with its path from here.
 
     What can be told of them by the operators file beside them is told too, and nothing is made ready to judge turns.
+    A file among others that cannot be read is one problem more; names that it may hold are not told as missing.
     """
-    files, problems = compile_files(read_directory(path), read_operators(path))
-    return files, located(problems, path)
+    if not path.is_dir():
+        files, problems = compile_files(read_directory(path), read_operators(path))
+        return files, located(problems, path)
+    away: list[RulesUnreadable] = []
+    listed = _files(path, away.append)
+    texts = _read(path, [file for file in listed if _is_rule_file(file.name)], away.append)
+    operators = _read(path, [file for file in listed if file.name in OPERATORS_NAMES], away.append)
+    if not away:
+        files, problems = compile_files(texts or read_directory(path), operators)
+        return files, located(problems, path)
+    _, problems = compile_files(texts, operators) if texts else (None, ())
+    told = [
+        each for each in problems if each.code not in _ABSENCE_CODES or (each.hint or "").startswith("did you mean")
+    ]
+    unread = [Problem("R117", Span(each.path.as_posix(), 1, 1, 2), each.fact, "", each.hint) for each in away]
+    return None, tuple(sorted([*located(told, path), *unread], key=_place))
+
+
+def _place(problem: Problem) -> tuple[str, int, int]:
+    return problem.span.file, problem.span.line, problem.span.column
 
 
 def check(path: Path) -> tuple[Ruleset | None, tuple[Problem, ...]]:
@@ -97,7 +120,7 @@ def load(path: Path) -> Ruleset:
 def located(problems: Iterable[Problem], path: Path) -> tuple[Problem, ...]:
     """Return the problems with the directory before each file's name, so that an editor can open the place."""
     root = path.parent if path.is_file() else path
-    return tuple(replace(each, span=replace(each.span, file=(root / each.span.file).as_posix())) for each in problems)
+    return tuple(each.renamed(lambda file: (root / file).as_posix()) for each in problems)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,12 +151,20 @@ def stamp(path: Path) -> Stamp:
     return Stamp(tuple(found), max((changed_ns for *_, changed_ns in found), default=0) // 1_000_000)
 
 
-def _read(path: Path, files: list[Path]) -> dict[str, str]:
+def _raise(unreadable: RulesUnreadable) -> None:
+    raise unreadable
+
+
+def _read(path: Path, files: list[Path], note: Callable[[RulesUnreadable], None] = _raise) -> dict[str, str]:
     root = path.parent if path.is_file() else path
     texts: dict[str, str] = {}
     bytes_left = DIRECTORY_BYTES_MAX
     for file in files:
-        data = _bytes(file)
+        try:
+            data = _bytes(file)
+        except RulesUnreadable as unreadable:
+            note(unreadable)
+            continue
         bytes_left -= len(data)
         if bytes_left < 0:
             raise RulesUnreadable(path, f"more than {DIRECTORY_BYTES_MAX} bytes", "name the directory of the rules")
@@ -152,22 +183,32 @@ def _bytes(file: Path) -> bytes:
             raise RulesUnreadable(file, f"{state.st_size} bytes, more than {FILE_BYTES_MAX}", "split the file")
         return file.read_bytes()
     except OSError as away:
-        raise RulesUnreadable(file, _reason(away), "make the file readable for this user") from None
+        raise RulesUnreadable(file, _reason(away), _remedy(file, away)) from None
+
+
+def _remedy(path: Path, away: OSError) -> str:
+    """Return what to do about a file or directory that the system does not give."""
+    if path.is_symlink() and away.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+        return "the link leads to nothing: correct it, or remove it"
+    if away.errno == errno.ENOENT:
+        return "it went away while it was read: try again"
+    kind = "directory" if path.is_dir() else "file"
+    return f"make the {kind} readable for this user, or remove it"
 
 
 def _rule_files(path: Path) -> list[Path]:
-    return [file for file in _files(path) if file.name.endswith(ENDINGS) and not _is_other(file.name)]
+    return [file for file in _files(path) if _is_rule_file(file.name)]
 
 
-def _is_other(name: str) -> bool:
-    return name.endswith(TESTS_ENDINGS) or name in OPERATORS_NAMES
+def _is_rule_file(name: str) -> bool:
+    return name.endswith(ENDINGS) and not name.endswith(TESTS_ENDINGS) and name not in OPERATORS_NAMES
 
 
 def _test_files(path: Path) -> list[Path]:
     return [file for file in _files(path) if file.name.endswith(TESTS_ENDINGS)]
 
 
-def _files(path: Path) -> list[Path]:
+def _files(path: Path, note: Callable[[RulesUnreadable], None] = _raise) -> list[Path]:
     """Return every YAML file below `path` in the order of the names, or `path` itself when it is a file."""
     if path.is_file():
         return [path]
@@ -175,7 +216,7 @@ def _files(path: Path) -> list[Path]:
         missing = "file" if path.suffix in ENDINGS else "directory"
         raise RulesUnreadable(path, f"no such {missing}", "name a directory of rule files")
     found: list[Path] = []
-    for folder, folders, names in os.walk(path, onerror=_unreadable):
+    for folder, folders, names in os.walk(path, onerror=lambda away: note(_unreadable(away))):
         folders[:] = [name for name in folders if not name.startswith(".")]
         found += [Path(folder, name) for name in names if name.endswith(ENDINGS) and not name.startswith(".")]
         if len(found) > FILES_MAX:
@@ -183,8 +224,9 @@ def _files(path: Path) -> list[Path]:
     return sorted(found, key=lambda file: file.relative_to(path).as_posix())
 
 
-def _unreadable(away: OSError) -> None:
-    raise RulesUnreadable(Path(away.filename), _reason(away), "make the directory readable for this user")
+def _unreadable(away: OSError) -> RulesUnreadable:
+    path = Path(away.filename)
+    return RulesUnreadable(path, _reason(away), _remedy(path, away))
 
 
 def _reason(away: OSError) -> str:

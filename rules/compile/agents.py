@@ -97,7 +97,7 @@ def read_undescribed(source: Source, node: Node, names: Names, described: Descri
     """Add what comes of agents that no file describes; all agents have been read."""
     if described.undescribed is not None:
         first, at = described.undescribed
-        source.refuse("R107", node, f"`undescribed_agents` is written twice, first at {first.file}:{at.line}")
+        source.refuse_again(node, "`undescribed_agents` is written twice", first, at)
         return
     described.undescribed = (source, node)
     if isinstance(node, TextNode) and node.value == _ALLOW:

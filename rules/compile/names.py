@@ -79,7 +79,7 @@ class Names:
             self.declared.setdefault(kind, set()).add(name)
             return True
         before, at = first
-        source.refuse("R107", node, f"the {kind} `{name}` is declared twice, first at {before.file}:{at.line}")
+        source.refuse_again(node, f"the {kind} `{name}` is declared twice", before, at)
         return False
 
     def is_declared(self, kind: NameKind, name: str) -> bool:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import unicodedata
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 from rules.model import Span
@@ -52,7 +53,7 @@ PROBLEMS: dict[str, ProblemSpec] = _table(
     ("R114", "YAML that rule files do not use", "when: !!str x", "write it out as plain text, lists and keys"),
     ("R115", "no `handrail: 1`", "rules: []", "begin the file with `handrail: 1`"),
     ("R116", "the wrong kind of value", "rules: unsure", "write it as docs/rules.md shows"),
-    ("R117", "no rule file", "", "put at least one .yaml file into the directory"),
+    ("R117", "no rule file, or one that cannot be read", "", "put at least one .yaml file into the directory"),
     ("R120", "a comparison that cannot be read", "when: confidence is low", "write `signal comparison operand`"),
     ("R121", "the comparison does not fit the signal", "when: channel < chat", "write a comparison that fits"),
     ("R122", "the operand does not fit the signal", "when: confidence < chat", "write an operand of the signal's type"),
@@ -160,13 +161,26 @@ PROBLEMS: dict[str, ProblemSpec] = _table(
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing wrong at one place. `hint` is the next step for this very place; the table's stands in for None."""
+    """One thing wrong at one place. `hint` is the next step for this very place; the table's stands in for None.
+
+    `first` is another place that the message ends with, as `a.yaml:3`.
+    """
 
     code: str
     span: Span
     message: str
     source_line: str
     hint: str | None = None
+    first: Span | None = None
+
+    def renamed(self, name: Callable[[str], str]) -> Problem:
+        """Return the problem with every file in it called as `name` says."""
+        span = replace(self.span, file=name(self.span.file))
+        if self.first is None:
+            return replace(self, span=span)
+        first = replace(self.first, file=name(self.first.file))
+        message = self.message.removesuffix(f"{self.first.file}:{self.first.line}") + f"{first.file}:{first.line}"
+        return replace(self, span=span, message=message, first=first)
 
     @property
     def severity(self) -> Severity:

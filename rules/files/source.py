@@ -84,6 +84,13 @@ class Source:
         """Note a problem at the node, or at the characters `start:end` of a text node's value."""
         self.refuse_at(code, self.span(node, start, end), message, hint)
 
+    def refuse_again(self, node: Node, message: str, before: Source, at: Node) -> None:
+        """Note that what stands at the node stood at another place before, perhaps in another file."""
+        first = before.span(at)
+        message = f"{message}, first at {first.file}:{first.line}"
+        span = self.span(node)
+        self.problems.append(Problem("R107", span, message, self.line_text(span.line), first=first))
+
     def refuse_at(self, code: str, span: Span, message: str, hint: str | None = None) -> None:
         """Note a problem at a place that was computed before."""
         self.problems.append(Problem(code, span, message, self.line_text(span.line), hint))

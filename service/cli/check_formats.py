@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import sha256
 from importlib import import_module
 from pathlib import Path
@@ -36,7 +36,7 @@ class Checked:
     def of(cls, path: Path) -> Checked:
         """Check the rule files of a directory, or one of them. Raises RulesUnreadable."""
         files, problems = rule_files.examine(path)
-        return cls(path, files, tuple(map(_from_here, problems)))
+        return cls(path, files, tuple(problem.renamed(_from_here) for problem in problems))
 
     @property
     def errors(self) -> int:
@@ -183,11 +183,9 @@ def _artifact(file: str) -> dict[str, object]:
     return {"uri": quote(path.as_posix()), "uriBaseId": "%SRCROOT%"}
 
 
-def _from_here(problem: Problem) -> Problem:
-    path, here = Path(problem.span.file).absolute(), Path.cwd()
-    if not path.is_relative_to(here):
-        return problem
-    return replace(problem, span=replace(problem.span, file=path.relative_to(here).as_posix()))
+def _from_here(file: str) -> str:
+    path, here = Path(file).absolute(), Path.cwd()
+    return path.relative_to(here).as_posix() if path.is_relative_to(here) else file
 
 
 FORMATS: Mapping[str, Format] = {"text": _text, "json": _json, "github": _github, "sarif": _sarif}

@@ -114,7 +114,7 @@ def test_a_dangling_link_is_told_by_its_own_name(tmp_path: Path) -> None:
     with pytest.raises(RulesUnreadable) as unreadable:
         rule_files.read_directory(tmp_path)
     assert str(unreadable.value) == (
-        f"{tmp_path}/a.yaml: no such file or directory; make the file readable for this user"
+        f"{tmp_path}/a.yaml: no such file or directory; the link leads to nothing: correct it, or remove it"
     )
 
 
@@ -145,3 +145,39 @@ def test_a_stamp_differs_when_a_file_comes_goes_or_is_edited(tmp_path: Path) -> 
     (tmp_path / "b.yaml").unlink()
     assert len({first, second, third}) == 3
     assert rule_files.stamp(tmp_path) == first
+
+
+def test_a_file_that_cannot_be_read_hides_nothing_of_the_others(tmp_path: Path) -> None:
+    write(tmp_path, b_yaml="handrail: 2\n")
+    (tmp_path / "a.yaml").symlink_to(tmp_path / "gone")
+    files, problems = rule_files.examine(tmp_path)
+    assert files is None
+    assert [(each.span.file, each.code, each.message, each.next_step) for each in problems] == [
+        (
+            f"{tmp_path}/a.yaml",
+            "R117",
+            "no such file or directory",
+            "the link leads to nothing: correct it, or remove it",
+        ),
+        (f"{tmp_path}/b.yaml", "R115", "`2` is no version of the language", "write `handrail: 1`"),
+    ]
+
+
+def test_names_that_an_unreadable_file_may_declare_are_not_missed(tmp_path: Path) -> None:
+    rule = "rules:\n  - {id: a, why: x, when: confidence < 0.5, then: {escalate: desk}}\n"
+    write(tmp_path, b_yaml="handrail: 1\n" + rule)
+    assert [each.code for each in rule_files.examine(tmp_path)[1]] == ["R103"]
+    (tmp_path / "queues.yaml").symlink_to(tmp_path / "gone")
+    assert [each.code for each in rule_files.examine(tmp_path)[1]] == ["R117"]
+
+
+def test_a_directory_whose_only_file_is_a_dangling_link(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").symlink_to(tmp_path / "gone")
+    assert [each.span.file for each in rule_files.examine(tmp_path)[1]] == [f"{tmp_path}/a.yaml"]
+
+
+def test_where_a_name_was_declared_first_is_told_with_the_directory(tmp_path: Path) -> None:
+    write(tmp_path, a_yaml=GOOD, b_yaml=GOOD)
+    told = [each.message for each in rule_files.examine(tmp_path)[1] if each.code == "R107"]
+    assert told
+    assert all(f", first at {tmp_path}/a.yaml:" in message for message in told)
