@@ -47,7 +47,9 @@ PROBLEMS: dict[str, ProblemSpec] = {
         422, "the body does not fit", "mend the fields named in `detail`; /docs shows each one"
     ),
     "body_not_json": ProblemSpec(400, "the body is not JSON", "send one JSON object in UTF-8, without NaN or Infinity"),
-    "body_too_large": ProblemSpec(413, "the body is too large", "send less: shorten `message`, `reply` or `args`"),
+    "body_too_large": ProblemSpec(
+        413, "the body is too large", "shorten `message`, `reply`, `args`; push fewer or smaller files"
+    ),
     "body_slow": ProblemSpec(408, "the body did not arrive", "send the request again on a better connection"),
     "body_encoded": ProblemSpec(415, "compressed bodies are not read", "send the body without `Content-Encoding`"),
     "body_type": ProblemSpec(415, "the body is not of a type that is read", "send `Content-Type: application/json`"),

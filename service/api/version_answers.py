@@ -31,9 +31,21 @@ def _file_name(name: str) -> str:
 FileName: TypeAlias = Annotated[
     str, StringConstraints(strict=True, min_length=1, max_length=FILE_NAME_CHARS_MAX), AfterValidator(_file_name)
 ]
+
+
+def _one_line(message: str) -> str:
+    """Return a message in one line: each of `handrail history` is a version's."""
+    folded = " ".join(message.split())
+    if not folded.isprintable():
+        raise ValueError("`message` holds a character that cannot be shown: write a sentence")
+    return folded
+
+
 # Who looks for the version to return to reads nothing else.
 Message: TypeAlias = Annotated[
-    str, StringConstraints(strict=True, strip_whitespace=True, min_length=1, max_length=MESSAGE_CHARS_MAX)
+    str,
+    StringConstraints(strict=True, strip_whitespace=True, min_length=1, max_length=MESSAGE_CHARS_MAX),
+    AfterValidator(_one_line),
 ]
 Revision = Annotated[int, Field(strict=True, ge=0, le=NUMBER_MAX)]
 

@@ -56,8 +56,9 @@ def push(
     for name, text in texts.items():
         if any("\ud800" <= character <= "\udfff" for character in text):
             refuse(f"{directory}: {name} holds bytes that are no text", "save the file as UTF-8 text")
+    service = service_at(url, key, data_dir)
     try:
-        pushed = service_at(url, key, data_dir).post("/rulesets", {"files": texts, "message": message})
+        pushed = service.post("/rulesets", {"files": texts, "message": message})
     except ServiceRefused as refused:
         tell_of(refused)
         raise
@@ -65,7 +66,7 @@ def push(
     if as_json:
         say_json(pushed)
     else:
-        _say_pushed(pushed, directory, message.strip())
+        _say_pushed(pushed, directory, " ".join(message.split()), service)
     if failing:
         raise typer.Exit(EXIT_FINDINGS)
 
@@ -257,7 +258,7 @@ def _to_take_back(service: Service) -> int:
     return int(rolled_out[0] if rolled_out else told["active"])
 
 
-def _say_pushed(pushed: dict[str, Any], directory: Path, message: str) -> None:
+def _say_pushed(pushed: dict[str, Any], directory: Path, message: str, service: Service) -> None:
     number, tests, warnings = pushed["version"], pushed["tests"], len(pushed["warnings"])
     if pushed["repeated"]:
         say(f"these files are version {number} already, pushed by {pushed['author']} {moment(pushed['at_ms'])}")
@@ -275,15 +276,22 @@ def _say_pushed(pushed: dict[str, Any], directory: Path, message: str) -> None:
         say(f"  {_count(tests['cases'], 'test')} passed")
     if warnings:
         say(f"  {_count(warnings, 'warning')}: `handrail check {directory}` shows them")
-    for line in _standing(pushed):
+    for line in _standing(pushed, service):
         say(f"  {line}")
 
 
-def _standing(pushed: dict[str, Any]) -> tuple[str, ...]:
+def _standing(pushed: dict[str, Any], service: Service) -> tuple[str, ...]:
     """Return what a version does now, and what can be done with it."""
     number, lets_decide = pushed["version"], f"`handrail activate {pushed['version']}` lets it decide"
     if pushed["state"] == "active":
         return ("it is active: it decides every turn",)
+    if service.get("/rulesets?limit=1")["mode"] == "file":
+        return (
+            "it is kept, and decides nothing: this service decides with a directory of rule files (`--rules`)",
+            "edit the files there; without `--rules` versions can be staged and activated",
+        )
+    if _wants_approval(pushed, service):
+        lets_decide = f"once a second person ran `handrail approve {number}`, {lets_decide}"
     if pushed["mode"] == "rollout":
         return (f"it decides {pushed['percent']}% of the conversations, and {lets_decide} all of them",)
     if pushed["mode"] == "shadow":
@@ -299,6 +307,16 @@ def _standing(pushed: dict[str, Any]) -> tuple[str, ...]:
     )
 
 
+def _wants_approval(pushed: dict[str, Any], service: Service) -> bool:
+    """Return whether it must be approved first: by its own rules, or by those that it would take the place of."""
+    if pushed["approvals"]:
+        return False
+    if pushed["approvals_needed"] > 1:
+        return True
+    active = service.get("/rulesets?limit=1")["active"]
+    return bool(active) and service.get(f"/rulesets/{active}")["approvals_needed"] > 1
+
+
 def _row(version: dict[str, Any]) -> tuple[object, ...]:
     tests = version["tests"]
     passed = f"{tests['failing']} fail" if tests["failing"] else f"{tests['cases']} pass" if tests["cases"] else "none"
@@ -310,7 +328,8 @@ def _row(version: dict[str, Any]) -> tuple[object, ...]:
         version["rules"],
         passed,
         version["hash"][:HASH_CHARS],
-        version["message"],
+        # One line, also of those that were pushed when a message could have several.
+        " ".join(version["message"].split()),
     )
 
 

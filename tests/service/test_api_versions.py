@@ -303,6 +303,8 @@ async def test_files_that_do_not_compile_are_refused_with_every_problem(api: Api
         ({"message": "no files"}, "`files` is required"),
         ({"files": {"x.yaml": RULES}}, "`message` is required"),
         ({"files": {"x.yaml": RULES}, "message": "  "}, "`message`"),
+        ({"files": {"x.yaml": RULES}, "message": "a\x1b[2K"}, "`message` holds a character that cannot be shown"),
+        ({"files": {"x.yaml": RULES}, "message": "a\u202eb"}, "`message` holds a character that cannot be shown"),
         ({"files": {"x.yaml": RULES}, "message": "x" * 501}, "`message` is longer than 500"),
     ],
 )

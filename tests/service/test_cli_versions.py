@@ -195,6 +195,10 @@ def test_a_second_person_stands_behind_what_asks_for_it(service: Served, tmp_pat
     ada, ben = as_somebody(service, "ada"), as_somebody(service, "ben")
     mine = rules_in(tmp_path / "mine", RULES.replace("handrail: 1", "handrail: 1\napprovals: 2"))
     number = str(ada.told("push", str(mine), "-m", "two persons")["version"])
+    again = ("push", str(mine), "-m", "two persons")
+    asked = f"`handrail stage {number} --shadow` tries it, "
+    approved = f"`handrail activate {number}` lets it decide"
+    assert ada.says(*again)[-1] == f"  {asked}once a second person ran `handrail approve {number}`, {approved}"
     assert ada.refused("activate", number) == [
         f"error: version {number} needs the approval of a second person (`approval_missing`)",
         f"       a manager or admin other than `ada`, who pushed it, approves it with `handrail approve {number}`",
@@ -209,8 +213,36 @@ def test_a_second_person_stands_behind_what_asks_for_it(service: Served, tmp_pat
         f"  `handrail activate {number}` lets it decide",
     ]
     assert "pushed, approved by ben  ada" in ada.says("history")[1]
+    assert ada.says(*again)[-1] == f"  {asked}{approved}"
     ada.says("activate", number)
+    # What would take the place of such rules needs a second person too, whatever it says itself.
+    eased = rules_in(tmp_path / "eased", RULES.replace("low: 0.5", "low: 0.51"))
+    assert (
+        f"once a second person ran `handrail approve {int(number) + 1}`" in ada.says("push", str(eased), "-m", "x")[-1]
+    )
+    assert "(`approval_missing`)" in ada.refused("activate", str(int(number) + 1))[0]
     ada.says("rollback")
+
+
+def test_a_service_on_a_directory_keeps_what_is_pushed_and_advises_no_step(tmp_path: Path) -> None:
+    mine = rules_in(tmp_path / "mine")
+    with Served(tmp_path, work="false") as service:
+        said = Manager(service).says("push", str(mine), "-m", "kept")
+        assert said[-2:] == [
+            "  it is kept, and decides nothing: this service decides with a directory of rule files (`--rules`)",
+            "  edit the files there; without `--rules` versions can be staged and activated",
+        ]
+        assert "(`file_mode`)" in Manager(service).refused("activate", "1")[0]
+
+
+def test_a_message_is_one_line_and_forges_no_other(service: Served, tmp_path: Path) -> None:
+    mia = as_somebody(service, "mia-2")
+    mine = rules_in(tmp_path / "mine", RULES.replace("low: 0.5", "low: 0.52"))
+    pushed = mia.told("push", str(mine), "-m", "a\n  9  active  x\r\n\tb")
+    assert pushed["message"] == "a 9 active x b"
+    rows = [line for line in mia.says("history") if "9 active x" in line]
+    assert [row.split()[0] for row in rows] == [str(pushed["version"])]
+    assert "holds a character that cannot be shown" in mia.refused("push", str(mine), "-m", "a\x1b[2K")[0]
 
 
 def test_what_has_errors_or_failing_tests_is_shown_as_check_and_test_show_it(service: Served, tmp_path: Path) -> None:
