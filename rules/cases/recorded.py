@@ -6,13 +6,14 @@ could not be made to pass.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import count
 from typing import Any
 
 from rules.cases.case_files import read_case_files
+from rules.cases.recorded_moves import steps_of
 from rules.cases.runner import render_case, run_case
 from rules.compile.budget import PERCENT_MAX
 from rules.decision import Decision
@@ -21,6 +22,7 @@ from rules.evaluation.signals import CUSTOMER_PREFIX, TOPIC_SCORE_MIN
 from rules.files.errors import render
 from rules.files.yaml_text import item_lines
 from rules.handoff import MOVES, Handoff
+from rules.model import Queue
 from rules.packet.context_packet import TranscriptTurn
 from rules.replay.neutral import CUSTOMER, PARENT, Neutral
 from rules.turn import ToolCall, Turn, TurnRecord
@@ -119,7 +121,7 @@ def _case(
     else:
         case["conversation"] = conversation
     case |= shared
-    steps = _in_time(recorded, turns, starts_at_ms, neutral, whole_seconds=whole_seconds)
+    steps = _in_time(recorded, turns, ruleset.files.queues, starts_at_ms, neutral, whole_seconds=whole_seconds)
     case["turns"] = [
         {**step, "parent": _by_step(step["parent"], steps)} if "parent" in step else step for step in steps
     ]
@@ -301,7 +303,13 @@ def _conversation(ruleset: Ruleset, conversation_id: str) -> str | None:
 
 
 def _in_time(
-    recorded: Recorded, turns: Sequence[dict[str, Any]], starts_at_ms: int, neutral: Neutral, *, whole_seconds: bool
+    recorded: Recorded,
+    turns: Sequence[dict[str, Any]],
+    queues: Mapping[str, Queue],
+    starts_at_ms: int,
+    neutral: Neutral,
+    *,
+    whole_seconds: bool,
 ) -> list[dict[str, Any]]:
     """Return the steps in their order, each with the time since the one before."""
     order = count()
@@ -312,7 +320,8 @@ def _in_time(
         latest_ms = max(latest_ms, turn.at_ms)
         due.append((latest_ms, next(order), written))
     for handoff in recorded.handoffs:
-        due += [(at_ms, next(order), move) for at_ms, move in _moves(handoff, neutral, latest_ms)]
+        moves = steps_of(handoff, recorded.decisions.values(), queues, neutral, latest_ms)
+        due += [(at_ms, next(order), move) for at_ms, move in moves]
     clock_ms = starts_at_ms
     steps: list[dict[str, Any]] = []
     for at_ms, _, step in sorted(due, key=lambda each: each[:2]):
@@ -325,28 +334,6 @@ def _in_time(
         clock_ms += gap_ms
         steps.append({"after": f"{gap_ms // 1000}s" if gap_ms % 1000 == 0 else f"{gap_ms}ms", **step})
     return steps
-
-
-def _moves(handoff: Handoff, neutral: Neutral, until_ms: int) -> Iterable[tuple[int, dict[str, Any]]]:
-    """Yield what people, and the clock, had done to a handoff by then."""
-    claimed_at_ms, ended_at_ms, resolution = handoff.claimed_at_ms, handoff.ended_at_ms, handoff.resolution
-    if claimed_at_ms is not None and claimed_at_ms <= until_ms and handoff.state != "expired":
-        yield claimed_at_ms, {"claim": True}
-    if resolution is None or ended_at_ms is None or ended_at_ms > until_ms:
-        return
-    if resolution.action == "timeout":
-        yield ended_at_ms, {"timeout": True}
-        return
-    handed_back = handoff.state == "handed_back"
-    given: dict[str, Any] = {
-        "action": None if handed_back else resolution.action,
-        "outcome": resolution.outcome,
-        "may_retry": resolution.may_retry,
-        "facts": neutral.value("facts", resolution.facts) if resolution.facts else None,
-        "text": neutral.text(resolution.text) if resolution.text else None,
-    }
-    said = {key: value for key, value in given.items() if value is not None}
-    yield ended_at_ms, {"hand_back" if handed_back else "resolve": said or True}
 
 
 def _failed(case: Mapping[str, Any], ruleset: Ruleset) -> list[str]:

@@ -10,6 +10,8 @@ import pytest
 from rules.cases.runner import CaseResult, render_case, run_cases
 from rules.evaluation.evaluate import Ruleset
 from rules.text.mask import mask
+from service.clock import now_ms
+from service.flows.deadlines import lapse_due
 from service.store import keys
 from tests.service.api_service import Api, Server, embedded, ruleset, served
 
@@ -77,6 +79,42 @@ async def test_every_decision_of_a_conversation_with_a_handoff_passes_as_a_case(
         assert (told["passes"], told["notes"]) == (True, []), told["file"]
         assert run(api.running.ruleset, told).passed
     assert "hand_back: {outcome: needed, may_retry: true, facts: {seen: true}}" in told["file"]
+
+
+async def held(api: Api, conversation: str, turn_id: str) -> dict[str, Any]:
+    answer = await api.ask(conversation_id=conversation, turn_id=turn_id, message="are you there?")
+    decision: dict[str, Any] = answer.json()
+    assert decision["verdict"] == "held_by_human"
+    return decision
+
+
+@pytest.mark.parametrize("then", ["nothing", "claim", "end"])
+@pytest.mark.parametrize("move", ["transfer", "release", "lapse"])
+async def test_a_handoff_that_was_sent_on_or_put_back_is_so_in_the_case(api: Api, move: str, then: str) -> None:
+    conversation = f"c-{move}-{then}"
+    handoff, token = await api.claimed(conversation_id=conversation)
+    first, path = await held(api, conversation, "2"), f"/handoffs/{handoff['id']}"
+    if move == "lapse":
+        partition = api.running.store.place_of(api.tenant, conversation).partition
+        assert await lapse_due(api.running.store, api.tenant, partition, now_ms() + 600_000) == 1
+    else:
+        body = {"token": token} | ({"queue": "later"} if move == "transfer" else {})
+        assert (await api.post(f"{path}/{move}", body)).status_code == 200
+    decisions = [first, await held(api, conversation, "3")]
+    if then != "nothing":
+        claimed = (await api.post(f"{path}/claim")).json()
+        decisions.append(await held(api, conversation, "4"))
+    if then == "end":
+        resolved = await api.post(f"{path}/hand-back", {"token": claimed["lease"]["token"]})
+        assert resolved.status_code == 200, resolved.text
+        decisions.append((await api.ask(conversation_id=conversation, turn_id="5", message="thanks")).json())
+    for number, decision in enumerate(decisions):
+        told = await case_of(api, decision)
+        assert (told["passes"], told["notes"]) == (True, []), told["file"]
+        assert run(api.running.ruleset, told).passed
+        assert ("transfer: later" in told["file"]) is (move == "transfer" and number > 0), told["file"]
+    assert told["file"].count("release: true") == (move != "transfer")
+    assert told["file"].count("claim: true") == (1 if then == "nothing" else 2)
 
 
 async def test_the_case_reads_as_a_person_would_have_written_it(api: Api) -> None:
