@@ -15,7 +15,7 @@ from rules.diff.conditions import (
 )
 from rules.diff.declared import queue_change, topic_change
 from rules.diff.differences import EFFECT_OF, EFFECTS, Change, Difference, Moved
-from rules.diff.rules import Context, change, come, gone, renamed, threshold_text
+from rules.diff.rules import Context, change, come, gone, renamed, restage, restaged, threshold_text
 from rules.findings.entailment import Reasoning
 from rules.model import Rule, RuleFiles
 
@@ -25,14 +25,19 @@ def diff(old: RuleFiles, new: RuleFiles) -> Difference:
     before, after = {rule.id: rule for rule in old.rules}, {rule.id: rule for rule in new.rules}
     context = Context(old, new, Reasoning(specs_of(new)), grounds(old, new))
     new_names = renamed(before, after)
+    stages = restaged(before, after)
+    # A rule that only has another name is told as that, and never as one of another stage.
+    stages = {name: new for name, new in stages.items() if not {name, new} & {*new_names, *new_names.values()}}
+    paired = {*new_names, *new_names.values(), *stages, *stages.values()}
     rules = [
         *(change(before[name], after[name], context) for name in before if name in after),
         *(
             Change(after[new_id].id, "renamed", "words", (f"was called {old_id}",))
             for old_id, new_id in new_names.items()
         ),
-        *(come(rule) for name, rule in after.items() if name not in before and name not in new_names.values()),
-        *(gone(rule) for name, rule in before.items() if name not in after and name not in new_names),
+        *(restage(before[name], after[new], context) for name, new in stages.items()),
+        *(come(rule) for name, rule in after.items() if name not in before and name not in paired),
+        *(gone(rule) for name, rule in before.items() if name not in after and name not in paired),
     ]
     changes = [change for change in rules if change is not None]
     topics = [topic_change(name, old.topics.get(name), new.topics.get(name)) for name in _names(old.topics, new.topics)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from rules.agents.descriptions import ACTS, AUTONOMIES, ID_SEPARATOR
 from rules.diff.busy import busy_facts
 from rules.diff.conditions import Grounds, compares_in, condition_moved, said_of, thresholds_in
 from rules.diff.declared import within
@@ -167,6 +168,39 @@ def renamed(before: Mapping[str, Rule], after: Mapping[str, Rule]) -> dict[str, 
         if (match := next(same, None)) is not None:
             found[name] = match
     return found
+
+
+def restaged(before: Mapping[str, Rule], after: Mapping[str, Rule]) -> dict[str, str]:
+    """Return rules that an agent's stage has, and that another stage has in their place, old to new.
+
+    A share of the conversations goes by the rule's name: where it would be another one, nothing stands in its place.
+    """
+    found: dict[str, str] = {}
+    fresh = {_act(name): name for name in after if name not in before and _act(name) is not None}
+    for name, rule in before.items():
+        new = fresh.get(_act(name)) if name not in after and _act(name) is not None else None
+        if new is None or new in found.values():
+            continue
+        percents = rule.mode.percent, after[new].mode.percent
+        if 100 in percents or 0 in percents:
+            found[name] = new
+    return found
+
+
+def _act(rule_id: str) -> tuple[str, str] | None:
+    """Return whose rule it is and about what, of a rule that one stage of an agent has."""
+    for stage in AUTONOMIES:
+        agent, found, act = rule_id.rpartition(f"{ID_SEPARATOR}{stage}{ID_SEPARATOR}")
+        if found and act in ACTS:
+            return agent, act
+    return None
+
+
+def restage(old: Rule, new: Rule, context: Context) -> Change:
+    """Return how the rule of one stage differs from the one that stands in its place at another."""
+    told = change(old, new, context)
+    facts = (f"stands in place of {old.id}", *(told.facts if told else ()))
+    return Change(new.id, "changed", told.effect if told else "words", facts)
 
 
 def _alike(one: Rule, other: Rule) -> bool:
