@@ -206,6 +206,14 @@ def _move(move: str) -> Callable[[Session, str], Done]:
     return act
 
 
+def _transfer(session: Session, given: str) -> Done:
+    queues = session.ruleset.files.queues
+    if given not in queues:
+        known = "the queues: " + ", ".join(sorted(queues))
+        did_you_mean(given, queues, f"the rules have no queue `{given}`", known)
+    return Done(session.move("transfer", TURN_GAP_MS, {"queue": given}))
+
+
 def _timeout(session: Session, given: str) -> Done:
     _nothing(given, "timeout")
     return Done(session.move("timeout", 0))
@@ -304,6 +312,7 @@ COMMANDS: dict[str, Command] = {
     "after": Command("/after 10m", "let time go by; a turn comes 30 s after the one before", _after),
     "claim": Command("/claim", "an operator takes the handoff", _move("claim")),
     "release": Command("/release", "the operator puts it back into its queue", _move("release")),
+    "transfer": Command("/transfer QUEUE", "the operator sends it on to another queue", _transfer),
     "lapse": Command("/lapse", "the operator goes silent, and it waits again", _move("lapse")),
     "hand-back": Command("/hand-back", "the operator gives the conversation back to the agent", _move("hand_back")),
     "resolve": Command("/resolve", "the operator answers and ends the handoff", _move("resolve")),

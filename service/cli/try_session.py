@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import difflib
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import NoReturn
 
 from rules.cases.case_files import STEPS_MAX, TURN_GAP_MS, read_case_files
 from rules.cases.case_text import HEADER, case_text
 from rules.cases.runner import run_cases
-from rules.cases.values import Case, TurnStep
+from rules.cases.values import Case, MoveStep, TurnStep
 from rules.compile.rule_files import compile_files
 from rules.evaluation.evaluate import Ruleset, build
 from rules.files.errors import RuleFileInvalid, render
-from rules.trial import Tried, move_step, play, trial, turn_step
+from rules.trial import NOWHERE, Tried, play, trial, turn_step
 from rules.turn import AgentRef, Customer, Parent, ToolCall, TopicScore, Turn, Value
 from service import rule_files
 from service.rule_edits import LOOK_EVERY_MS, Edits
 from service.rule_files import TESTS_ENDINGS, RulesUnreadable
 
 CONVERSATION = "try-1"
+NOTHING: Mapping[str, object] = MappingProxyType({})
 # The first moment of the year 2200: what is later is a slip, and deadlines are to fall on days that calendars have.
 LATEST_AT_MS = 7_258_118_400_000
 
@@ -107,9 +109,10 @@ class Session:
         self.next = Next()
         return tried
 
-    def move(self, move: str | None, after_ms: int) -> Tried:
+    def move(self, move: str | None, after_ms: int, given: Mapping[str, object] = NOTHING) -> Tried:
         """Move the handoff, or let time go by; raises Mistake when it cannot be."""
-        longer = move_step(self.case, move, after_ms)
+        step = MoveStep(NOWHERE, after_ms, move, given)
+        longer = replace(self.case, steps=(*self.case.steps, step))
         refused = play(self.ruleset, longer)[-1].seen.refused
         if refused is not None:
             raise Mistake(f"/{move.replace('_', '-')} cannot be done: {refused}" if move else refused)

@@ -362,6 +362,22 @@ def test_a_fault_of_one_line_is_told_and_the_next_line_goes_on(rules: Path, monk
     assert "error: line 2: that could not be done (RuntimeError: who could know)" in piped.output
 
 
+def test_a_handoff_that_is_sent_on_waits_there_and_is_saved_so(rules: Path) -> None:
+    queue = "{answer_within: 5m, on_timeout: {verdict: deny, say: {en: No.}}, say: {en: Wait.}}"
+    (rules / "more.yaml").write_text(f"handrail: 1\nqueues: {{other: {queue}}}\n", encoding="utf-8")
+    session, other = Session(rules, 0), "other"
+    run(session, "my lawyer")
+    for line, fact in (("/transfer nowhere", "no queue `nowhere`"), ("/transfer", "no queue ``")):
+        with pytest.raises(Mistake, match=fact):
+            run(session, line)
+    tried_step = run(session, f"/transfer {other}").tried
+    assert tried_step is not None
+    assert tried_step.seen.open_handoff is not None
+    assert (tried_step.seen.open_handoff.queue, tried_step.seen.open_handoff.state) == (other, "waiting")
+    run(session, "/save sent.tests.yaml x")
+    assert f"transfer: {other}" in (rules / "sent.tests.yaml").read_text(encoding="utf-8")
+
+
 class _Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
