@@ -30,6 +30,19 @@ def found(matcher: Matcher, text: str, inside: Literal["message", "reply"] = "me
     return [(evidence.topic, text[evidence.start : evidence.end]) for evidence in matcher.find(text, inside)]
 
 
+@pytest.mark.parametrize("engine", EACH_ENGINE)
+@pytest.mark.parametrize("before", [0, 5, 17, 18, 30, 60, 300])
+def test_a_pattern_at_the_start_or_after_a_stop_is_found_however_far_into_the_text(
+    engine: Literal["hyperscan", "re2"], before: int
+) -> None:
+    pattern = (
+        "(?:^|[.,;!?:] )(?:please |pls )?(?:an? |your |the )?(?:real |human )?"
+        "(?:supervisor|manager),? (?:please|pls|now|asap|immediately)(?:[.!,]|$)"
+    )
+    matcher = Matcher(topic(patterns=(pattern,)), engine)
+    assert found(matcher, f"{'x' * before}, supervisor now") == [("t", ", supervisor now")]
+
+
 FOLDED = {
     "case is folded": ("Talk To A PERSON", "talk to a person"),
     "ß and its capital are ss": ("STRAẞE Straße", "strasse strasse"),
