@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from rules.decision import Decision
 from rules.model import Budget
 from rules.routing.shedding import Load, load_of
-from service.errors import CursorInvalid
+from service.flows.cursors import cursor_of, read_cursor
 from service.store import budgets
 from service.store.store import Store
 
@@ -23,7 +20,6 @@ FOLLOWED_MS = 600_000
 LISTED_MAX = 1_000
 # Decisions that are looked through in one call for those of one queue: all that one partition keeps.
 LOOKED_MAX = 10_000
-CURSOR = re.compile(r"(\d{1,16}) (dec_[0-9a-f]{1,4}_[0-9a-f]{20})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +64,7 @@ async def listed(
 
     A page of one queue may be short, or empty, and still have a cursor.
     """
-    before = _cursor_in(cursor) if cursor else None
+    before = read_cursor(cursor, "dec") if cursor else None
     read_max = limit + 1 if queue is None else LISTED_MAX
     found: list[Decision] = []
     for _ in range(LOOKED_MAX // LISTED_MAX):
@@ -79,22 +75,7 @@ async def listed(
                 found.append(decision)
             if len(found) == limit:
                 is_last = number == len(rows) and len(rows) < read_max
-                return Page(tuple(found), None if is_last else _cursor_out(*before))
+                return Page(tuple(found), None if is_last else cursor_of(*before))
         if len(rows) < read_max:
             return Page(tuple(found), None)
-    return Page(tuple(found), _cursor_out(*before) if before else None)
-
-
-def _cursor_out(at_ms: int, decision_id: str) -> str:
-    return base64.urlsafe_b64encode(f"{at_ms} {decision_id}".encode()).decode().rstrip("=")
-
-
-def _cursor_in(cursor: str) -> tuple[int, str]:
-    try:
-        raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
-    except (binascii.Error, ValueError) as error:
-        raise CursorInvalid from error
-    found = CURSOR.fullmatch(raw)
-    if found is None:
-        raise CursorInvalid
-    return int(found[1]), found[2]
+    return Page(tuple(found), cursor_of(*before) if before else None)

@@ -6,14 +6,10 @@ Reading is here; `claims`, `moves`, `waiting` and `deadlines` hold the verbs, an
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
-import re
 from dataclasses import dataclass
 
 from rules.evaluation.evaluate import Ruleset
 from rules.handoff import Handoff, State, stands_at_ms
-from service.errors import CursorInvalid
 from service.flows.acknowledging import acknowledge as acknowledge
 from service.flows.claims import Claimed as Claimed
 from service.flows.claims import Claiming as Claiming
@@ -22,6 +18,7 @@ from service.flows.claims import claim_next as claim_next
 from service.flows.claims import claim_one as claim_one
 from service.flows.claims import enrich as enrich
 from service.flows.claims import packet_json as packet_json
+from service.flows.cursors import cursor_of, read_cursor
 from service.flows.deadlines import current as current
 from service.flows.deadlines import expire_due as expire_due
 from service.flows.deadlines import lapse_due as lapse_due
@@ -47,7 +44,6 @@ from service.store.store import Store
 
 PAGE_MAX = 200  # of handoffs in one answer: 400 kB
 PAGE_READS_MAX = 10  # a filter by state may leave little of each read; the cursor goes on from there
-CURSOR = re.compile(r"(\d{1,16}) (hof_[0-9a-f]{1,4}_[0-9a-f]{16})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +90,7 @@ async def list_open(
     A page filtered by state may be short, or empty, and still have a cursor.
     """
     limit = max(1, min(limit, PAGE_MAX))
-    after = _cursor_in(cursor) if cursor else None
+    after = read_cursor(cursor, "hof") if cursor else None
     names = (queue,) if queue is not None else await store_queues.names(store, tenant)
     page: list[Handoff] = []
     for _ in range(PAGE_READS_MAX):
@@ -103,11 +99,11 @@ async def list_open(
         page += [handoff for handoff in found if state is None or handoff.state == state]
         if len(page) > limit:
             last = page[limit - 1]
-            return Page(tuple(page[:limit]), _cursor_out(stands_at_ms(last), last.handoff_id))
+            return Page(tuple(page[:limit]), cursor_of(stands_at_ms(last), last.handoff_id))
         if len(rows) < limit:
             return Page(tuple(page), None)
         after = rows[-1][:2]
-    return Page(tuple(page), _cursor_out(*after) if after else None)
+    return Page(tuple(page), cursor_of(*after) if after else None)
 
 
 async def queues(store: Store, ruleset: Ruleset, tenant: str) -> list[QueueView]:
@@ -120,18 +116,3 @@ async def queues(store: Store, ruleset: Ruleset, tenant: str) -> list[QueueView]
         for name, counts in zip(names, counted, strict=True)
         if name in declared or any((*counts[:2], counts[3]))
     ]
-
-
-def _cursor_out(score_ms: int, handoff_id: str) -> str:
-    return base64.urlsafe_b64encode(f"{score_ms} {handoff_id}".encode()).decode().rstrip("=")
-
-
-def _cursor_in(cursor: str) -> tuple[int, str]:
-    try:
-        raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
-    except (binascii.Error, ValueError) as error:
-        raise CursorInvalid from error
-    found = CURSOR.fullmatch(raw)
-    if found is None:
-        raise CursorInvalid
-    return int(found[1]), found[2]
