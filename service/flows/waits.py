@@ -6,8 +6,9 @@ What is told never holds up a turn: only the first handoff of a queue in a while
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 from rules.evaluation.evaluate import Ruleset
 from rules.handoff import Handoff, is_member, wanted
@@ -21,6 +22,9 @@ from service.store import waits
 from service.store.queues import ahead
 from service.store.store import Store
 from service.store.wait_views import AtWork, WaitView
+
+K = TypeVar("K", str, tuple[str, str])
+T = TypeVar("T")
 
 # How often a serving process looks at the queues that it tells waits of: a customer's patience changes in less than a
 # minute, and a look costs the store a tenth of a millisecond.
@@ -98,10 +102,11 @@ async def look_again(store: Store, now_ms: int) -> int:
 
 
 async def _view(store: Store, tenant: str, queue: str, now_ms: int) -> WaitView:
-    known = store.waits.views.get((tenant, queue))
-    there = store.waits.at_work.get(tenant)
+    views = store.waits
+    known, there = views.views.get((tenant, queue)), views.at_work.get(tenant)
     if there is None or abs(now_ms - there.read_at_ms) > VIEW_MS_MAX:
-        store.waits.at_work[tenant] = await waits.at_work(store, tenant, now_ms)
+        looked = _shared(views.looking_who, tenant, lambda: waits.at_work(store, tenant, now_ms))
+        views.at_work[tenant] = await looked
     if known is None or abs(now_ms - known.read_at_ms) > VIEW_MS_MAX:
         return await _read(store, tenant, queue, now_ms, now_ms)
     known.asked_at_ms = now_ms
@@ -109,22 +114,24 @@ async def _view(store: Store, tenant: str, queue: str, now_ms: int) -> WaitView:
 
 
 async def _read(store: Store, tenant: str, queue: str, asked_at_ms: int, now_ms: int) -> WaitView:
-    # One look for all who ask at once: after a quiet time, the first hundred of a rush would each read the whole queue,
-    # and that is more than may be under way to the store.
-    key, reading = (tenant, queue), store.waits.reading
-    if key not in reading:
-        reading[key] = asyncio.create_task(waits.view(store, tenant, queue, now_ms))
-        reading[key].add_done_callback(lambda done: _end(reading, key, done))
-    view = await asyncio.shield(reading[key])
+    looked = _shared(store.waits.looking, (tenant, queue), lambda: waits.view(store, tenant, queue, now_ms))
+    view = await looked
     view.asked_at_ms = max(view.asked_at_ms, asked_at_ms)
     store.waits.keep(tenant, queue, view)
     return view
 
 
-def _end(
-    reading: dict[tuple[str, str], asyncio.Task[WaitView]], key: tuple[str, str], done: asyncio.Task[WaitView]
-) -> None:
-    del reading[key]
+async def _shared(looking: dict[K, asyncio.Task[T]], key: K, look: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    # One look for all who ask at once: after a quiet time, the first hundred of a rush would each read the whole queue,
+    # and that is more than may be under way to the store.
+    if key not in looking:
+        looking[key] = asyncio.create_task(look())
+        looking[key].add_done_callback(lambda done: _end(looking, key, done))
+    return await asyncio.shield(looking[key])
+
+
+def _end(looking: dict[K, asyncio.Task[T]], key: K, done: asyncio.Task[T]) -> None:
+    del looking[key]
     if not done.cancelled():
         done.exception()  # it is for those who asked, and they may all have gone
 

@@ -53,7 +53,9 @@ class WaitViews:
     def __init__(self) -> None:
         self.views: OrderedDict[tuple[str, str], WaitView] = OrderedDict()
         self.at_work: dict[str, AtWork] = {}
-        self.reading: dict[tuple[str, str], asyncio.Task[WaitView]] = {}
+        # Looks that are under way, which all who ask meanwhile share.
+        self.looking: dict[tuple[str, str], asyncio.Task[WaitView]] = {}
+        self.looking_who: dict[str, asyncio.Task[AtWork]] = {}
 
     def keep(self, tenant: str, queue: str, view: WaitView) -> None:
         """Keep a view in the place of the one before."""

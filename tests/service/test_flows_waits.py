@@ -15,7 +15,7 @@ from service.flows.decide import Decided, decide
 from service.flows.handoffs import Claiming, Lease, Resolving
 from service.store import queues
 from service.store import waits as stored
-from service.store.wait_views import WaitView
+from service.store.wait_views import AtWork, WaitView
 from tests.service.turns import angry
 
 pytestmark = pytest.mark.server
@@ -133,19 +133,25 @@ async def test_all_of_a_rush_share_one_look(
     store: Store, ruleset: Ruleset, tenant: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looks = []
-    view = stored.view
+    view, at_work = stored.view, stored.at_work
 
     async def counted(store: Store, tenant: str, queue: str, now_ms: int) -> WaitView:
         looks.append(queue)
         return await view(store, tenant, queue, now_ms)
 
+    async def counted_who(store: Store, tenant: str, now_ms: int) -> AtWork:
+        looks.append("who is there")
+        return await at_work(store, tenant, now_ms)
+
     monkeypatch.setattr(stored, "view", counted)
+    monkeypatch.setattr(stored, "at_work", counted_who)
     rush = [opened(store, ruleset, tenant, f"rush-{number}", NOW) for number in range(40)]
     assert all(decided.waiting is not None for decided in await asyncio.gather(*rush))
-    assert looks == ["tier1"]
-    assert not store.waits.reading
+    assert looks == ["who is there", "tier1"]
+    assert not store.waits.looking
+    assert not store.waits.looking_who
     await opened(store, ruleset, tenant, "later", NOW + waits.VIEW_MS_MAX + 1)
-    assert looks == ["tier1", "tier1"]
+    assert looks == ["who is there", "tier1"] * 2
 
 
 async def test_a_look_that_fails_fails_those_who_shared_it_and_nobody_after(
