@@ -38,10 +38,8 @@ rules:
     then: {escalate: brief}
 """
 READY_S = 30  # on two busy cores; a second or two on an idle one
-ANSWER_S = 40  # how long a caller goes on asking while parts are killed and come back
-
-
-ANSWER_S = 40  # a channel is tried for 25 s before the service says that no worker took it up
+# How long a caller goes on asking while parts are killed and come back; a channel is tried for 25 s of it.
+ANSWER_S = 40
 
 
 class Served:
