@@ -22,6 +22,7 @@ from rules.routing.route import Likeness
 from rules.routing.routing import join
 from rules.thinking import Event, Names, judge_sparing, think
 from rules.turn import AgentRef, Conversation, Parent, ToolCall, Turn
+from service.errors import HandoffUnknown
 from service.flows.spool import Spool
 from service.store import codec, conversations, decisions, handoffs
 from service.store.conversations import Loaded
@@ -133,17 +134,35 @@ async def _deliver(store: Store, tenant: str, told: Change) -> bool:
 
 
 async def _fitted(store: Store, place: Place, loaded: Loaded, told: Change) -> Change:
-    """Return the change as the conversation's present handoff lets it be."""
+    """Return the change as the handoff that its turn has had already, or the conversation's present one, lets it be."""
     asked = told.handoff
     if asked is None:
         return told
     current = await handoffs.find(store, place, loaded.open_handoff_id) if loaded.open_handoff_id else None
-    if current is None:
+    met = await _handled(store, place, told) or current
+    if met is None:
         return told
-    if current.handoff_id != asked.handoff_id:
+    if met.handoff_id != asked.handoff_id:
         # Its id was told already, and must lead somewhere.
-        await handoffs.point(store, place, asked.handoff_id, current.handoff_id)
+        await handoffs.point(store, place, asked.handoff_id, met.handoff_id)
+    if current is None or met.handoff_id != current.handoff_id:
+        return replace(told, handoff=None, event=None, guards=())
     return replace(told, before=current, handoff=join(current, asked), event="handoff.joined", guards=())
+
+
+async def _handled(store: Store, place: Place, told: Change) -> Handoff | None:
+    """Return the handoff that this very turn has led to before, None where there was none.
+
+    A server that hangs does in the end what it was asked: a handoff that nobody was told of may be claimed, and even
+    resolved, before the told one comes. Nobody is asked twice for one turn.
+    """
+    written = await decisions.get(store, place, told.decision.decision_id)
+    if written is None or written.handoff_id is None:
+        return None
+    try:
+        return await handoffs.get(store, place.tenant, written.handoff_id)
+    except HandoffUnknown:
+        return None
 
 
 def spooled(told: Change, tenant: str) -> bytes:

@@ -19,7 +19,7 @@ from service.flows import chains, degraded, handoffs
 from service.flows import spool as spool_file
 from service.flows.access import Store, open_store
 from service.flows.decide import Decided, decide
-from service.flows.handoffs import Claimed, Claiming
+from service.flows.handoffs import Claimed, Claiming, Lease, Resolving
 from service.flows.spool import Spool
 from service.store import conversations, outbox
 from service.store.conversations import Loaded
@@ -187,6 +187,28 @@ async def test_an_answer_that_was_written_but_never_told_gives_way_to_the_one_th
     found = await conversations.load(store, store.place_of("acme", "c1"), "c1", "")
     assert isinstance(found, Loaded)
     assert found.conversation.turns_count == 1
+
+
+async def test_a_turn_whose_handoff_was_resolved_before_its_told_answer_arrived_asks_nobody_twice(
+    store: Store, ruleset: Ruleset, spool: Spool, place: Path
+) -> None:
+    # The server hung: the agent was told without it, and it wrote its own answer to the same turn all the same.
+    one = angry("c1", "t1")
+    lost = await ask(store, ruleset, Spool(place / "other"), one)
+    claimed = await handoffs.claim_next(store, ruleset, "acme", "tier1", Claiming("mia", 1_000), NOW)
+    assert isinstance(claimed, Claimed)
+    lease = Lease(claimed.handoff.handoff_id, claimed.token)
+    await handoffs.resolve(store, "acme", lease, Resolving("take_over", "needed"), NOW)
+    names = Names("acme", lost.decision.decision_id, "hof_0_00000000000000aa")
+    told, _ = await degraded.answer_alone(spool, ruleset, names, one, NOW + 1)
+    for _ in range(2):
+        assert await degraded.drain(store, spool) == 1
+        found = await handoffs.get(store, "acme", names.handoff_id)
+        assert (found.handoff_id, found.state) == (lost.decision.handoff_id, "resolved")
+        assert [view.waiting for view in await handoffs.queues(store, ruleset, "acme") if view.waiting] == []
+        assert (await ask(store, ruleset, spool, one, NOW + 2)).decision == told.decision
+        # The process that delivered it died before it could take it out of the spool.
+        await degraded.answer_alone(spool, ruleset, names, one, NOW + 1)
 
 
 async def test_without_a_spool_the_caller_is_told(store: Store, ruleset: Ruleset, own_server: Server) -> None:
