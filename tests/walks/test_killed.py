@@ -2,7 +2,7 @@
 
 Every escalation that was acknowledged is resolved exactly once: counted from the answers, from the handoffs, and from
 the audit log. `HANDRAIL_KILL_HANDOFFS=10000` makes it long, `HANDRAIL_KILL_SEED` another one,
-`HANDRAIL_KILL_PAUSE_S=4` other pauses between the kills.
+`HANDRAIL_KILL_PAUSE_S=4` other pauses between the kills, `HANDRAIL_KILL_RESULT=FILE` writes down what it counted.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import json
 import os
+import platform
 import sys
 import tempfile
 import time
@@ -42,6 +44,7 @@ PAUSE_S = float(os.environ.get("HANDRAIL_KILL_PAUSE_S", "1"))
 # Of the agents and operators: they ask again for as long as this whatever is killed; the end is never measured by it.
 PATIENCE_S = 120
 SETTLED_S = 120 + HANDOFFS / 20
+RESULT = os.environ.get("HANDRAIL_KILL_RESULT")
 ENDINGS = frozenset({"handoff.resolved", "handoff.handed_back", "handoff.expired"})
 
 
@@ -213,8 +216,18 @@ async def test_every_acknowledged_escalation_is_resolved_exactly_once_whatever_i
         verified = await asyncio.to_thread(audit.verify, records)
         assert verified.broken is None
     # Shown by `pytest -s`: what the long run is run for.
-    sys.stdout.write(
-        f"\n{len(once)} handoffs in {took_s:.0f} s, {shift.degraded} of them told degraded; "
-        f"{shift.lapsed} leases lapsed; kills: {dict(killer.kills)}; "
-        f"{verified.entries} audit entries hold; seed {SEED}\n"
-    )
+    found = {
+        "handoffs": len(once),
+        "resolved_once": sum(shift.resolved.values()),
+        "told_degraded": shift.degraded,
+        "leases_lapsed": shift.lapsed,
+        "kills": dict(sorted(killer.kills.items())),
+        "audit_entries": verified.entries,
+        "seconds": round(took_s),
+        "seed": SEED,
+        "pause_s": PAUSE_S,
+        "machine": {"python": platform.python_version(), "machine": platform.machine(), "cores": os.cpu_count()},
+    }
+    sys.stdout.write(f"\n{json.dumps(found)}\n")
+    if RESULT is not None:
+        await asyncio.to_thread(Path(RESULT).write_text, json.dumps(found, indent=2) + "\n")
