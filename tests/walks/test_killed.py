@@ -133,6 +133,7 @@ class Shift:
         """Post under one Idempotency-Key, to one service and the other, until there is an answer that is no failure."""
         number = next(self._requests)
         deadline = time.monotonic() + PATIENCE_S
+        met: Counter[str] = Counter()
         for tries in itertools.count(number):
             try:
                 answer = await client.post(
@@ -140,9 +141,10 @@ class Shift:
                 )
                 if answer.status_code < 500:
                     return answer
-            except httpx.TransportError:
-                pass
-            assert time.monotonic() < deadline, f"no answer from {path}"
+                met[answer.text] += 1
+            except httpx.TransportError as error:
+                met[repr(error)] += 1
+            assert time.monotonic() < deadline, f"no answer from {path}: {dict(met)}"
             await asyncio.sleep(0.05)
         raise AssertionError
 
