@@ -268,12 +268,15 @@ class Rule:
     when_busy: tuple[BusyStep, ...] = ()
 
 
+SignalType: TypeAlias = Literal["number", "text", "bool", "set"]
+
+
 @dataclass(frozen=True, slots=True)
 class SignalDeclaration:
     """A signal that a rule file declares: sent in `turn.signals`, or in `turn.customer` for `customer.NAME`."""
 
     name: str
-    type: Literal["number", "text", "bool", "set"]
+    type: SignalType
     why: str | None = None
 
 

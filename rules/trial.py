@@ -5,17 +5,20 @@ It is a test case without expectations and runs as one, so what is seen here is 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from rules.cases.case_run import Seen, start, take
+from rules.cases.case_run import Seen, packet_of, start, take
+from rules.cases.case_text import case_text
 from rules.cases.values import Case, MoveStep, Step, TurnStep
 from rules.decision import Decision
 from rules.evaluation.evaluate import Ruleset
-from rules.evaluation.explain_json import fired_json, near_json
+from rules.evaluation.explain_json import fired_json, near_json, values_json
 from rules.evaluation.near_misses import NearMiss, near_misses
+from rules.evaluation.signals import read
 from rules.handoff import Handoff, deadline
-from rules.model import Span
+from rules.model import RuleFiles, Span
+from rules.packet.packet_json import to_json
 from rules.routing.shed import shed_json
 from rules.routing.shedding import NONE, Pressures
 from rules.thinking import Judged
@@ -32,6 +35,19 @@ class Tried:
     step: Step
     seen: Seen
     near: tuple[NearMiss, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is told of a trial beside its steps; `case_name` asks for the conversation as a test case of that name."""
+
+    names: bool = False
+    signals: bool = False
+    packet: bool = False
+    case_name: str | None = None
+
+
+STEPS_ALONE = Wanted()
 
 
 def trial(conversation_id: str, at_ms: int, steps: Iterable[Step] = ()) -> Case:
@@ -62,6 +78,55 @@ def play(ruleset: Ruleset, case: Case) -> tuple[Tried, ...]:
             near = near_misses(ruleset, seen.judged.evaluation, seen.before, seen.now_ms)
         tried.append(Tried(number, step, seen, near))
     return tuple(tried)
+
+
+def trial_json(ruleset: Ruleset, case: Case, wanted: Wanted = STEPS_ALONE) -> dict[str, object]:
+    """Return what comes of a conversation under these rules as a JSON object; what was not asked for is null."""
+    tried = play(ruleset, case)
+    told_case = None
+    if wanted.case_name is not None:
+        named = replace(case, name=wanted.case_name)
+        told_case = case_text(named, [each.seen for each in tried], ruleset.files.rules)
+    return {
+        "hash": ruleset.hash,
+        "steps": [tried_json(each) for each in tried],
+        "names": _names_json(ruleset.files) if wanted.names else None,
+        "signals": _signals_json(ruleset, tried) if wanted.signals else None,
+        "packet": _packet_json(ruleset, case) if wanted.packet else None,
+        "case": told_case,
+    }
+
+
+def _names_json(files: RuleFiles) -> dict[str, object]:
+    """Return the names that the rules know, for whoever types one."""
+    return {
+        "rules": len(files.rules),
+        "timezone": files.timezone,
+        "topics": sorted(files.topics),
+        "queues": sorted(files.queues),
+        "budgets": sorted(files.budgets),
+        "agents": sorted(files.agents),
+        "signals": {name: spec.type for name, spec in sorted(files.signals.items())},
+    }
+
+
+def _signals_json(ruleset: Ruleset, tried: Sequence[Tried]) -> dict[str, object] | None:
+    """Return all that is known of the last turn, null for what is unknown; None when there is no turn."""
+    seen = next((each.seen for each in reversed(tried) if each.seen.judged is not None), None)
+    if seen is None or seen.judged is None:
+        return None
+    found = seen.judged.evaluation
+    values = read(ruleset.files, found.turn, seen.before, seen.now_ms, found.evidence)
+    return values_json({**values, **found.values})
+
+
+def _packet_json(ruleset: Ruleset, case: Case) -> dict[str, object] | None:
+    """Return what an operator reads who takes the handoff after the last step; None when there has been none."""
+    run = start(ruleset, case)
+    for step in case.steps:
+        take(run, step)
+    packet = packet_of(run)
+    return None if packet is None else to_json(packet)
 
 
 def tried_json(tried: Tried) -> dict[str, object]:

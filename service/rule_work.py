@@ -25,7 +25,7 @@ from rules.compile.rule_files import compile_files
 from rules.evaluation.evaluate import Ruleset, build
 from rules.files.errors import Problem, RuleFileInvalid, render
 from rules.files.problem_json import problem_json
-from rules.trial import play, tried_json
+from rules.trial import STEPS_ALONE, Wanted, trial, trial_json
 from service.rule_files import OPERATORS_NAMES, TESTS_ENDINGS
 
 try:
@@ -49,12 +49,17 @@ FRAME = struct.Struct(">I")
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One question about files by name: rule files, the tests beside them, and who works with them."""
+    """One question about files by name: rule files, the tests beside them, and who works with them.
+
+    `version` is the one that a trial's files are, as its answer names it.
+    """
 
     kind: Kind
     texts: Mapping[str, str]
     case: Case | None = None
     coverage: bool = False
+    wanted: Wanted = STEPS_ALONE
+    version: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +95,8 @@ class Work:
         ruleset = self._ruleset(rules)
         if asked.kind == "test":
             return _tested(ruleset, tests, watch=asked.coverage)
-        steps = [] if asked.case is None else [tried_json(tried) for tried in play(ruleset, asked.case)]
-        return _done({"hash": ruleset.hash, "steps": steps})
+        case = trial("", 0) if asked.case is None else asked.case
+        return _done({"version": asked.version, **trial_json(ruleset, case, asked.wanted)})
 
     def _ruleset(self, texts: Mapping[str, str]) -> Ruleset:
         key = tuple(sorted(texts.items()))

@@ -122,17 +122,29 @@ def _move(run: Run, step: MoveStep) -> Seen:
     waits = handoff is not None and handoff.state == "waiting"
     if step.move in TIMEOUTS and handoff is not None and waits and deadline(handoff.expires_at_ms) is not None:
         then_ms = max(then_ms, handoff.expires_at_ms)
-    if step.move in HELD_MOVES and handoff is not None and waits and not is_due(handoff, run.now_ms):
+    refused = _no_such_queue(run, step)
+    if (
+        refused is None
+        and step.move in HELD_MOVES
+        and handoff is not None
+        and waits
+        and not is_due(handoff, run.now_ms)
+    ):
         # Whoever sends it on or ends it has taken it before, and in time: a case says `claim` only where the claim is
         # its matter.
         _claim(run, handoff)
     fell_due = _go_on(run, then_ms)
-    refused = None
     if step.move in TIMEOUTS:
         refused = None if fell_due is not None else _why_no_deadline(handoff)
-    elif step.move is not None:
+    elif step.move is not None and refused is None:
         refused = _made(run, step)
     return Seen(run.now_ms, run.handoff, run.conversation, fell_due=fell_due, refused=refused)
+
+
+def _no_such_queue(run: Run, step: MoveStep) -> str | None:
+    """Return why a handoff cannot be sent on; a test file that names an unknown queue is refused before it runs."""
+    known = step.move != "transfer" or step.given["queue"] in run.ruleset.files.queues
+    return None if known else "the rules have no queue of that name"
 
 
 def _go_on(run: Run, then_ms: int) -> Handoff | None:

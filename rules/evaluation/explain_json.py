@@ -60,6 +60,7 @@ def _check_json(check: Check) -> dict[str, object]:
         "actual": value_json(check.actual),
         "sentence": check.sentence,
         "evidence": [
-            {"topic": hit.topic, "inside": hit.inside, "start": hit.start, "end": hit.end} for hit in check.evidence
+            {"topic": hit.topic, "inside": hit.inside, "start": hit.start, "end": hit.end, "matched": hit.matched}
+            for hit in check.evidence
         ],
     }

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from rules.model import Verdict
 
@@ -31,6 +32,12 @@ class Shed:
             f"{self.rule_id} asked for {self.verdict}, and with `{self.queue}` at {self.pressure_percent}% of its "
             f"budget that became {self.to} (step of {self.step_percent}%)"
         )
+
+
+def shed_of(told: Mapping[str, Any]) -> Shed:
+    """Return what `shed_json` was given."""
+    steps = (told["queue"], told["pressure_percent"], told["step_percent"])
+    return Shed(told["rule"], told["from"], told["to"], *steps)
 
 
 def shed_json(shed: Shed) -> dict[str, object]:

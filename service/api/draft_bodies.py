@@ -2,48 +2,61 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 from pydantic.dataclasses import dataclass
 
-from rules.cases.case_files import TURN_GAP_MS
+from rules.cases.case_files import STEPS_MAX, TURN_GAP_MS
 from rules.cases.values import MoveStep, Step, TurnStep
 from rules.compile.budget import PERCENT_MAX
 from rules.model import PRIORITIES, VERDICTS
-from rules.trial import NOWHERE
+from rules.trial import NOWHERE, Wanted
 from rules.turn import AgentRef, Customer, Parent, ToolCall, TopicScore, Turn
 from service.api.bodies import Body, Moment
 from service.api.decision_answers import Shape, ShedAnswer
-from service.api.turn_body import CLOSED, Id, TurnBody, check_values
-from service.api.version_answers import FileName, ProblemAnswer
+from service.api.turn_body import CLOSED, Id, Name, TurnBody, check_values
+from service.api.version_answers import NUMBER_MAX, FileName, ProblemAnswer
 from service.rule_files import FILES_MAX, TESTS_ENDINGS
 
-# A conversation that a person still follows on a page.
-STEPS_MAX = 100
 # A year: longer than any deadline or window that a rule file may name.
 AFTER_MS_MAX = 31_536_000_000
 CONVERSATION = "try-1"
 # Queues of which a step may say how full they are: as many as a manager has budgets for, and some.
 QUEUES_MAX = 100
+CASE_NAME_CHARS_MAX = 500
 
 FileText = Annotated[str, StringConstraints(strict=True)]
 Files = Annotated[dict[FileName, FileText], Field(max_length=FILES_MAX)]
+VersionNumber = Annotated[int, Field(strict=True, ge=0, le=NUMBER_MAX)]
+# A sentence, as a test's name is one.
+CaseName = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=CASE_NAME_CHARS_MAX)]
 # How full a queue is, in percent of its budget; a rule file's own steps end there.
 Percent = Annotated[int, Field(strict=True, ge=0, le=PERCENT_MAX)]
 AfterMs = Annotated[int, Field(strict=True, ge=0, le=AFTER_MS_MAX)]
 
 
-class CheckBody(Body):
-    """Rule files by name, with `operators.yaml` where there is one; without `files` those in force."""
+class FilesBody(Body):
+    """Rule files by name, or the number of a `version`, 0 for the service's own; without either those in force."""
 
     files: Files | None = None
+    version: VersionNumber | None = None
+
+    @model_validator(mode="after")
+    def _are_one_set(self) -> Self:
+        if self.files is not None and self.version is not None:
+            raise ValueError("`files` and `version` are two sets of rules, send one of them")
+        return self
 
 
-class RunCasesBody(Body):
-    """Rule files and tests by name. Without `files` those in force; `tests` stand in for the tests among them."""
+class CheckBody(FilesBody):
+    """Rule files by name, with `operators.yaml` where there is one, or a `version`; without either those in force."""
 
-    files: Files | None = None
+
+class RunCasesBody(FilesBody):
+    """Rule files and tests by name, or a `version`; without either those in force. `tests` stand in for the tests
+    among them."""
+
     tests: Files | None = None
     coverage: bool = False
 
@@ -64,11 +77,13 @@ class TriedTurnBody(TurnBody):
 class TryStepBody(Body):
     """One step: a `turn`, a `move` of its handoff, or time alone. It comes 30 s after the one before unless told.
 
-    `pressure` is how full queues are at a turn, in percent of their budgets.
+    `queue` is where a `transfer` sends it on to. `pressure` is how full queues are at a turn, in percent of their
+    budgets.
     """
 
     turn: TriedTurnBody | None = None
-    move: Literal["claim", "release", "lapse", "hand_back", "resolve", "timeout"] | None = None
+    move: Literal["claim", "release", "transfer", "lapse", "hand_back", "resolve", "timeout"] | None = None
+    queue: Name | None = None
     after_ms: AfterMs | None = None
     pressure: Annotated[dict[str, Percent], Field(max_length=QUEUES_MAX)] | None = None
 
@@ -78,19 +93,33 @@ class TryStepBody(Body):
             raise ValueError("a step is a `turn` or a `move`, not both")
         if self.turn is None and self.move is None and not self.after_ms:
             raise ValueError("a step is a `turn`, a `move` or an `after_ms` above 0")
+        if (self.move == "transfer") != (self.queue is not None):
+            raise ValueError("`queue` stands beside the move `transfer`, and only there")
         turn = self.turn
         if turn is not None and turn.message is None and turn.reply is None and not turn.tool_calls:
             raise ValueError("one of `message`, `reply` and `tool_calls` is required in a turn")
         return self
 
 
-class TryBody(Body):
-    """A conversation and the rule files to try it with; without `files` those in force."""
+class TryBody(FilesBody):
+    """A conversation and the rule files, or the `version`, to try it with; without either those in force.
 
-    files: Files | None = None
+    `names` asks for the names that the rules know, `signals` for all that is known of the last turn, `packet` for what
+    an operator reads who takes the handoff after the last step, and `case_name` for the conversation as a test case.
+    """
+
     at_ms: Moment | None = None
     conversation_id: Id = CONVERSATION
-    steps: Annotated[list[TryStepBody], Field(min_length=1, max_length=STEPS_MAX)]
+    steps: Annotated[list[TryStepBody], Field(max_length=STEPS_MAX)]
+    names: bool = False
+    signals: bool = False
+    packet: bool = False
+    case_name: CaseName | None = None
+
+    @property
+    def wanted(self) -> Wanted:
+        """Return what is told beside the steps."""
+        return Wanted(self.names, self.signals, self.packet, self.case_name)
 
 
 class CheckedAnswer(Shape):
@@ -161,11 +190,33 @@ class TriedStepAnswer(Shape):
     handoff: dict[str, Any] | None
 
 
+class KnownNamesAnswer(Shape):
+    """How many rules there are and the names that they know: `budgets` are queues that have one, `signals` those that
+    the rule files declare, with their types."""
+
+    rules: int
+    timezone: str
+    topics: list[str]
+    queues: list[str]
+    budgets: list[str]
+    agents: list[str]
+    signals: dict[str, str]
+
+
 class TriedAnswer(Shape):
-    """The conversation step by step, and the hash of the rules that it was tried with."""
+    """The conversation step by step, and the hash of the rules that it was tried with.
+
+    `version` is null where files were sent, and 0 for the service's own rules. `names`, `signals`, `packet` and `case`,
+    the text of a test case, are null unless they were asked for, and where there is no turn or no handoff.
+    """
 
     hash: str
+    version: int | None
     steps: list[TriedStepAnswer]
+    names: KnownNamesAnswer | None
+    signals: dict[str, Any] | None
+    packet: dict[str, Any] | None
+    case: str | None
 
 
 def steps_of(body: TryBody) -> tuple[Step, ...]:
@@ -180,7 +231,8 @@ def _step(step: TryStepBody, number: int) -> Step:
         after_ms = (0 if number == 1 else TURN_GAP_MS) if step.after_ms is None else step.after_ms
         return TurnStep(NOWHERE, after_ms, _plain(step.turn), pressures=dict(step.pressure or {}))
     gap_ms = 0 if step.move == "timeout" else TURN_GAP_MS
-    return MoveStep(NOWHERE, gap_ms if step.after_ms is None else step.after_ms, step.move)
+    given = {} if step.queue is None else {"queue": step.queue}
+    return MoveStep(NOWHERE, gap_ms if step.after_ms is None else step.after_ms, step.move, given)
 
 
 def _plain(body: TurnBody) -> Turn:

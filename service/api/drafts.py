@@ -16,6 +16,7 @@ from service import rule_files
 from service.api.draft_bodies import (
     CheckBody,
     CheckedAnswer,
+    FilesBody,
     RanCasesAnswer,
     RunCasesBody,
     TriedAnswer,
@@ -32,7 +33,7 @@ from service.rule_work import Asked
 
 router = APIRouter(prefix="/rulesets", tags=["managers"])
 Overseeing = Annotated[Call, called("oversee")]
-_PROBLEMS = ("body_invalid", "body_too_large", "work_too_much", "too_busy")
+_PROBLEMS = ("body_invalid", "body_too_large", "work_too_much", "too_busy", "version_unknown")
 
 _RULES = """handrail: 1
 queues:
@@ -73,7 +74,8 @@ def _example(value: object) -> dict[str, Any]:
 async def check(body: CheckBody, call: Overseeing) -> Response:
     """200 whatever is found: `ok` tells whether the files can be used. The first 200 problems are told, the errors
     before the warnings where there are more."""
-    return await _answer(call, Asked("check", body.files or await _in_force(call)))
+    texts, _ = await _texts(call, body)
+    return await _answer(call, Asked("check", texts))
 
 
 @router.post(
@@ -85,7 +87,7 @@ async def check(body: CheckBody, call: Overseeing) -> Response:
 async def test(body: RunCasesBody, call: Overseeing) -> Response:
     """Files whose names end in `.tests.yaml` are the tests; `tests` stand in for them, to run new ones on what is in
     force. 200 whether they pass or fail."""
-    texts = dict(body.files or await _in_force(call))
+    texts, _ = await _texts(call, body)
     if body.tests is not None:
         texts = {name: text for name, text in texts.items() if not name.endswith(TESTS_ENDINGS)} | body.tests
     return await _answer(call, Asked("test", texts, coverage=body.coverage))
@@ -99,10 +101,12 @@ async def test(body: RunCasesBody, call: Overseeing) -> Response:
 )
 async def try_out(body: TryBody, call: Overseeing) -> Response:
     """Every step from the first one, with a clock of its own, as `handrail try` shows it: nothing is stored, and nobody
-    is called. `nearest` are rules that nearly fired, with how much they missed by."""
+    is called. `nearest` are rules that nearly fired, with how much they missed by; `refused` says why a move could not
+    be made."""
     at_ms = now_ms() if body.at_ms is None else body.at_ms
     case = _named(trial(body.conversation_id, at_ms, steps_of(body)))
-    return await _answer(call, Asked("try", body.files or await _in_force(call), case))
+    texts, version = await _texts(call, body)
+    return await _answer(call, Asked("try", texts, case, wanted=body.wanted, version=version))
 
 
 def _named(case: Case) -> Case:
@@ -126,13 +130,18 @@ async def _answer(call: Call, asked: Asked) -> Response:
     raise refused
 
 
-async def _in_force(call: Call) -> Mapping[str, str]:
-    """Return the files behind the rules that decide for the caller: a version's, the directory's, or the library."""
-    running = call.running
-    if running.following is not None:
-        found = await running.following.meet(running.store, call.caller.tenant)
-        if found.version:
-            return await rulesets.texts_of(desk_of(call), found.version)
+async def _texts(call: Call, body: FilesBody) -> tuple[Mapping[str, str], int | None]:
+    """Return the files that a body sends or means, and the number of the version that they are; None of what is sent.
+
+    What it does not say are the rules that decide for the caller: a version's, the directory's, or the library.
+    """
+    running, version = call.running, body.version
+    if body.files:
+        return body.files, None
+    if version is None and running.following is not None:
+        version = (await running.following.meet(running.store, call.caller.tenant)).version
+    if version:
+        return await rulesets.texts_of(desk_of(call), version), version
     directory = running.settings.rules or rule_files.LIBRARY
     try:
         texts, tests = await asyncio.to_thread(
@@ -140,4 +149,4 @@ async def _in_force(call: Call) -> Mapping[str, str]:
         )
     except RulesUnreadable as unreadable:
         raise Refused("rules_invalid", f"the rule files cannot be read: {unreadable.fact}", unreadable.hint) from None
-    return {**(running.texts or texts), **tests}
+    return {**(running.texts or texts), **tests}, 0

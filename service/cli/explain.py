@@ -213,10 +213,10 @@ def _print(ruleset: Ruleset, found: Evaluation, fired: tuple[FiredRule, ...], ne
     words_said = _say(ruleset, found)
     if words_said:
         say(f"say: {words_said}")
-    say_fired(found.turn, fired)
+    say_fired(found.turn, fired_json(fired))
     if not fired:
         say("no rule fired")
-    say_near(near)
+    say_near(near_json(near))
     say()
     told = {name: found.values[name] for name in sorted(found.values) if not name.startswith("_")}
     known = [(name, value_text(value, unit_of(name))) for name, value in told.items() if value is not None]

@@ -36,23 +36,24 @@ class NamedRules:
 def named_rules(names: Sequence[str], where: Where) -> list[NamedRules]:
     """Return the rules of each name. Raises RuleFileInvalid; directories alone need no service."""
     service = None
-    if not all(map(_is_path, names)):
+    if not all(map(is_path, names)):
         service = service_at(where.url, where.key, where.data_dir)
     return [_named(name, service) for name in names]
 
 
-def _is_path(name: str) -> bool:
+def is_path(name: str) -> bool:
+    """Return whether a name is that of a directory, and of no version."""
     return name not in NAMED and not name.isdecimal()
 
 
 def _named(name: str, service: Service | None) -> NamedRules:
-    if service is None or _is_path(name):
+    if service is None or is_path(name):
         path = Path(name)
         files, problems = compile_files(rule_files.read_directory(path))
         if files is None:
             raise RuleFileInvalid(rule_files.located(problems, path))
         return NamedRules(name, files)
-    number = _number(name, service)
+    number = version_number(name, service)
     if number == 0:
         return NamedRules("the service's own rules", _own(service))
     texts = service.get(f"/rulesets/{number}")["texts"]
@@ -62,7 +63,8 @@ def _named(name: str, service: Service | None) -> NamedRules:
     return NamedRules(f"version {number}", files)
 
 
-def _number(name: str, service: Service) -> int:
+def version_number(name: str, service: Service) -> int:
+    """Return the number of a version that is called by it, or `active` or `staged`; ends the command without one."""
     if name.isdecimal():
         return int(name)
     found = service.get("/rulesets?limit=1")[name]

@@ -54,6 +54,10 @@ class ServiceRefused(Refusal):
         self.body = body
 
 
+class ServiceSilent(Refusal):
+    """Nobody answered, or not as Handrail does."""
+
+
 @dataclass(frozen=True, slots=True)
 class Service:
     """A running service and the key that is shown to it."""
@@ -62,7 +66,7 @@ class Service:
     key: str
 
     def get(self, path: str) -> Any:
-        """Return the JSON that the service answers. Raises ServiceRefused; ends the command where nobody answers."""
+        """Return the JSON that the service answers. Raises ServiceRefused, and ServiceSilent where nobody answers."""
         return self._ask("GET", path, None)
 
     def post(self, path: str, body: object = None) -> Any:
@@ -84,12 +88,11 @@ class Service:
             with httpx.Client(base_url=self.url, headers=headers, timeout=limits) as client:
                 answer = client.request(method, path, json=body) if body is not None else client.request(method, path)
         except httpx.TimeoutException:
-            refuse(f"no answer from {self.url} in time", "look with GET what came of it before you send it again")
+            hint = "look with GET what came of it before you send it again"
+            raise ServiceSilent(f"no answer from {self.url} in time", hint) from None
         except httpx.HTTPError as away:
-            refuse(
-                f"no answer from {self.url}: {str(away) or type(away).__name__}",
-                "is `handrail serve` running there? name another address with --url or HANDRAIL_URL",
-            )
+            hint = "is `handrail serve` running there? name another address with --url or HANDRAIL_URL"
+            raise ServiceSilent(f"no answer from {self.url}: {str(away) or type(away).__name__}", hint) from None
         return self._read(answer)
 
     def _read(self, answer: httpx.Response) -> Any:
@@ -100,10 +103,8 @@ class Service:
         if answer.is_success and (told is not None or answer.status_code == NO_CONTENT):
             return told
         if not isinstance(told, dict) or not isinstance(told.get("code"), str):
-            refuse(
-                f"{self.url} answered {answer.status_code}, and not as Handrail does",
-                "does a Handrail of this version listen there? a proxy in between may have answered",
-            )
+            hint = "does a Handrail of this version listen there? a proxy in between may have answered"
+            raise ServiceSilent(f"{self.url} answered {answer.status_code}, and not as Handrail does", hint)
         detail, hint = str(told.get("detail", "")), str(told.get("hint", ""))
         raise ServiceRefused(answer.status_code, told["code"], detail, hint, told)
 

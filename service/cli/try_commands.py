@@ -11,16 +11,13 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from rules.cases.case_files import TURN_GAP_MS
-from rules.cases.case_run import packet_of, start, take
 from rules.compile.budget import percent_of_budget
-from rules.evaluation.signals import CUSTOMER_PREFIX, SIGNALS, read, read_as
+from rules.evaluation.signals import CUSTOMER_PREFIX, SIGNALS, read_as
 from rules.evaluation.wording import unit_of, value_text
 from rules.files.grammar import duration_ms, number_of
-from rules.model import SignalDeclaration
-from rules.packet.packet_json import to_json
-from rules.trial import Tried
+from rules.model import SignalType
 from rules.turn import AgentRef, Customer, Scalar, ToolCall, TopicScore, Value
-from service.cli.try_session import Mistake, Session, did_you_mean
+from service.cli.try_session import Mistake, Session, Told, did_you_mean
 
 STATUSES = ("proposed", "ok", "error")
 _WORDS: Mapping[str, bool] = {"true": True, "false": False, "yes": True, "no": False}
@@ -30,7 +27,7 @@ _WORDS: Mapping[str, bool] = {"true": True, "false": False, "yes": True, "no": F
 class Done:
     """What a command leaves to be shown: a step that was played, a line, or lines that were asked for."""
 
-    tried: Tried | None = None
+    told: Told | None = None
     line: str = ""
     lines: tuple[str, ...] = ()
     leave: bool = False
@@ -81,9 +78,9 @@ def _reply(session: Session, given: str) -> Done:
 
 
 def _topic(session: Session, given: str) -> Done:
-    topics = session.ruleset.files.topics
+    topics = session.names.topics
     if given not in topics:
-        did_you_mean(given, topics, f"the rules know no topic `{given}`", "the topics: " + ", ".join(sorted(topics)))
+        did_you_mean(given, topics, f"the rules know no topic `{given}`", "the topics: " + ", ".join(topics))
     session.next.topics = (*session.next.topics, TopicScore(given))
     return Done(line=f"the next turn has the topic `{given}`, as if the agent's own classifier had found it")
 
@@ -130,19 +127,17 @@ def _with_field(call: ToolCall, key: str, value: str) -> ToolCall:
 
 def _signal(session: Session, given: str) -> Done:
     name, _, value = given.partition(" ")
-    declared = {name: spec for name, spec in session.ruleset.files.signals.items() if not _is_customers(name)}
+    declared = {name: kind for name, kind in session.names.signals.items() if not _is_customers(name)}
     if name not in declared:
         known = ", ".join(sorted(declared)) or "none"
         did_you_mean(name, declared, f"the rules declare no signal `{name}`", f"declared signals: {known}")
-    session.next.signals[name] = _declared(declared[name], value.strip())
+    session.next.signals[name] = _declared(name, declared[name], value.strip())
     return Done(line=f"the next turn has {name} {value.strip()}")
 
 
 def _customer(session: Session, given: str) -> Done:
     declared = {
-        name.removeprefix(CUSTOMER_PREFIX): spec
-        for name, spec in session.ruleset.files.signals.items()
-        if _is_customers(name)
+        name.removeprefix(CUSTOMER_PREFIX): kind for name, kind in session.names.signals.items() if _is_customers(name)
     }
     customer = session.standing.customer
     for word in _split(_needed(given, "`name=value`", "/customer tier=gold")):
@@ -152,7 +147,7 @@ def _customer(session: Session, given: str) -> Done:
         elif key == "tier":
             customer = replace(customer, tier=value)
         elif key in declared:
-            found = _declared(declared[key], value)
+            found = _declared(f"{CUSTOMER_PREFIX}{key}", declared[key], value)
             if isinstance(found, Scalar):
                 customer = replace(customer, attributes={**customer.attributes, key: found})
         else:
@@ -165,7 +160,7 @@ def _customer(session: Session, given: str) -> Done:
 def _agent(session: Session, given: str) -> Done:
     words = _split(_needed(given, "the agent's id", "/agent support-bot 4.2.0"))
     session.standing.agent = AgentRef(words[0], words[1] if len(words) > 1 else None)
-    known = session.ruleset.files.agents
+    known = session.names.agents
     unknown = f"; the rules describe no agent `{words[0]}`" if known and words[0] not in known else ""
     return Done(line=f"the agent from now on: {' '.join(words[:2])}{unknown}")
 
@@ -182,12 +177,12 @@ def _channel(session: Session, given: str) -> Done:
 
 def _pressure(session: Session, given: str) -> Done:
     words = given.split()
-    budgets = session.ruleset.files.budgets
+    budgets = session.names.budgets
     if len(words) != 2:
         raise Mistake("this needs a queue and how full it is", "as /pressure tier1 150%")
     queue, percent = words[0], percent_of_budget(words[1])
     if queue not in budgets:
-        known = "queues with a budget: " + (", ".join(sorted(budgets)) or "none")
+        known = "queues with a budget: " + (", ".join(budgets) or "none")
         did_you_mean(queue, budgets, f"the rules give no budget to a queue `{queue}`", known)
     if percent is None:
         raise Mistake(f"`{words[1]}` is no share of a budget", "as /pressure tier1 150%")
@@ -207,9 +202,9 @@ def _move(move: str) -> Callable[[Session, str], Done]:
 
 
 def _transfer(session: Session, given: str) -> Done:
-    queues = session.ruleset.files.queues
+    queues = session.names.queues
     if given not in queues:
-        known = "the queues: " + ", ".join(sorted(queues))
+        known = "the queues: " + ", ".join(queues)
         did_you_mean(given, queues, f"the rules have no queue `{given}`", known)
     return Done(session.move("transfer", TURN_GAP_MS, {"queue": given}))
 
@@ -223,7 +218,7 @@ def _at(session: Session, given: str) -> Done:
     try:
         moment = datetime.fromisoformat(given)
         if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=ZoneInfo(session.ruleset.files.timezone))
+            moment = moment.replace(tzinfo=ZoneInfo(session.names.timezone))
         at_ms = int(moment.timestamp() * 1000)
     except (ValueError, OverflowError):
         raise Mistake(f"`{given}` is no moment", "as /at 2026-03-02T22:15") from None
@@ -248,25 +243,20 @@ def _send(session: Session, given: str) -> Done:
 
 def _signals(session: Session, given: str) -> Done:
     _nothing(given, "signals")
-    seen = next((tried.seen for tried in reversed(session.played) if tried.seen.judged is not None), None)
-    if seen is None or seen.judged is None:
+    found = session.signals()
+    if found is None:
         raise Mistake("there is no turn yet", "type what a customer writes first")
-    found = seen.judged.evaluation
-    values = read(session.ruleset.files, found.turn, seen.before, seen.now_ms, found.evidence)
-    told = sorted((name, value) for name, value in {**values, **found.values}.items() if not name.startswith("_"))
-    known = (f"{name} = {value_text(value, unit_of(name))}" for name, value in told if value is not None)
-    return Done(lines=(*known, "unknown: " + ", ".join(name for name, value in told if value is None)))
+    told = {name: frozenset(value) if isinstance(value, list) else value for name, value in found.items()}
+    known = (f"{name} = {value_text(value, unit_of(name))}" for name, value in told.items() if value is not None)
+    return Done(lines=(*known, "unknown: " + ", ".join(name for name, value in told.items() if value is None)))
 
 
 def _packet(session: Session, given: str) -> Done:
     _nothing(given, "packet")
-    run = start(session.ruleset, session.case)
-    for step in session.case.steps:
-        take(run, step)
-    packet = packet_of(run)
+    packet = session.packet()
     if packet is None:
         raise Mistake("there was no handoff yet, so nobody reads a packet")
-    return Done(lines=tuple(json.dumps(to_json(packet), ensure_ascii=False, indent=2).splitlines()))
+    return Done(lines=tuple(json.dumps(packet, ensure_ascii=False, indent=2).splitlines()))
 
 
 def _save(session: Session, given: str) -> Done:
@@ -352,18 +342,18 @@ def _span_ms(given: str) -> int:
     return span_ms
 
 
-def _declared(spec: SignalDeclaration, value: str) -> Value:
+def _declared(name: str, kind: SignalType, value: str) -> Value:
     """Return what was typed as a value of the declared type; raises Mistake."""
     given: object = value
-    if spec.type == "number":
+    if kind == "number":
         given = number_of(value)
-    elif spec.type == "bool":
+    elif kind == "bool":
         given = _WORDS.get(value.lower())
-    elif spec.type == "set":
+    elif kind == "set":
         given = frozenset(part.strip() for part in value.split(",") if part.strip())
-    found = read_as(given, spec.type)
+    found = read_as(given, kind)
     if found is None:
-        raise Mistake(f"`{spec.name}` is declared as {spec.type}", f"type a {spec.type}, not `{value}`")
+        raise Mistake(f"`{name}` is declared as {kind}", f"type a {kind}, not `{value}`")
     return found
 
 

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import difflib
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import NoReturn
+from typing import Any, NoReturn
 
-from rules.cases.case_files import STEPS_MAX, TURN_GAP_MS, read_case_files
-from rules.cases.case_text import HEADER, case_text
-from rules.cases.runner import run_cases
-from rules.cases.values import Case, MoveStep, TurnStep
-from rules.compile.rule_files import compile_files
-from rules.evaluation.evaluate import Ruleset, build
-from rules.files.errors import RuleFileInvalid, render
-from rules.trial import NOWHERE, Tried, play, trial, turn_step
+from rules.cases.case_files import STEPS_MAX, TURN_GAP_MS
+from rules.cases.case_text import HEADER
+from rules.cases.values import Case, MoveStep, Step, TurnStep
+from rules.model import SignalType
+from rules.trial import NOWHERE, STEPS_ALONE, Wanted, trial, turn_step
 from rules.turn import AgentRef, Customer, Parent, ToolCall, TopicScore, Turn, Value
-from service import rule_files
-from service.rule_edits import LOOK_EVERY_MS, Edits
-from service.rule_files import TESTS_ENDINGS, RulesUnreadable
+from service.cli.try_rules import Mistake as Mistake
+from service.cli.try_rules import TriedRules
+from service.rule_files import TESTS_ENDINGS
 
 CONVERSATION = "try-1"
 NOTHING: Mapping[str, object] = MappingProxyType({})
@@ -29,13 +25,25 @@ NOTHING: Mapping[str, object] = MappingProxyType({})
 LATEST_AT_MS = 7_258_118_400_000
 
 
-class Mistake(Exception):
-    """What was typed cannot be done: a fact, and what to type instead."""
+@dataclass(frozen=True, slots=True)
+class Names:
+    """How many rules there are, their time zone, and the names that they know; `signals` with their types."""
 
-    def __init__(self, fact: str, hint: str = "") -> None:
-        super().__init__(fact)
-        self.fact = fact
-        self.hint = hint
+    rules: int
+    timezone: str
+    topics: tuple[str, ...]
+    queues: tuple[str, ...]
+    budgets: tuple[str, ...]
+    agents: tuple[str, ...]
+    signals: Mapping[str, SignalType]
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One step, and what came of it as `rules.trial.tried_json` has it."""
+
+    step: Step
+    found: Mapping[str, Any]
 
 
 @dataclass(slots=True)
@@ -65,25 +73,25 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Reloaded:
-    """Rule files that were edited meanwhile: `fault` says why they cannot be used, `changes` what it does to turns."""
+    """Rules that changed meanwhile: `fault` says why they cannot be used, else `what` came and `changes` of turns."""
 
     fault: str | None = None
+    what: str = ""
     changes: tuple[tuple[int, str, str], ...] = ()
 
 
 class Session:
-    """One conversation being tried against the rule files of a directory, which may be edited meanwhile."""
+    """One conversation being tried against rules that may change meanwhile."""
 
-    def __init__(self, directory: Path, at_ms: int, conversation_id: str = CONVERSATION) -> None:
-        self.directory = directory
-        self.ruleset: Ruleset = rule_files.load(directory)
+    def __init__(self, rules: TriedRules, at_ms: int, conversation_id: str = CONVERSATION) -> None:
+        self.rules = rules
         self.case = trial(conversation_id, at_ms)
-        self.played: tuple[Tried, ...] = ()
+        self.played: tuple[Told, ...] = ()
         self.next = Next()
         self.standing = Standing()
-        self._edits = Edits(directory, self.ruleset.hash)
+        self.names = self._names()
 
-    def say(self, message: str | None) -> Tried:
+    def say(self, message: str | None) -> Told:
         """Play a turn with what was set for it, and return what comes of it."""
         given, standing = self.next, self.standing
         if message is None and given.reply is None and not given.calls:
@@ -105,18 +113,14 @@ class Session:
             signals=given.signals,
             parent=standing.parent,
         )
-        tried = self._take(turn_step(self.case, turn, TURN_GAP_MS if self.case.steps else 0, dict(standing.pressures)))
+        told = self._take(turn_step(self.case, turn, TURN_GAP_MS if self.case.steps else 0, dict(standing.pressures)))
         self.next = Next()
-        return tried
+        return told
 
-    def move(self, move: str | None, after_ms: int, given: Mapping[str, object] = NOTHING) -> Tried:
+    def move(self, move: str | None, after_ms: int, given: Mapping[str, object] = NOTHING) -> Told:
         """Move the handoff, or let time go by; raises Mistake when it cannot be."""
         step = MoveStep(NOWHERE, after_ms, move, given)
-        longer = replace(self.case, steps=(*self.case.steps, step))
-        refused = play(self.ruleset, longer)[-1].seen.refused
-        if refused is not None:
-            raise Mistake(f"/{move.replace('_', '-')} cannot be done: {refused}" if move else refused)
-        return self._take(longer)
+        return self._take(replace(self.case, steps=(*self.case.steps, step)))
 
     def begin_at(self, at_ms: int) -> None:
         """Move the whole conversation to another moment; its first turn comes then."""
@@ -135,24 +139,26 @@ class Session:
         self.played, self.next, self.standing = (), Next(), Standing()
 
     def reload(self) -> Reloaded | None:
-        """Take over rule files that were edited, and play the conversation again; None when nothing is new."""
-        found = self._edits.look()
-        while found is None and self._edits.moving:
-            time.sleep(LOOK_EVERY_MS / 1000)
-            found = self._edits.look()
-        if found is None:
+        """Take over rules that have changed, and play the conversation again; None when nothing is new."""
+        news = self.rules.news()
+        if news is None:
             return None
-        if isinstance(found, RulesUnreadable):
-            return Reloaded(str(found))
-        files, problems = compile_files(found)
-        if files is None:
-            errors = (problem for problem in problems if problem.severity == "error")
-            return Reloaded("\n".join(map(render, rule_files.located(errors, self.directory))))
-        before, ruleset = self.played, build(files)
-        self.ruleset, self.played = ruleset, play(ruleset, self.case)
+        if news.fault is not None:
+            return Reloaded(news.fault)
+        before, self.played, self.names = self.played, self._play(self.case), self._names()
         pairs = zip(map(_verdict, before), map(_verdict, self.played), strict=True)
         changes = tuple((number, old, new) for number, (old, new) in enumerate(pairs, start=1) if old != new)
-        return Reloaded(changes=changes)
+        return Reloaded(what=news.what, changes=changes)
+
+    def signals(self) -> Mapping[str, Any] | None:
+        """Return all that is known of the last turn, null for what is unknown; None when there is no turn."""
+        found: Mapping[str, Any] | None = self.rules.play(self.case, Wanted(signals=True))["signals"]
+        return found
+
+    def packet(self) -> Mapping[str, Any] | None:
+        """Return what an operator reads who takes the handoff now; None when there was none."""
+        found: Mapping[str, Any] | None = self.rules.play(self.case, Wanted(packet=True))["packet"]
+        return found
 
     def save(self, name: str, case_name: str) -> Path:
         """Write the conversation as a test that passes, at the end of the file if it is there, and return the file."""
@@ -163,10 +169,9 @@ class Session:
             text = path.read_text(encoding="utf-8") if path.exists() else HEADER
         except (OSError, ValueError) as error:
             raise Mistake(f"{path} cannot be read: {_reason(error)}", "give the name of a new file") from None
-        if case_name in self._names(text):
+        if case_name in self.rules.case_names(text):
             raise Mistake(f"{path} has a case `{case_name}` already", "give another name after the file's")
-        case = replace(self.case, name=case_name)
-        item = case_text(case, [tried.seen for tried in self.played], self.ruleset.files.rules)
+        item = str(self.rules.play(self.case, Wanted(case_name=case_name))["case"])
         added = item if text.endswith("\n") else "\n" + item
         self._check(text + added, case_name, path)
         try:
@@ -178,40 +183,48 @@ class Session:
             raise Mistake(f"{path} cannot be written: {_reason(error)}", "give a file in a folder of yours") from None
         return path
 
-    def _take(self, longer: Case) -> Tried:
+    def _take(self, longer: Case) -> Told:
         if len(longer.steps) > STEPS_MAX:
             raise Mistake(f"a conversation has {STEPS_MAX} steps at most", "/save it, and /reset to begin another")
         self._stand_at(longer)
         return self.played[-1]
 
     def _stand_at(self, case: Case) -> None:
-        """Take over a case once it could be played; raises Mistake, with all as it was, for one that ends too late."""
+        """Take over a case once it could be played; raises Mistake, with all as it was, for one that cannot be."""
         ends_at_ms = case.at_ms + sum(step.after_ms for step in case.steps)
         if not 0 <= case.at_ms <= ends_at_ms <= LATEST_AT_MS:
             raise Mistake("a conversation is tried between the years 1970 and 2200", "begin earlier, or wait less")
-        self.case, self.played = case, play(self.ruleset, case)
+        played = self._play(case)
+        if len(played) > len(self.played) and isinstance(step := played[-1].step, MoveStep):
+            refused = played[-1].found["refused"]
+            if refused is not None:
+                raise Mistake(f"/{step.move.replace('_', '-')} cannot be done: {refused}" if step.move else refused)
+        self.case, self.played = case, played
+
+    def _play(self, case: Case) -> tuple[Told, ...]:
+        steps = self.rules.play(case, STEPS_ALONE)["steps"]
+        return tuple(Told(step, found) for step, found in zip(case.steps, steps, strict=True))
+
+    def _names(self) -> Names:
+        told = self.rules.play(replace(self.case, steps=()), Wanted(names=True))["names"]
+        known = {key: tuple(told[key]) for key in ("topics", "queues", "budgets", "agents")}
+        return Names(rules=told["rules"], timezone=told["timezone"], signals=told["signals"], **known)
 
     def _path(self, name: str) -> Path:
         if not name.endswith(TESTS_ENDINGS):
             raise Mistake("a file of tests ends in `.tests.yaml`", f"type /save {Path(name).stem or 'new'}.tests.yaml")
         given = Path(name)
-        root = self.directory if self.directory.is_dir() else self.directory.parent
         # Tests stand beside the rules: a name alone means there.
-        return root / given if given.parent == Path() else given
-
-    def _names(self, text: str) -> set[str]:
-        cases, _ = read_case_files({"tests": text}, self.ruleset.files)
-        return {case.name for case in cases}
+        return self.rules.root / given if given.parent == Path() else given
 
     def _check(self, text: str, case_name: str, path: Path) -> None:
         """Raise Mistake unless the text is a file of tests in which the new case passes."""
         try:
-            results = run_cases(self.ruleset, {path.name: text})
-        except RuleFileInvalid as invalid:
-            raise Mistake(
-                f"{path} cannot be added to: {render(invalid.problems[0])}", "give the name of a new file"
-            ) from None
-        if not any(result.name == case_name and result.passed for result in results):
+            passes = self.rules.passes(path.name, text, case_name)
+        except Mistake as mistake:
+            fact = f"{path} cannot be added to: {mistake.fact}"
+            raise Mistake(fact, mistake.hint or "give the name of a new file") from None
+        if not passes:
             raise Mistake(f"{path} cannot be added to: `cases:` is not the last thing in it", "name a new file")
 
 
@@ -228,7 +241,5 @@ def _reason(error: OSError | ValueError) -> str:
     return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
-def _verdict(tried: Tried) -> str:
-    if tried.seen.decision is not None:
-        return tried.seen.decision.verdict
-    return tried.seen.refused or ""
+def _verdict(told: Told) -> str:
+    return str(told.found["verdict"] or told.found["refused"] or "")

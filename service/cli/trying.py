@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
 import typer
 
-from rules.cases.values import MoveStep, TurnStep
-from rules.handoff import Handoff, deadline
+from rules.cases.values import TurnStep
 from rules.model import STOPPING
-from rules.trial import Tried, tried_json
 from service import rule_files
+from service.cli.named_rules import is_path, version_number
 from service.cli.output import note, refuse, say
 from service.cli.reasons import lack_text, say_fired, say_shed, say_verdict
+from service.cli.service_client import DataDirOption, KeyOption, service_at
 from service.cli.try_commands import COMMANDS, Done, run
-from service.cli.try_session import CONVERSATION, Mistake, Reloaded, Session
+from service.cli.try_rules import DirectoryRules, ServiceRules, TriedRules
+from service.cli.try_session import CONVERSATION, Mistake, Reloaded, Session, Told
 from service.clock import now_ms
 
 try:
@@ -30,14 +32,26 @@ except ImportError:  # Windows: lines are typed without history
     readline = None  # type: ignore[assignment]
 
 PROMPT = "> "
-# A line that is longer was not typed: a message of 50,000 characters is what the service takes.
+# A line that is longer was not typed.
 LINE_CHARS_MAX = 100_000
 
 
 def try_rules(
     rules: Annotated[
-        Path | None, typer.Option("--rules", help="Directory of rule files.  [default: the library]")
+        str | None,
+        typer.Option(
+            "--rules",
+            metavar="RULES",
+            help="Directory of rule files, or `active`, `staged` or the number of a version of a service.  "
+            "[default: the library; with --url what is active there]",
+        ),
     ] = None,
+    url: Annotated[
+        str | None,
+        typer.Option("--url", help="A service whose rules are tried.  [default for a version: HANDRAIL_URL]"),
+    ] = None,
+    key: KeyOption = None,
+    data_dir: DataDirOption = None,
     at: Annotated[
         str | None, typer.Option("--at", help="When the conversation begins, as 2026-03-02T22:15.  [default: now]")
     ] = None,
@@ -52,15 +66,17 @@ def try_rules(
     and by how much. The conversation goes on from line to line, with a clock of its own: a turn comes 30 seconds after
     the one before. What else a turn says, the time that goes by and what an operator does are commands that begin with
     `/`; /help shows them. Rule files that are saved meanwhile are taken over at once, and the conversation is played
-    again. Nothing is sent anywhere. Lines may also come from a pipe: then the first one that cannot be understood ends
-    it, with exit code 2.
+    again. With --url the rules of a running service are tried: it answers as for a turn and stores nothing. Lines may
+    also come from a pipe: then the first one that cannot be understood ends it, with exit code 2.
 
     \b
     Examples:
       handrail try --rules my-rules
+      handrail try --url https://handrail.example.com
+      handrail try --url https://handrail.example.com --rules 4
       printf '/confidence 0.4\\nwhere is it?\\n' | handrail try --json | jq -r .verdict
     """
-    session = Session(rules or rule_files.LIBRARY, now_ms() // 1000 * 1000, conversation)
+    session = Session(_tried_rules(rules, url, key, data_dir), now_ms() // 1000 * 1000, conversation)
     show = _Json() if as_json else _Text(session)
     typed = sys.stdin.isatty()
     if at is not None:
@@ -75,6 +91,16 @@ def try_rules(
                 return
         except Mistake as mistake:
             _turn_down(mistake.fact if typed else f"line {number}: {mistake.fact}", mistake.hint, typed=typed)
+
+
+def _tried_rules(rules: str | None, url: str | None, key: str | None, data_dir: Path | None) -> TriedRules:
+    """Return the rules that the options name; ends the command where they contradict one another."""
+    if url is None and (rules is None or is_path(rules)):
+        return DirectoryRules(rule_files.LIBRARY if rules is None else Path(rules))
+    if rules is not None and is_path(rules):
+        refuse(f"--rules {rules} is a directory, and --url a service", "leave out one, or name a version with --rules")
+    service = service_at(url or os.environ.get("HANDRAIL_URL"), key, data_dir)
+    return ServiceRules(service, None if rules in (None, "active") else version_number(str(rules), service))
 
 
 def _turn_down(fact: str, hint: str, *, typed: bool) -> None:
@@ -125,7 +151,7 @@ def _lines(typed: bool, *, echo: bool) -> Iterator[tuple[int, str]]:
             continue
         line = line.strip()
         if len(line) > LINE_CHARS_MAX:
-            _turn_down(f"a line of more than {LINE_CHARS_MAX} characters", "a message has 50,000 at most", typed=typed)
+            _turn_down(f"a line of more than {LINE_CHARS_MAX} characters", "a message has 32,768 at most", typed=typed)
         elif line and not line.startswith("#"):
             if echo:
                 say(f"{PROMPT}{line}")
@@ -146,9 +172,9 @@ class _Text:
 
     def greet(self, session: Session, *, typed: bool) -> None:
         """Tell what is tried, and how to go on."""
-        files = session.ruleset.files
         if typed:
-            say(f"{session.directory}: {len(files.rules)} rules. Type what a customer writes; /help shows the rest.")
+            title, rules = session.rules.title, session.names.rules
+            say(f"{title}: {rules} rules. Type what a customer writes; /help shows the rest.")
 
     def reloaded(self, reloaded: Reloaded | None) -> None:
         """Tell that rule files were edited, and what that changes of the conversation."""
@@ -157,83 +183,77 @@ class _Text:
         if reloaded.fault is not None:
             note(f"the rule files were edited and cannot be used; the rules before go on\n{reloaded.fault}")
             return
-        say(f"the rule files were edited: {len(self._session.ruleset.files.rules)} rules decide now")
+        say(f"{reloaded.what}: {self._session.names.rules} rules decide now")
         for number, before, now in reloaded.changes:
             say(f"  step {number} was {before}, and is {now}")
 
     def done(self, done: Done) -> None:
         """Show what a line led to."""
-        if done.tried is not None:
-            self._tried(done.tried)
+        if done.told is not None:
+            self._told(done.told)
         for line in (done.line, *done.lines):
             if line:
                 say(line)
 
-    def _tried(self, tried: Tried) -> None:
-        seen = tried.seen
-        if seen.fell_due is not None:
-            self._fell_due(seen.fell_due)
-        if isinstance(tried.step, TurnStep):
-            self._turn(tried, tried.step)
+    def _told(self, told: Told) -> None:
+        if told.found["timed_out"] is not None:
+            _fell_due(told.found["timed_out"])
+        if isinstance(told.step, TurnStep):
+            self._turn(told.step, told.found)
         else:
-            self._move(tried, tried.step)
+            self._move(told.found)
         say()
 
-    def _turn(self, tried: Tried, step: TurnStep) -> None:
-        seen, decision = tried.seen, tried.seen.decision
-        if decision is None or seen.judged is None:
-            return
-        top = seen.judged.evaluation.top
-        then = top.then if top is not None and decision.verdict != "held_by_human" else None
-        say_verdict(decision.verdict, then.queue if then else None, then.priority if then else None)
-        if decision.say:
-            say(f"say: {decision.say}")
-        say_fired(step.turn, decision.rules)
-        say_shed(decision.shed)
-        if not decision.rules:
+    def _turn(self, step: TurnStep, found: Mapping[str, Any]) -> None:
+        verdict, handoff = found["verdict"], found["handoff"]
+        say_verdict(verdict, None if verdict == "held_by_human" else found["queue"], found["priority"])
+        if found["say"]:
+            say(f"say: {found['say']}")
+        say_fired(step.turn, found["rules"])
+        say_shed(found["shed"])
+        if not found["rules"]:
             say("no rule fired")
-        for miss in tried.near:
-            say(f"nearly: {miss.rule_id} ({miss.verdict})")
-            for lack in miss.lacks:
+        for miss in found["nearest"]:
+            say(f"nearly: {miss['id']} ({miss['verdict']})")
+            for lack in miss["lacks"]:
                 say(f"  {lack_text(lack)}")
-        handoff = seen.open_handoff
-        if handoff is not None and decision.verdict in STOPPING | {"review"}:
+        if handoff is not None and verdict in STOPPING | {"review"}:
             say(self._waits(handoff))
 
-    def _waits(self, handoff: Handoff) -> str:
+    def _waits(self, handoff: Mapping[str, Any]) -> str:
         """Return who has the conversation, until when, and what ends that."""
-        if handoff.state != "waiting":
-            return f"an operator of `{handoff.queue}` has it: /hand-back or /resolve ends that"
-        if deadline(handoff.expires_at_ms) is None:
-            return f"waits in `{handoff.queue}` until somebody takes it: /hand-back or /resolve ends that"
-        until = (
-            f"waits in `{handoff.queue}` until {self._clock(handoff.expires_at_ms)}, then {handoff.on_timeout.verdict}"
-        )
+        queue, expires_at_ms = handoff["queue"], handoff["expires_at_ms"]
+        if handoff["state"] != "waiting":
+            return f"an operator of `{queue}` has it: /hand-back or /resolve ends that"
+        if expires_at_ms is None:
+            return f"waits in `{queue}` until somebody takes it: /hand-back or /resolve ends that"
+        until = f"waits in `{queue}` until {self._clock(expires_at_ms)}, then {handoff['on_timeout']}"
         return f"{until}: /hand-back, /resolve or /timeout ends that"
 
-    def _move(self, tried: Tried, step: MoveStep) -> None:
-        handoff, moment = tried.seen.handoff, self._clock(tried.seen.now_ms)
-        if step.move is None or step.move == "timeout":
+    def _move(self, found: Mapping[str, Any]) -> None:
+        move, handoff, moment = found["kind"], found["handoff"], self._clock(found["at_ms"])
+        if move in ("wait", "timeout"):
             say(f"it is {moment}")
-        elif step.move in ("hand_back", "resolve"):
-            ended = "handed back to the agent" if step.move == "hand_back" else "resolved"
+        elif move in ("hand_back", "resolve"):
+            ended = "handed back to the agent" if move == "hand_back" else "resolved"
             say(f"{moment}: {ended}; what came before counts no more")
         else:
             say(f"{moment}: {self._waits(handoff)}" if handoff is not None else moment)
 
-    def _fell_due(self, handoff: Handoff) -> None:
-        if handoff.resolution is None:
-            say(f"nobody came in time: it went on to `{handoff.queue}`")
-            return
-        words = f", say: {handoff.resolution.say}" if handoff.resolution.say else ""
-        say(f"nobody came in time: {handoff.resolution.verdict}{words}")
-
     def _clock(self, at_ms: int) -> str:
-        zone = ZoneInfo(self._session.ruleset.files.timezone)
+        zone = ZoneInfo(self._session.names.timezone)
         try:
             return f"{datetime.fromtimestamp(at_ms / 1000, zone):%a %H:%M:%S}"
         except (ValueError, OverflowError, OSError):
             return "a day that no calendar has"
+
+
+def _fell_due(timed_out: Mapping[str, Any]) -> None:
+    if timed_out["queue"] is not None:
+        say(f"nobody came in time: it went on to `{timed_out['queue']}`")
+        return
+    words = f", say: {timed_out['say']}" if timed_out["say"] else ""
+    say(f"nobody came in time: {timed_out['verdict']}{words}")
 
 
 class _Json:
@@ -250,8 +270,8 @@ class _Json:
 
     def done(self, done: Done) -> None:
         """Show what was played; what was only set for a later turn shows there."""
-        if done.tried is not None:
-            self._print(tried_json(done.tried))
+        if done.told is not None:
+            self._print(done.told.found)
 
     def _print(self, value: object) -> None:
         typer.echo(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace").decode())

@@ -12,8 +12,9 @@ from typing import Any
 import httpx
 import pytest
 
+from rules.cases.case_files import STEPS_MAX
 from service.api import workbench
-from service.api.draft_bodies import STEPS_MAX, CheckedAnswer, RanCasesAnswer, TriedAnswer
+from service.api.draft_bodies import CheckedAnswer, RanCasesAnswer, TriedAnswer
 from service.api.drafts import CHECK_EXAMPLE, TEST_EXAMPLE, TRY_EXAMPLE
 from service.api.problems import Refused
 from service.api.workbench import Workbench
@@ -113,6 +114,62 @@ async def test_tests_are_run_and_a_failing_one_tells_why(api: Api) -> None:
     assert broken == (422, "rules_invalid", "the files have 1 error")
 
 
+async def test_a_handoff_is_sent_on_put_back_and_lapses_as_at_a_terminal(api: Api) -> None:
+    steps = [
+        {"turn": {"message": "let me talk to a human"}},
+        {"move": "transfer", "queue": "nowhere"},
+        {"move": "transfer", "queue": "later"},
+        {"move": "claim"},
+        {"move": "lapse"},
+        {"move": "hand_back", "after_ms": 0},
+    ]
+    played = (await post(api, "try", {"files": FILES, "steps": steps}))["steps"]
+    assert [step["refused"] for step in played] == [None, "the rules have no queue of that name", *[None] * 4]
+    assert [step["handoff"] and (step["handoff"]["queue"], step["handoff"]["state"]) for step in played] == [
+        ("tier1", "waiting"),
+        ("tier1", "waiting"),
+        ("later", "waiting"),
+        ("later", "leased"),
+        ("later", "waiting"),
+        None,
+    ]
+
+
+async def test_names_signals_packet_and_a_test_case_are_told_where_they_are_asked_for(api: Api) -> None:
+    steps = [{"turn": {"message": "let me talk to a human", "confidence": 0.9}}]
+    wanted = {"names": True, "signals": True, "packet": True, "case_name": "a person is asked for"}
+    told = await post(api, "try", {"files": FILES, "at_ms": 1_795_000_000_000, "steps": steps, **wanted})
+    exact(TriedAnswer, told)
+    assert told["version"] is None
+    assert told["names"]["rules"] == 5
+    assert {"tier1", "later"} <= set(told["names"]["queues"])
+    assert (told["signals"]["confidence"], told["signals"]["sentiment"]) == (0.9, None)
+    assert told["packet"]["queue"] == "tier1"
+    tests = f"handrail_tests: 1\ncases:\n{told['case']}"
+    ran = await post(api, "test", {"files": {**FILES, "a.tests.yaml": tests}})
+    assert [(case["name"], case["passed"]) for case in ran["cases"]] == [("a person is asked for", True)]
+    nothing = await post(api, "try", {"files": FILES, "steps": [], **wanted})
+    assert (nothing["steps"], nothing["signals"], nothing["packet"]) == ([], None, None)
+    unasked = await post(api, "try", {"files": FILES, "steps": steps})
+    assert [unasked[key] for key in wanted if key != "case_name"] + [unasked["case"]] == [None] * 4
+
+
+async def test_a_version_that_decides_nothing_is_checked_tested_and_tried_by_its_number(api: Api) -> None:
+    tests = "handrail_tests: 1\ncases:\n  - {name: a guess, message: x, confidence: 0.4, expect: {review: later}}\n"
+    files = {"rules.yaml": RULES.replace("id: unsure", "id: guessing"), "a.tests.yaml": tests}
+    pushed = await api.post("/rulesets", {"files": files, "message": "x"}, "manager")
+    number = pushed.json()["version"]
+    assert (await post(api, "check", {"version": number}))["hash"] == pushed.json()["hash"]
+    assert (await post(api, "test", {"version": number}))["passed"] == 1
+    body = {"version": number, "steps": [{"turn": {"message": "x", "confidence": 0.4}}]}
+    told = await post(api, "try", body)
+    assert (told["version"], told["steps"][0]["rules"][0]["id"]) == (number, "guessing")
+    own = await post(api, "try", {**body, "version": 0})
+    assert (own["version"], own["hash"] == told["hash"]) == (0, False)
+    in_force = await post(api, "try", {"steps": body["steps"]})
+    assert (in_force["version"], in_force["hash"]) == (0, own["hash"])
+
+
 async def test_a_conversation_is_played_step_by_step(api: Api) -> None:
     steps = [
         {"turn": {"message": "hi", "confidence": 0.51}},
@@ -154,7 +211,15 @@ async def test_without_files_the_rules_in_force_are_meant(api: Api, server: Serv
         ("check", {"filez": {}}, 422, "body_invalid"),
         ("check", {"files": {f"a{n}.yaml": "" for n in range(1001)}}, 422, "body_invalid"),
         ("test", {"tests": {"a.yaml": "x"}}, 422, "body_invalid"),
-        ("try", {"files": FILES, "steps": []}, 422, "body_invalid"),
+        ("try", {"files": FILES}, 422, "body_invalid"),
+        ("try", {"files": FILES, "steps": [{"move": "transfer"}]}, 422, "body_invalid"),
+        ("try", {"files": FILES, "steps": [{"move": "claim", "queue": "tier1"}]}, 422, "body_invalid"),
+        ("try", {"files": FILES, "steps": [], "case_name": ""}, 422, "body_invalid"),
+        ("try", {"files": FILES, "version": 1, "steps": []}, 422, "body_invalid"),
+        ("try", {"version": -1, "steps": []}, 422, "body_invalid"),
+        ("try", {"version": 99, "steps": []}, 404, "version_unknown"),
+        ("check", {"version": 99}, 404, "version_unknown"),
+        ("test", {"version": 99}, 404, "version_unknown"),
         ("try", {"files": FILES, "steps": [{}]}, 422, "body_invalid"),
         ("try", {"files": FILES, "steps": [{"turn": {"message": "x"}, "move": "claim"}]}, 422, "body_invalid"),
         ("try", {"files": FILES, "steps": [{"turn": {"confidence": 0.4}}]}, 422, "body_invalid"),

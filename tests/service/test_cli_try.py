@@ -14,6 +14,7 @@ import pytest
 
 from service.cli import trying
 from service.cli.try_commands import COMMANDS, Command, Done, run
+from service.cli.try_rules import DirectoryRules
 from service.cli.try_session import Mistake, Session
 from tests.service.cli_run import RULES, handrail, rules_in
 
@@ -192,7 +193,7 @@ def test_a_file_that_cannot_be_added_to_is_left_as_it_was(rules: Path) -> None:
 
 
 def test_an_edit_of_the_rules_is_taken_over_and_told_and_a_broken_one_is_not(rules: Path) -> None:
-    session = Session(rules, 1_772_442_000_000)
+    session = Session(DirectoryRules(rules), 1_772_442_000_000)
     run(session, "/confidence 0.6")
     run(session, "hello")
     assert session.reload() is None
@@ -207,14 +208,13 @@ def test_an_edit_of_the_rules_is_taken_over_and_told_and_a_broken_one_is_not(rul
     assert broken is not None
     assert str(broken.fault).startswith(f"{rules}/rules.yaml:18:18: R101: unknown signal `confidense`")
     # The fence stands as the rules before have it.
-    tried_now = run(session, "still there?").tried
-    assert tried_now is not None
-    assert tried_now.seen.decision is not None
-    assert tried_now.seen.decision.verdict == "held_by_human"
+    told = run(session, "still there?").told
+    assert told is not None
+    assert told.found["verdict"] == "held_by_human"
 
 
 def test_a_conversation_without_end_is_bounded(rules: Path) -> None:
-    session = Session(rules, 1_772_442_000_000)
+    session = Session(DirectoryRules(rules), 1_772_442_000_000)
     for _ in range(200):
         run(session, "/after 1s")
     with pytest.raises(Mistake, match="a conversation has 200 steps at most"):
@@ -284,7 +284,7 @@ def test_init_copies_the_library_and_writes_over_nothing(tmp_path: Path) -> None
 
 
 def test_nothing_that_is_typed_ends_the_session_with_a_traceback(rules: Path, tmp_path: Path) -> None:
-    session = Session(rules, 0)
+    session = Session(DirectoryRules(rules), 0)
     run(session, "my lawyer")
     (rules / "dir.tests.yaml").mkdir()
     (rules / "latin.tests.yaml").write_bytes(b"handrail_tests: 1\n# caf\xe9\ncases:\n")
@@ -321,7 +321,7 @@ def test_nothing_that_is_typed_ends_the_session_with_a_traceback(rules: Path, tm
 
 
 def test_a_test_is_added_behind_what_stands_there_byte_by_byte(rules: Path) -> None:
-    session = Session(rules, 0)
+    session = Session(DirectoryRules(rules), 0)
     run(session, "my lawyer")
     run(session, "/save good.tests.yaml one")
     path = rules / "good.tests.yaml"
@@ -350,10 +350,10 @@ def test_a_fault_of_one_line_is_told_and_the_next_line_goes_on(rules: Path, monk
     monkeypatch.setattr(trying, "note", shown.append)
     monkeypatch.setattr("builtins.input", typed_line)
     monkeypatch.setattr("sys.stdin", _Terminal())
-    trying.try_rules(rules)
+    trying.try_rules(str(rules))
     told = "that could not be done (RuntimeError: who could know); the conversation is kept, /save writes it down"
     assert told in shown
-    assert "a line of more than 100000 characters; a message has 50,000 at most" in shown
+    assert "a line of more than 100000 characters; a message has 32,768 at most" in shown
     assert "taken back; 0 steps left" in shown
     monkeypatch.undo()
     monkeypatch.setitem(COMMANDS, "broken", Command("/broken", "fails", broken))
@@ -365,15 +365,14 @@ def test_a_fault_of_one_line_is_told_and_the_next_line_goes_on(rules: Path, monk
 def test_a_handoff_that_is_sent_on_waits_there_and_is_saved_so(rules: Path) -> None:
     queue = "{answer_within: 5m, on_timeout: {verdict: deny, say: {en: No.}}, say: {en: Wait.}}"
     (rules / "more.yaml").write_text(f"handrail: 1\nqueues: {{other: {queue}}}\n", encoding="utf-8")
-    session, other = Session(rules, 0), "other"
+    session, other = Session(DirectoryRules(rules), 0), "other"
     run(session, "my lawyer")
     for line, fact in (("/transfer nowhere", "no queue `nowhere`"), ("/transfer", "no queue ``")):
         with pytest.raises(Mistake, match=fact):
             run(session, line)
-    tried_step = run(session, f"/transfer {other}").tried
-    assert tried_step is not None
-    assert tried_step.seen.open_handoff is not None
-    assert (tried_step.seen.open_handoff.queue, tried_step.seen.open_handoff.state) == (other, "waiting")
+    told = run(session, f"/transfer {other}").told
+    assert told is not None
+    assert (told.found["handoff"]["queue"], told.found["handoff"]["state"]) == (other, "waiting")
     run(session, "/save sent.tests.yaml x")
     assert f"transfer: {other}" in (rules / "sent.tests.yaml").read_text(encoding="utf-8")
 
