@@ -7,14 +7,12 @@ import json
 import os
 import platform
 import random
-import subprocess
 import sys
 import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from rules.model import Topic
-from rules.text.engines import ENGINES, hyperscan
 from rules.text.topics import Matcher
 
 RESULTS = Path(__file__).parent / "results" / "text.json"
@@ -96,12 +94,12 @@ def _list_kib(times: list[int]) -> int:
     return (sys.getsizeof(times) + 32 * len(times)) // 1024
 
 
-def measure(engine: str, messages: int) -> dict[str, float | int | str]:
-    """Time one engine on so many distinct messages, made as they are needed so that they do not count as growth."""
+def measure(messages: int) -> dict[str, float | int]:
+    """Time the matcher on so many distinct messages, made as they are needed so that they do not count as growth."""
     rng = random.Random(20260302)
     topics, samples = build(rng)
     started = time.perf_counter()
-    matcher = Matcher(topics, engine)  # type: ignore[arg-type]  # argparse knows the choices
+    matcher = Matcher(topics)
     compile_ms = (time.perf_counter() - started) * 1000
     for _ in range(200):
         matcher.find(message(rng, samples), "message")
@@ -109,7 +107,7 @@ def measure(engine: str, messages: int) -> dict[str, float | int | str]:
     hits = characters = cpu_ns = 0
     before = quarter = rss_kib()
     for first in range(0, messages, BATCH):
-        # Made a batch at a time: the messages are new to the engine, and do not count as its memory.
+        # Made a batch at a time: the messages are new to the matcher, and do not count as its memory.
         batch = [message(rng, samples) for _ in range(BATCH)]
         characters += sum(map(len, batch))
         cpu_started_ns = time.thread_time_ns()
@@ -124,7 +122,6 @@ def measure(engine: str, messages: int) -> dict[str, float | int | str]:
     after = rss_kib() - _list_kib(times)
     times.sort()
     return {
-        "engine": engine,
         "messages": messages,
         "characters_mean": round(characters / messages),
         "share_with_a_hit": round(hits / messages, 3),
@@ -141,7 +138,7 @@ def measure(engine: str, messages: int) -> dict[str, float | int | str]:
 def machine() -> dict[str, str | int]:
     """Return what the figures depend on."""
     versions = {"python": platform.python_version()}
-    for package in ("ahocorasick-rs", "hyperscan", "google-re2"):
+    for package in ("ahocorasick-rs", "google-re2"):
         try:
             versions[package] = version(package)
         except PackageNotFoundError:
@@ -150,32 +147,22 @@ def machine() -> dict[str, str | int]:
 
 
 def main() -> None:
-    """Measure each engine in a process of its own, so that the memory of one is not counted for the other."""
+    """Measure, and write the result beside what it depends on."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="5,000 messages, nothing written: under 20 seconds")
-    parser.add_argument("--engine", choices=ENGINES, help="measure this one here and print it as JSON")
     options = parser.parse_args()
-    messages = 5_000 if options.quick else MESSAGES
-    if options.engine:
-        print(json.dumps(measure(options.engine, messages)))
-        return
-    engines = [engine for engine in ENGINES if engine != "hyperscan" or hyperscan is not None]
-    runs = []
-    for engine in engines:
-        command = [sys.executable, "-m", "bench.text", "--engine", engine, *(["--quick"] if options.quick else [])]
-        done = subprocess.run(command, check=True, capture_output=True, text=True)
-        runs.append(json.loads(done.stdout))
-        print(
-            f"{engine:10} {runs[-1]['mean_us']:6.1f} µs a message, p99 {runs[-1]['p99_us']:6.1f} µs, "
-            f"memory +{runs[-1]['memory_growth_kib'] / 1024:.1f} MiB, compiled in {runs[-1]['compile_ms']} ms"
-        )
+    figures = measure(5_000 if options.quick else MESSAGES)
+    print(
+        f"{figures['mean_us']} µs a message, p99 {figures['p99_us']} µs, "
+        f"memory +{figures['memory_growth_kib'] / 1024:.1f} MiB, compiled in {figures['compile_ms']} ms"
+    )
     result = {
         "what": f"{PHRASES} phrases and {PATTERNS} patterns in 40 topics, distinct messages of {CHARACTERS} characters",
         "rerun": "python -m bench.text",
         "target_us": TARGET_US,
-        "met": runs[0]["mean_us"] <= TARGET_US,
+        "met": figures["mean_us"] <= TARGET_US,
         "machine": machine(),
-        "runs": runs,
+        **figures,
     }
     if not options.quick:
         RESULTS.parent.mkdir(exist_ok=True)

@@ -16,6 +16,8 @@ TEXTS_MAX = 64
 WORD_LENGTH_MIN = 3
 # Sets of words that are asked for: with two, half as many patterns again were looked at in vain; four saved nothing.
 SETS_MAX = 3
+# Words as long as this are rare enough alone: a second set would be looked for in every text and rule out no more.
+WORD_LENGTH_TELLING = 9
 _CLASS_MAX = 4
 
 _REPEATED = re.compile(r"[*+?]|\{(\d+)(?:,\d*)?\}")
@@ -23,6 +25,8 @@ _NO_TEXT = frozenset({"\\b", "\\B", "\\A", "\\z", "^", "$"})
 
 Texts = frozenset[str]
 _EMPTY: Texts = frozenset({""})
+# White space of a folded text: always one space, never two side by side.
+_SPACE: Texts = frozenset({" "})
 
 
 @dataclass(slots=True)
@@ -46,7 +50,8 @@ def needed_words(tokens: Sequence[str]) -> tuple[Texts, ...]:
     needs = _alternatives(iter(tokens))
     useful = {_shortest(words) for words in [*needs.sets, needs.texts] if _is_useful(words)}
     ranked = sorted(useful, key=lambda words: (*_worth(words), sorted(words)), reverse=True)
-    return tuple(ranked[:SETS_MAX])
+    alone = ranked and min(map(len, ranked[0])) >= WORD_LENGTH_TELLING
+    return tuple(ranked[: 1 if alone else SETS_MAX])
 
 
 def _is_useful(words: Texts) -> bool:
@@ -125,6 +130,8 @@ def _single(sign: str) -> _Needs:
         letters = sign[1:-1]
         listed = letters and not letters.startswith("^") and not re.search(r"[-\\\[\]]", letters)
         return _Needs(frozenset(letters)) if listed and len(letters) <= _CLASS_MAX else _unknown()
+    if sign == "\\s":
+        return _Needs(_SPACE)
     if sign.startswith("\\"):
         return _Needs(frozenset({sign[1]})) if len(sign) == 2 and not sign[1].isalnum() else _unknown()
     return _unknown() if sign == "." else _Needs(frozenset({sign}))
@@ -135,9 +142,11 @@ def _unknown() -> _Needs:
 
 
 def _repeated(needs: _Needs, sign: str, repeated: re.Match[str]) -> _Needs:
-    if sign == "?":
-        return _Needs(needs.texts | _EMPTY) if needs.exact and not needs.sets else _unknown()
-    if sign == "*" or (repeated[1] is not None and int(repeated[1]) == 0):
+    least = 0 if sign in ("?", "*") else int(repeated[1] or 1)
+    if sign == "?" or (needs.exact and needs.texts == _SPACE):
+        texts = needs.texts if least else needs.texts | _EMPTY
+        return _Needs(texts) if needs.exact and not needs.sets else _unknown()
+    if least == 0:
         return _unknown()
     return _Needs(needs.texts, exact=False, sets=needs.sets)
 

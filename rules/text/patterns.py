@@ -1,4 +1,4 @@
-"""One pattern of a rule file: why it is refused, or where it stands in a text. All are searched together in engines."""
+"""One pattern of a rule file: why it is refused, or where it stands in a text. Which to ask is told by word_index."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from rules.text.normalise import is_word, normalise
 
 # A pattern a person can still read; the longest of the shipped library has 300 characters.
 PATTERN_LENGTH_MAX = 1_000
-# The longest counted repetition: at 1,000 a single pattern took Hyperscan 4 s to compile, at 200 a tenth of a second.
+# The longest counted repetition: it is copied out, step by step, so a longer one alone fills what a pattern may take.
 REPEAT_MAX = 200
-# Repetitions counted exactly already when looking for candidates; longer ones are left to the second look.
+# Repetitions counted exactly already at the first look; longer ones are left to the second.
 COPIES_MAX = 4
 # Memory of one compiled pattern, its automaton included, which fills up as it meets new texts. Most fit the first:
 # at 256 kB each, 200 patterns grew by 26 MB over 300,000 texts. A pattern that does not fit the second is refused.
@@ -69,12 +69,15 @@ class Pattern:
     word_end: bool
 
     @cached_property
-    def sieve(self) -> str:
-        """Return a pattern that the engines compile fast and that finds at least every text this one is found in.
+    def sieve(self) -> Any:
+        """Return a compiled pattern that finds at least every text this one is found in, None where it spares nothing.
 
-        A long counted repetition is copied out by the engines, step by step: `.{0,40}` becomes `.*` here.
+        A long counted repetition is copied out, step by step, and the automaton meets new states in every new text:
+        `.{0,40}` becomes `.*` here, and is searched in a fifth of the time.
         """
-        return "".join(_loosened(token) for token in _tokens(self.core))
+        tokens = _tokens(self.core)
+        loosened = [_loosened(token) for token in tokens]
+        return None if loosened == tokens else _compiled("".join(loosened))
 
     @cached_property
     def needed_words(self) -> tuple[frozenset[str], ...]:
@@ -84,23 +87,26 @@ class Pattern:
     @cached_property
     def loose(self) -> Any:
         """Return the compiled pattern that takes all beyond ASCII for an edge of a word: small, so hundreds fit."""
-        try:
-            return self._compile("[^a-z0-9]", PATTERN_BYTES)
-        except re2.error:
-            return self._compile("[^a-z0-9]", PATTERN_BYTES_MAX)
+        return _compiled(self._between("[^a-z0-9]"))
 
     @cached_property
     def exact(self) -> Any:
         """Return the compiled pattern that knows every script's words: 20 times larger, seldom needed."""
-        return self._compile(_EDGE, PATTERN_BYTES_MAX)
+        return re2.compile(self._between(_EDGE), re2_options(PATTERN_BYTES_MAX))
 
-    def _compile(self, edge: str, bytes_max: int) -> Any:
+    def compile(self) -> None:
+        """Compile now what every search needs, not at the first hit."""
+        _ = self.sieve, self.loose
+
+    def _between(self, edge: str) -> bytes:
         start = f"(?:^|{edge})" if self.word_start else ""
         end = f"(?:$|{edge})" if self.word_end else ""
-        return re2.compile(f"{start}({self.core}){end}".encode(), re2_options(bytes_max))
+        return f"{start}({self.core}){end}".encode()
 
     def places(self, folded: str, data: bytes) -> list[tuple[int, int]]:
         """Return where the pattern stands in a folded text, `data` being its UTF-8; at most PLACES_MAX, none empty."""
+        if self.sieve is not None and not self.sieve.search(data):
+            return []
         found = self._searched(self.loose, data)
         if len(data) == len(folded):
             return found
@@ -172,7 +178,8 @@ def _alternative_problem(pattern: Pattern) -> str | None:
         return (
             "`\\b` inside a pattern knows ASCII letters only; beside other letters write a space, or split the pattern"
         )
-    steps = pattern._compile("[^a-z0-9]", PATTERN_BYTES_MAX).programsize
+    pattern.compile()
+    steps = pattern.loose.programsize
     if steps > STEPS_MAX:
         return f"compiles to {steps} steps, the limit is {STEPS_MAX}; split it into several patterns"
     bare = re2.compile(pattern.core.encode(), re2_options(PATTERN_BYTES_MAX))
@@ -239,6 +246,15 @@ def _loosened(token: str) -> str:
     if most is None or (most and int(most) <= COPIES_MAX):
         return token if least <= COPIES_MAX else "+"
     return "+" if least else "*"
+
+
+def _compiled(pattern: str | bytes) -> Any:
+    """Return a compiled pattern in little memory where it fits there. Raises re2.error when it does not fit in more."""
+    data = pattern.encode() if isinstance(pattern, str) else pattern
+    try:
+        return re2.compile(data, re2_options(PATTERN_BYTES))
+    except re2.error:
+        return re2.compile(data, re2_options(PATTERN_BYTES_MAX))
 
 
 def re2_options(bytes_max: int) -> Any:

@@ -12,9 +12,9 @@ from ahocorasick_rs import AhoCorasick, MatchKind
 
 from rules.decision import INSIDES, Evidence, Inside
 from rules.model import Topic
-from rules.text.engines import Engine, PatternDatabase, WordIndex, best_engine, taken_by_hyperscan
 from rules.text.normalise import normalise, original_spans, stands_alone
 from rules.text.patterns import Pattern, alternatives, pattern_problem
+from rules.text.word_index import WordIndex
 
 __all__ = ["EVIDENCE_MAX", "PHRASE_LENGTH_MAX", "Inside", "Matcher", "normalise", "pattern_problem", "phrase_problem"]
 
@@ -45,10 +45,9 @@ def phrase_problem(phrase: str) -> str | None:
 class Matcher:
     """Knows the phrases and patterns of all topics. Safe to share between threads."""
 
-    def __init__(self, topics: Mapping[str, Topic], engine: Engine | None = None) -> None:
-        """Compile what is to be found, in topics free of problems; `engine` None takes the best one there is."""
-        self.engine: Engine = engine or best_engine()
-        self._inside = {inside: _Search(_read_in(topics, inside), self.engine) for inside in INSIDES}
+    def __init__(self, topics: Mapping[str, Topic]) -> None:
+        """Compile what is to be found, in topics free of problems."""
+        self._inside = {inside: _Search(_read_in(topics, inside)) for inside in INSIDES}
 
     def find(self, text: str, inside: Inside, folded: str | None = None) -> tuple[Evidence, ...]:
         """Return where the topics stand in a text, first places first, at most EVIDENCE_MAX of each topic.
@@ -77,54 +76,41 @@ def _read_in(topics: Mapping[str, Topic], inside: Inside) -> tuple[Topic, ...]:
     return tuple(topic for topic in topics.values() if inside in topic.inside)
 
 
-class _Use(NamedTuple):
-    """What a word of the automaton is for: a phrase of topics, `source` None for `unless`; a need of patterns."""
-
-    phrases: list[tuple[str, str | None]]
-    needs: Sequence[tuple[int, int]]
-
-
 class _Search:
-    """Phrases, and words that patterns need, in one Aho-Corasick automaton; the other patterns in one database."""
+    """Phrases in one Aho-Corasick automaton; patterns one by one, those that the words in the text leave over.
 
-    def __init__(self, topics: Sequence[Topic], engine: Engine) -> None:
+    The words that patterns need have an automaton of their own: they stand in every text, and it spares their places.
+    """
+
+    def __init__(self, topics: Sequence[Topic]) -> None:
         patterns: dict[Pattern, list[str]] = {}
         for topic in topics:
             for source in topic.patterns:
                 for pattern in alternatives(source):
                     patterns.setdefault(pattern, []).append(topic.name)
         self._patterns = tuple(patterns.items())
-        taken = taken_by_hyperscan(tuple(patterns)) if engine == "hyperscan" else {}
-        self._database = PatternDatabase(taken) if taken else None
-        self._index = WordIndex({number: each for number, each in enumerate(patterns) if number not in taken})
+        self._index = WordIndex(tuple(patterns))
         phrases = _phrases(topics)
-        words = list({**phrases, **self._index.uses})
-        self._uses = tuple(_Use(phrases.get(word, []), self._index.uses.get(word, ())) for word in words)
-        self._words = AhoCorasick(words, matchkind=MatchKind.Standard) if words else None
-        self.anything = bool(words or patterns)
+        self._uses = tuple(phrases.values())
+        self._phrases = AhoCorasick(list(phrases), matchkind=MatchKind.Standard) if phrases else None
+        self.anything = bool(phrases or patterns)
         for pattern in patterns:
-            # Compiled now, not at the first hit.
-            _ = pattern.loose
+            pattern.compile()
 
     def hits(self, folded: str) -> list[_Hit]:
         """Return every phrase and pattern that stands in the folded text at the edges of words."""
         hits: list[_Hit] = []
-        needs: dict[int, Sequence[tuple[int, int]]] = {}
-        if self._words is not None:
-            for number, start, end in self._words.find_matches_as_indexes(folded, overlapping=True):
-                use = self._uses[number]
-                if use.needs:
-                    needs[number] = use.needs
-                if use.phrases and stands_alone(folded, start, end):
-                    hits.extend(_Hit(topic, start, end, source) for topic, source in use.phrases)
-        data = folded.encode()
-        candidates = self._index.candidates(needs.values())
-        if self._database is not None:
-            candidates += self._database.candidates(data)
-        for number in candidates:
-            pattern, topics = self._patterns[number]
-            for start, end in pattern.places(folded, data):
-                hits.extend(_Hit(topic, start, end, pattern.source) for topic in topics)
+        if self._phrases is not None:
+            for number, start, end in self._phrases.find_matches_as_indexes(folded, overlapping=True):
+                if stands_alone(folded, start, end):
+                    hits.extend(_Hit(topic, start, end, source) for topic, source in self._uses[number])
+        candidates = self._index.candidates(folded)
+        if candidates:
+            data = folded.encode()
+            for number in candidates:
+                pattern, topics = self._patterns[number]
+                for start, end in pattern.places(folded, data):
+                    hits.extend(_Hit(topic, start, end, pattern.source) for topic in topics)
         return hits
 
 

@@ -1,4 +1,4 @@
-"""The matcher finds what a slow reading in plain Python finds, whatever the text, with either engine."""
+"""The matcher finds what a slow reading in plain Python finds, whatever the text."""
 
 from __future__ import annotations
 
@@ -13,13 +13,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from rules.model import Topic
-from rules.text.engines import ENGINES, SIEVE_LENGTH_MAX, best_engine, hyperscan, taken_by_hyperscan
 from rules.text.literals import needed_words
 from rules.text.normalise import _is_plain, _plain, _sources, is_word, normalise, original_spans
 from rules.text.patterns import PATTERN_LENGTH_MAX, PLACES_MAX, alternatives
 from rules.text.topics import EVIDENCE_MAX, PHRASE_LENGTH_MAX, Matcher, pattern_problem, phrase_problem
-
-EACH_ENGINE: list[Literal["hyperscan", "re2"]] = [name for name in ENGINES if name == "re2" or hyperscan is not None]
 
 
 def topic(name: str = "t", /, **fields: Any) -> dict[str, Topic]:
@@ -30,16 +27,13 @@ def found(matcher: Matcher, text: str, inside: Literal["message", "reply"] = "me
     return [(evidence.topic, text[evidence.start : evidence.end]) for evidence in matcher.find(text, inside)]
 
 
-@pytest.mark.parametrize("engine", EACH_ENGINE)
 @pytest.mark.parametrize("before", [0, 5, 17, 18, 30, 60, 300])
-def test_a_pattern_at_the_start_or_after_a_stop_is_found_however_far_into_the_text(
-    engine: Literal["hyperscan", "re2"], before: int
-) -> None:
+def test_a_pattern_at_the_start_or_after_a_stop_is_found_however_far_into_the_text(before: int) -> None:
     pattern = (
         "(?:^|[.,;!?:] )(?:please |pls )?(?:an? |your |the )?(?:real |human )?"
         "(?:supervisor|manager),? (?:please|pls|now|asap|immediately)(?:[.!,]|$)"
     )
-    matcher = Matcher(topic(patterns=(pattern,)), engine)
+    matcher = Matcher(topic(patterns=(pattern,)))
     assert found(matcher, f"{'x' * before}, supervisor now") == [("t", ", supervisor now")]
 
 
@@ -215,10 +209,9 @@ FOUND: dict[str, tuple[dict[str, Any], str, list[str]]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("engine", EACH_ENGINE)
 @pytest.mark.parametrize(("fields", "text", "places"), FOUND.values(), ids=FOUND)
-def test_find(fields: dict[str, Any], text: str, places: list[str], engine: Literal["hyperscan", "re2"]) -> None:
-    assert [place for _, place in found(Matcher(topic(**fields), engine), text)] == places
+def test_find(fields: dict[str, Any], text: str, places: list[str]) -> None:
+    assert [place for _, place in found(Matcher(topic(**fields)), text)] == places
 
 
 def test_a_topic_is_looked_for_only_where_its_file_says() -> None:
@@ -243,27 +236,27 @@ def test_no_topics_find_nothing() -> None:
     assert Matcher({}).find("anything", "message") == ()
 
 
-def test_what_hyperscan_refuses_is_searched_by_re2() -> None:
-    # An anchor in the middle is more than Hyperscan takes.
+def test_an_anchor_stands_anywhere_in_a_pattern() -> None:
     pattern = r"(?:^|x)person"
     assert pattern_problem(pattern) is None
-    for engine in EACH_ENGINE:
-        matcher = Matcher(topic(patterns=(pattern, "a(?:b$|c)")), engine)
-        assert [place for _, place in found(matcher, "person ab")] == ["person", "ab"]
+    matcher = Matcher(topic(patterns=(pattern, "a(?:b$|c)")))
+    assert [place for _, place in found(matcher, "person ab")] == ["person", "ab"]
 
 
-def test_what_hyperscan_would_compile_for_long_is_searched_by_words() -> None:
+def test_a_pattern_of_many_words_is_found_by_each() -> None:
     long = "(?:" + "|".join(f"word{number}" for number in range(60)) + r")\s(?:please|now)"
-    (pattern,) = alternatives(long)
-    assert len(pattern.sieve) > SIEVE_LENGTH_MAX
-    assert taken_by_hyperscan([pattern]) == {}
-    for engine in EACH_ENGINE:
-        assert found(Matcher(topic(patterns=(long,)), engine), "x word59 now") == [("t", "word59 now")]
+    assert found(Matcher(topic(patterns=(long,))), "x word59 now") == [("t", "word59 now")]
 
 
 # a pattern, and sets of words of which every text that it is found in must hold one each
 NEEDED: dict[str, list[set[str]]] = {
-    r"guaranteed\s+returns?": [{"guaranteed"}, {"return"}],
+    r"guaranteed\s+returns?": [{"guaranteed return"}],
+    r"sue\s*you": [{"sueyou", "sue you"}],
+    r"sue {1,3}you\s?": [{"sue you"}],
+    r"sue\s{0,2}you": [{"sueyou", "sue you"}],
+    r"sue[\s]+you": [{"you"}, {"sue"}],
+    "sue.*you": [{"you"}, {"sue"}],
+    "sue me.*attorneys": [{"attorneys"}],
     "foo(?:bar|bazz)+x?": [{"foo"}, {"bar", "bazz"}],
     r"(?:speak|talk) to (?:\w+ )?(?:human|person)": [{"speak to ", "talk to "}, {"human", "person"}],
     "[ab]cde": [{"acde", "bcde"}],
@@ -342,18 +335,17 @@ phrases = st.text(LETTERS, min_size=1, max_size=4).filter(lambda phrase: phrase_
     st.lists(phrases, max_size=2).map(tuple),
     st.lists(st.text(LETTERS, max_size=24), min_size=1, max_size=4),
 )
-def test_both_engines_find_what_a_slow_reading_finds(
+def test_the_matcher_finds_what_a_slow_reading_finds(
     listed: tuple[str, ...], patterned: tuple[str, ...], unless: tuple[str, ...], texts: list[str]
 ) -> None:
     fields: dict[str, Any] = {"phrases": listed, "patterns": patterned, "unless": unless}
     slow = {key: value for key, value in fields.items() if key != "patterns"}
     slow["patterns"] = tuple(pattern.replace(r"\pL", r"[^\W\d_]") for pattern in patterned)
-    for engine in EACH_ENGINE:
-        matcher = Matcher(topic(**fields), engine)
-        for text in texts:
-            folded = normalise(text)
-            expected = original_spans(text, folded, slow_hits(slow, folded))
-            assert [(hit.start, hit.end) for hit in matcher.find(text, "message")] == expected
+    matcher = Matcher(topic(**fields))
+    for text in texts:
+        folded = normalise(text)
+        expected = original_spans(text, folded, slow_hits(slow, folded))
+        assert [(hit.start, hit.end) for hit in matcher.find(text, "message")] == expected
 
 
 decorations = st.sampled_from(["\u200b", "\u00ad", "\u2060", "\ufe0f"])
@@ -387,15 +379,14 @@ HOSTILE = {
 }
 
 
-@pytest.mark.parametrize("engine", EACH_ENGINE)
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
-def test_a_hostile_text_of_100_kb_is_read_in_bounded_time(text: str, engine: Literal["hyperscan", "re2"]) -> None:
+def test_a_hostile_text_of_100_kb_is_read_in_bounded_time(text: str) -> None:
     fields: dict[str, Any] = {
         "phrases": ("a", "aa", "aaaaaaaaaaaaaaaaaaab", "a b a b a b c", "person"),
         "patterns": (r"(?:a+)+b", r"(?:a|aa)+$", r"\b(?:\w+\s?)+!", r"(?:a b )*c", r"(?:.{0,40}person){3}"),
         "unless": ("b a",),
     }
-    matcher = Matcher(topic(**fields), engine)
+    matcher = Matcher(topic(**fields))
     # Python's own `re` needs minutes for the first of these patterns.
     places = matcher.find(text + " PERSON", "message")
     assert (text + " PERSON")[places[-1].start : places[-1].end].endswith("PERSON") or len(places) == EVIDENCE_MAX
@@ -406,9 +397,8 @@ def test_a_pattern_that_stands_everywhere_is_looked_up_a_bounded_number_of_times
     assert len(pattern.places("x" * 1000, b"x" * 1000)) == PLACES_MAX
 
 
-@pytest.mark.parametrize("engine", EACH_ENGINE)
-def test_threads_share_one_matcher(engine: Literal["hyperscan", "re2"]) -> None:
-    matcher = Matcher(topic(phrases=("person",), patterns=(r"\bfee\d+\b",)), engine)
+def test_threads_share_one_matcher() -> None:
+    matcher = Matcher(topic(phrases=("person",), patterns=(r"\bfee\d+\b",)))
     wrong: list[object] = []
 
     def search(number: int) -> None:
@@ -423,11 +413,6 @@ def test_threads_share_one_matcher(engine: Literal["hyperscan", "re2"]) -> None:
     for thread in threads:
         thread.join()
     assert wrong == []
-
-
-def test_the_faster_engine_is_taken_where_it_exists() -> None:
-    assert best_engine() == ("re2" if hyperscan is None else "hyperscan")
-    assert Matcher({}).engine == best_engine()
 
 
 def test_a_pattern_has_a_length_that_a_person_can_read() -> None:
