@@ -137,6 +137,13 @@ class People:
         persons = (replace(one, offered=one.offered + (one.operator.name == name)) for one in self.persons)
         return replace(self, persons=tuple(persons))
 
+    def met(self, name: str, load: int, offered: int) -> People:
+        """Return the same people with this one as they are now: with so much in hand, and so many kept for them."""
+        persons = (
+            replace(one, load=load, offered=offered) if one.operator.name == name else one for one in self.persons
+        )
+        return replace(self, persons=tuple(persons))
+
     def keeper_of(self, customer_id: str, known: str | None, wanted: Wanted) -> str | None:
         """Return the operator at work who knows this customer and may take the class, None when there is none.
 

@@ -16,9 +16,11 @@ from rules.routing.operators import Operator, may_take, weight
 from rules.routing.route import wanted_in
 from service.errors import AlreadyClaimed, CapacityReached, ConversationBusy, HandoffUnknown, MoveIllegal, QueueUnknown
 from service.flows import deadlines, floods
+from service.flows.rooms import Room, until_ms
 from service.store import conversations, decisions, handoffs, operators, packets, queues
-from service.store.handoffs import Candidate, Claim, Full, Refused, Taken
+from service.store.handoffs import Candidate, Claim, Full, Refused, Taken, TooLate
 from service.store.keys import Place
+from service.store.rooms import KEPT_MS
 from service.store.store import Store
 from service.store.work import Asking, Found, Row
 
@@ -27,6 +29,9 @@ TRIES_MAX = 32  # each one that fails saw another operator succeed
 # quicker, or who weigh more than the operator can still carry.
 FIRST_TRIED = 3
 TRIED_MAX = 32
+# Somebody who has little room left waits so long for other claims of theirs to be done: longer than what a killed
+# process keeps takes to end.
+OTHERS_WAIT_MS = KEPT_MS + 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +66,16 @@ class Claimed:
 
 
 @dataclass(frozen=True, slots=True)
+class _Try:
+    """A claim that is being made: `room` is kept for it where more than one partition may give them something."""
+
+    claiming: Claiming
+    request_id: str
+    room: Room | None
+    now_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class NothingWaiting:
     """Nothing waits that this operator may take."""
 
@@ -81,11 +96,12 @@ async def claim_next(
     answered = await handoffs.claim_answered(store, tenant, request_id) if claiming.request_id is not None else None
     if answered is not None:
         await store.confirm(handoffs.place_of(store, tenant, answered.handoff_id))
-        return await _claimed(store, tenant, answered, now_ms)
+        return await _claimed(store, tenant, answered, _Try(claiming, request_id, None, now_ms))
     swept, sure = False, declared is None or declared.capacity is None
     asking = Asking(claiming.operator, _may_take(queue, claiming), sure)
+    tried = _Try(claiming, request_id, _room(store, tenant, claiming), now_ms)
     for _ in range(TRIES_MAX):
-        found = await store.work.find(tenant, store.places(tenant), asking)
+        found = await _look(store, tenant, asking, tried)
         try:
             if not swept and found.due_at_ms is not None and found.due_at_ms <= now_ms:
                 # Whoever swept first at the same moment, what waits now was not seen by this look.
@@ -94,13 +110,15 @@ async def claim_next(
                 continue
             if not found.classes:
                 break
-            taken = await _first(store, tenant, found, claiming, request_id, now_ms)
+            taken = await _first(store, tenant, found, tried)
             if isinstance(taken, Taken):
-                return await _claimed(store, tenant, taken, now_ms)
+                return await _claimed(store, tenant, taken, tried)
             if taken is not None and declared is not None:
+                await _leave(tried)
                 raise CapacityReached(sum(found.in_hand), declared.capacity or 0)
         finally:
             store.work.done(found)
+    await _leave(tried)
     return NothingWaiting(queue)
 
 
@@ -109,7 +127,7 @@ async def claim_one(store: Store, tenant: str, handoff_id: str, claiming: Claimi
 
     Raises AlreadyClaimed, MoveIllegal, HandoffUnknown, CapacityReached.
     """
-    request_id = _request_id(claiming)
+    tried = _Try(claiming, _request_id(claiming), _room(store, tenant, claiming), now_ms)
     for _ in range(TRIES_MAX):
         handoff = await handoffs.get(store, tenant, handoff_id)
         if await deadlines.settle(store, handoff, now_ms):
@@ -120,13 +138,15 @@ async def claim_one(store: Store, tenant: str, handoff_id: str, claiming: Claimi
             continue
         place, in_class = handoffs.place_of(store, tenant, handoff.handoff_id), wanted(handoff).text
         candidate = Candidate(handoff.handoff_id, handoff.queue, in_class)
-        in_hand = await queues.in_hand(store, tenant, claiming.operator)
-        asked = _asked(claiming, request_id, Found([], 1, in_hand, None), place, now_ms, "named")
-        taken = await handoffs.claim(store, place, [candidate], asked, now_ms)
+        found = await _look(store, tenant, None, tried)
+        taken = await handoffs.claim(store, place, [candidate], _asked(tried, found, place, "named"), now_ms)
         if isinstance(taken, Taken):
-            return await _claimed(store, tenant, taken, now_ms)
+            return await _claimed(store, tenant, taken, tried)
+        if isinstance(taken, TooLate) or _says_nothing(taken, tried):
+            continue
+        await _leave(tried)
         if isinstance(taken, Full):
-            raise CapacityReached(sum(in_hand), claiming.declared.capacity or 0 if claiming.declared else 0)
+            raise CapacityReached(sum(found.in_hand), claiming.declared.capacity or 0 if claiming.declared else 0)
         _refuse(handoff.handoff_id, claiming.operator, taken, now_ms)
     raise ConversationBusy(TRIES_MAX)
 
@@ -175,21 +195,62 @@ def _may_take(queue: str | None, claiming: Claiming) -> Callable[[str], bool]:
     return may
 
 
-async def _first(
-    store: Store, tenant: str, found: Found, claiming: Claiming, request_id: str, now_ms: int
-) -> Taken | Full | None:
+def _room(store: Store, tenant: str, claiming: Claiming) -> Room | None:
+    """Return the room to keep for a claim; None where the script that takes sees all that the operator has."""
+    declared = claiming.declared
+    if declared is None or declared.capacity is None or store.partitions == 1:
+        return None
+    return Room(store, tenant, claiming.operator, "claims", max(_weights(declared)))
+
+
+async def _leave(tried: _Try) -> None:
+    if tried.room is not None:
+        await tried.room.leave()
+
+
+async def _look(store: Store, tenant: str, asking: Asking | None, tried: _Try) -> Found:
+    """Return what the operator may take, and what they have; without `asking` only the latter.
+
+    Where they might have too little room for whatever it is, once their other claims under way are done.
+    """
+    room, declared, places = tried.room, tried.claiming.declared, store.places(tenant)
+    while True:
+        if room is not None:
+            await room.keep()
+        found = await store.work.find(tenant, places, asking) if asking is not None else None
+        if found is None:
+            found = Found([], 1, *(await store.work.in_hand(places, tried.claiming.operator)))
+        if room is None or declared is None:
+            return found
+        capacity = declared.capacity or 0
+        # What those before take meanwhile the script counts twice, once as theirs and once as kept.
+        sure = not room.before or sum(found.in_hand) + 2 * room.before + max(_weights(declared)) <= capacity
+        if sure and room.in_time:
+            return found
+        if not await room.pause(OTHERS_WAIT_MS):
+            await room.leave()
+            raise CapacityReached(sum(found.in_hand), capacity)
+
+
+async def _first(store: Store, tenant: str, found: Found, tried: _Try) -> Taken | Full | None:
     """Take the first that is still there; Full where there are some, but too heavy, None where others were quicker."""
     full = None
     for place, candidates, are_drills in _runs(store.places(tenant), found.rows):
         if are_drills and full is not None:
             # A drill is for somebody whom no customer waits for, not even one for whom they have no room.
             break
-        asked = _asked(claiming, request_id, found, place, now_ms)
-        taken = await handoffs.claim(store, place, candidates, asked, now_ms)
+        taken = await handoffs.claim(store, place, candidates, _asked(tried, found, place), tried.now_ms)
         if isinstance(taken, Taken):
             return taken
+        if isinstance(taken, TooLate) or _says_nothing(taken, tried):
+            return None
         full = taken if isinstance(taken, Full) else full
     return full
+
+
+def _says_nothing(taken: Refused | Full, tried: _Try) -> bool:
+    """Return whether somebody is perhaps full only because what their other claims took was counted twice."""
+    return isinstance(taken, Full) and tried.room is not None and tried.room.before > 0
 
 
 def _runs(places: Sequence[Place], rows: Sequence[Row]) -> Iterator[tuple[Place, list[Candidate], bool]]:
@@ -210,21 +271,19 @@ def _runs(places: Sequence[Place], rows: Sequence[Row]) -> Iterator[tuple[Place,
         start, many = end, TRIED_MAX
 
 
-def _asked(
-    claiming: Claiming,
-    request_id: str,
-    found: Found,
-    place: Place,
-    now_ms: int,
-    how: Literal["next", "named"] = "next",
-) -> Claim:
+def _weights(declared: Operator | None) -> tuple[int, int, int]:
+    return weight(declared, "review"), weight(declared, "hold"), weight(declared, "escalate")
+
+
+def _asked(tried: _Try, found: Found, place: Place, how: Literal["next", "named"] = "next") -> Claim:
+    claiming, now_ms, room = tried.claiming, tried.now_ms, tried.room
     declared, capacity = claiming.declared, claiming.declared.capacity if claiming.declared else None
-    elsewhere = sum(found.in_hand) - found.in_hand[place.partition]
+    elsewhere = sum(found.in_hand) - found.in_hand[place.partition] + (room.before if room is not None else 0)
     return Claim(
         operator=claiming.operator,
         random=secrets.token_hex(12),
         lease_expires_at_ms=now_ms + claiming.lease_ms,
-        request_id=request_id,
+        request_id=tried.request_id,
         assignment=Assignment(
             operator=claiming.operator,
             at_ms=now_ms,
@@ -234,11 +293,20 @@ def _asked(
             capacity=capacity,
         ),
         room=None if capacity is None else capacity - elsewhere,
-        weights=(weight(declared, "review"), weight(declared, "hold"), weight(declared, "escalate")),
+        weights=_weights(declared),
+        until_ms=None if room is None else until_ms(found.clocks_ms[place.partition]),
     )
 
 
-async def _claimed(store: Store, tenant: str, taken: Taken, now_ms: int) -> Claimed:
+async def _claimed(store: Store, tenant: str, taken: Taken, tried: _Try) -> Claimed:
+    if tried.room is None:
+        return await _shown(store, tenant, taken, tried.now_ms)
+    # What was taken is counted now; that need not be waited for before the packet is read.
+    _, claimed = await asyncio.gather(tried.room.leave(), _shown(store, tenant, taken, tried.now_ms))
+    return claimed
+
+
+async def _shown(store: Store, tenant: str, taken: Taken, now_ms: int) -> Claimed:
     handoff = taken.handoff or await handoffs.get(store, tenant, taken.handoff_id)
     noted = None
     if taken.handoff is not None and handoff.holder is not None and handoff.customer_id is not None:

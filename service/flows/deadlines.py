@@ -247,20 +247,45 @@ async def _offer(store: Store, handoff: Handoff, desk: Desk, now_ms: int) -> boo
         first = await desk.more_urgent(handoff, whom) if event == "handoff.offered" else None
         sooner = None if first is None else moves.advanced(first, now_ms, there)
         if first is None or sooner is None or sooner[1:] != (event, whom):
-            done = await advance(store, handoff, advanced, now_ms)
-            if done and event == "handoff.offered":
-                desk.offered(whom)
-            return done
-        await advance(store, first, sooner, now_ms)
-        # Where that failed it was offered or claimed a moment ago, by somebody else's look.
-        desk.offered(whom)
+            if event != "handoff.offered":
+                return await advance(store, handoff, advanced, now_ms)
+            done = await _give(store, handoff, advanced, desk, now_ms)
+            if done is not None:
+                return done
+        elif await _give(store, first, sooner, desk, now_ms) is False:
+            # It was offered or claimed a moment ago, by somebody else's look.
+            desk.offered(whom)
     return await advance(store, handoff, (moves.looked_for(handoff, now_ms), "", ""), now_ms)
 
 
+async def _give(
+    store: Store, handoff: Handoff, offered: tuple[Handoff, str, str], desk: Desk, now_ms: int
+) -> bool | None:
+    """Offer a handoff, and return whether it was still as it was read; None where who it was for has no room for it."""
+    whom = offered[2]
+    offering = await desk.meet(whom, handoff.kind)
+    if offering is None:
+        return None
+    partition = handoffs.place_of(store, handoff.tenant, handoff.handoff_id).partition
+    done = await advance(store, handoff, offered, now_ms, until_ms=offering.until_ms(partition))
+    await offering.done()
+    if done:
+        desk.offered(whom)
+    return done
+
+
 async def advance(
-    store: Store, handoff: Handoff, advanced: tuple[Handoff, str, str], now_ms: int, actor: str = ACTOR
+    store: Store,
+    handoff: Handoff,
+    advanced: tuple[Handoff, str, str],
+    now_ms: int,
+    actor: str = ACTOR,
+    until_ms: int | None = None,
 ) -> bool:
-    """Write what time, or whoever declines an offer, makes of a handoff; return whether it was still as it was read."""
+    """Write what time, or whoever declines an offer, makes of a handoff; return whether it was still as it was read.
+
+    Nothing is written once the clock of its server is past `until_ms`.
+    """
     after, event, detail = advanced
     place = handoffs.place_of(store, handoff.tenant, handoff.handoff_id)
     word, _ = await handoffs.move(
@@ -280,6 +305,7 @@ async def advance(
         event=event,
         detail=detail,
         actor=actor,
+        until_ms="" if until_ms is None else until_ms,
         fields=codec.place_out(after),
     )
     return word == "done"

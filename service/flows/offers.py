@@ -4,25 +4,45 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from rules.handoff import Handoff
+from rules.handoff import Handoff, Kind
 from rules.routing.operators import Operator, People, may_take
 from rules.routing.route import wanted_in
 from service.flows import operators
+from service.flows.rooms import Room, until_ms
 from service.store import handoffs
 from service.store.store import Store
 from service.store.work import Asking
 
 # Handoffs that are looked at for one that is more urgent; where those are all people's to claim, so are most others.
 MORE_URGENT_READ_MAX = 8
+# Somebody whom another look is offering something is waited for so long; after that they are found at the next look.
+OTHERS_WAIT_MS = 200
 LOOKS_MAX = 4  # the first may not know which classes matter; another sees others only where they have changed since
+
+
+@dataclass(frozen=True, slots=True)
+class Offering:
+    """Leave to offer somebody something: nobody else makes them an offer until it is `done`, or ends by itself."""
+
+    room: Room
+    clocks_ms: tuple[int, ...]
+
+    def until_ms(self, partition: int) -> int:
+        """Return until when a handoff of that partition may be offered, by its server's clock."""
+        return until_ms(self.clocks_ms[partition])
+
+    async def done(self) -> None:
+        """Say that the offer was made, or will not be."""
+        await self.room.leave()
 
 
 class Desk:
     """The people at work as one look sees them. Offers are made one after the other, in `turn`.
 
-    Two looks at once may each offer somebody their last place: the second offer then moves on in its time.
+    Other looks go on at the same time, in other processes and partitions: whoever is to be offered something is met
+    first, with what the others have offered them meanwhile.
     """
 
     def __init__(self, store: Store, tenant: str, now_ms: int) -> None:
@@ -35,6 +55,28 @@ class Desk:
         if self._people is None:
             self._people = await operators.people(self._store, self._tenant, self._now_ms)
         return self._people
+
+    async def meet(self, name: str, kind: Kind) -> Offering | None:
+        """Return leave to offer somebody a handoff of this kind; None where they have no room for it after all."""
+        room = Room(self._store, self._tenant, name, "offers", 1)
+        while True:
+            await room.keep()
+            (in_hand, clocks_ms), kept = await asyncio.gather(
+                self._store.work.in_hand(self._store.places(self._tenant), name),
+                operators.kept(self._store, self._tenant, name),
+            )
+            if not room.before and room.in_time:
+                break
+            if not await room.pause(OTHERS_WAIT_MS):
+                # Somebody whom another look is offering something is busy, as far as this one goes.
+                self.offered(name)
+                await room.leave()
+                return None
+        self._people = (await self.people()).met(name, sum(in_hand), kept)
+        if not any(one.operator.name == name and one.may_be_offered(kind) for one in self._people.persons):
+            await room.leave()
+            return None
+        return Offering(room, clocks_ms)
 
     def offered(self, name: str) -> None:
         """Count an offer that was made."""

@@ -133,6 +133,11 @@ async def people(store: Store, tenant: str, now_ms: int) -> People:
     )
 
 
+async def kept(store: Store, tenant: str, name: str) -> int:
+    """Return how many handoffs are kept for somebody, which they have not taken yet."""
+    return (await operators.kept(store, tenant, name)).get(name, 0)
+
+
 async def kept_for_keeper(store: Store, handoff: Handoff, queue: Queue, now_ms: int) -> Handoff:
     """Return a handoff that opens, kept for the person who knows its customer where the queue says so."""
     if queue.same_operator_ms is None or handoff.customer_id is None or handoff.state != "waiting":

@@ -51,11 +51,16 @@ class Full:
 
 
 @dataclass(frozen=True, slots=True)
+class TooLate:
+    """The claim came to the server after `until_ms`, and nothing was done."""
+
+
+@dataclass(frozen=True, slots=True)
 class Claim:
     """What a claim asks for.
 
     `room` is the weight that the operator may hold in the partition that is asked, None for any; `weights` are those
-    of a review, a hold and an escalation.
+    of a review, a hold and an escalation. Past `until_ms` of the partition's server nothing is taken, None for never.
     """
 
     operator: str
@@ -65,6 +70,7 @@ class Claim:
     assignment: Assignment
     room: int | None = None
     weights: tuple[int, int, int] = (1, 1, 1)
+    until_ms: int | None = None
 
 
 class Candidate(NamedTuple):
@@ -119,7 +125,7 @@ async def move(store: Store, verb: str, **values: Argument) -> tuple[str, list[R
 
 async def claim(
     store: Store, place: Place, candidates: Sequence[Candidate], asked: Claim, now_ms: int
-) -> Taken | Refused | Full:
+) -> Taken | Refused | Full | TooLate:
     """Take the first of the handoffs that may be taken, or say why the last of them may not."""
     word, rest = await move(
         store,
@@ -144,7 +150,10 @@ async def claim(
         class_prefix=place.classes_prefix,
         waits_max=HISTORY_MAX,
         drill_mark=DRILL_MARK,
+        until_ms="" if asked.until_ms is None else asked.until_ms,
     )
+    if word == "late":
+        return TooLate()
     if word == "full":
         return Full(int(rest[0]))
     if word == "claimed":

@@ -158,6 +158,11 @@ class Place:
         """HASH operator -> weight of what they have in hand here. A claim must know it in the step that adds to it."""
         return f"{self.tag}loads"
 
+    def room(self, operator: str, kind: str) -> str:
+        """HASH of the claims, or offers, that are under way to an operator, in the one partition that is theirs for it.
+        What they hold lies in every partition: without this two steps at once could each take the last place."""
+        return f"{self.tag}room:{kind}:{operator}"
+
     @property
     def leases(self) -> str:
         """ZSET handoff_id -> when its lease ends. Its own ZSET, as RQ's timers come up to a second late."""

@@ -106,8 +106,11 @@ async def loads(store: Store, tenant: str) -> Mapping[str, int]:
     return total
 
 
-async def kept(store: Store, tenant: str) -> Mapping[str, int]:
-    """Return how many waiting handoffs are kept for each operator, offered or passed on to them; nobody without one."""
+async def kept(store: Store, tenant: str, only: str | None = None) -> Mapping[str, int]:
+    """Return how many waiting handoffs are kept for each operator, offered or passed on to them; nobody without one.
+
+    With `only` nobody else is counted.
+    """
 
     async def look(place: Place) -> list[tuple[str, int]]:
         found = await store.link.call(
@@ -115,7 +118,7 @@ async def kept(store: Store, tenant: str) -> Mapping[str, int]:
         )
         names = [name.decode() for name in found]
         whose = [(wanted_in(name).operator, name) for name in names]
-        mine = [(operator, name) for operator, name in whose if operator is not None]
+        mine = [(operator, name) for operator, name in whose if operator is not None and only in (None, operator)]
         counts = await asyncio.gather(*(store.link.call("ZCARD", place.waiting_in(name)) for _, name in mine))
         return [(operator, int(count)) for (operator, _), count in zip(mine, counts, strict=True)]
 

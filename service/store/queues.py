@@ -12,12 +12,6 @@ HEAD_READ_MAX = 20  # the oldest that waits is looked for among the most urgent:
 QUEUES_MAX = 1_000  # names kept in one partition; rule files hold dozens
 
 
-async def in_hand(store: Store, tenant: str, operator: str) -> tuple[int, ...]:
-    """Return the weight of what an operator has in hand, by partition."""
-    loads = await asyncio.gather(*(store.link.call("HGET", place.loads, operator) for place in store.places(tenant)))
-    return tuple(int(load or 0) for load in loads)
-
-
 async def ahead(store: Store, elsewhere: list[Place], queue: str, score_ms: int) -> int:
     """Return how many more urgent ones wait in the given partitions."""
     counts = await asyncio.gather(

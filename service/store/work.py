@@ -59,14 +59,15 @@ class Asking:
 class Found:
     """What an operator may take: `rows` most urgent first, `classes` how many are open to them.
 
-    `in_hand` is the weight that they hold, by partition, and `due_at_ms` when time next does something to any handoff.
-    No rows, but classes: not all was seen, look again.
+    `in_hand` is the weight that they hold, by partition, and `clocks_ms` what its server's clock said; `due_at_ms` is
+    when time next does something to any handoff. No rows, but classes: not all was seen, look again.
     """
 
     rows: list[Row]
     classes: int
     in_hand: tuple[int, ...]
-    due_at_ms: int | None
+    clocks_ms: tuple[int, ...]
+    due_at_ms: int | None = None
     promised: str | None = None
 
 
@@ -79,6 +80,7 @@ class _Part:
     full: frozenset[Class]  # classes of which more may wait than were read
     loads: list[int]  # by who asks
     due_at_ms: int | None
+    clock_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,7 @@ class _Look:
     full: frozenset[Class]
     loads: list[tuple[int, ...]]
     due_at_ms: int | None
+    clocks_ms: tuple[int, ...]
     left: dict[tuple[Class, ...], list[Row]]
 
 
@@ -119,6 +122,27 @@ class Work:
         """Say that who got this has taken of it what they take."""
         if found.promised is not None:
             self._promised.pop(found.promised, None)
+
+    async def in_hand(self, places: Sequence[Place], operator: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Return the weight that an operator has in hand, and what the server's clock says, by partition."""
+
+        async def look(place: Place) -> tuple[int, int]:
+            _, _, _, loads, _, _, clock_ms = await self._scripts.read(
+                "look_for_work",
+                classes=place.classes,
+                loads=place.loads,
+                leases=place.leases,
+                deadlines=place.deadlines,
+                looked_at=(),
+                classes_max=0,
+                candidates_max=0,
+                before=0,
+                operators=(operator,),
+            )
+            return int(loads[0] or 0), clock_ms
+
+        found = await asyncio.gather(*map(look, places))
+        return tuple(load for load, _ in found), tuple(clock_ms for _, clock_ms in found)
 
     def _begin(
         self, tenant: str, places: Sequence[Place], together: list[tuple[Asking, asyncio.Future[Found]]]
@@ -151,13 +175,14 @@ class Work:
             full=frozenset().union(*(part.full for part in parts)),
             loads=list(zip(*(part.loads for part in parts), strict=True)),
             due_at_ms=min((part.due_at_ms for part in parts if part.due_at_ms is not None), default=None),
+            clocks_ms=tuple(part.clock_ms for part in parts),
             left={},
         )
 
     async def _look_at(self, place: Place, asking: Sequence[Asking]) -> _Part:
         read = _to_read(self._seen.get(place.tag, ()), asking)
         first_max = min(SPARE + len(asking), FIRST_MAX)
-        _, lapses, ends, loads, classes, found = await self._scripts.read(
+        _, lapses, ends, loads, classes, found, clock_ms = await self._scripts.read(
             "look_for_work",
             classes=place.classes,
             loads=place.loads,
@@ -184,6 +209,7 @@ class Work:
             full=frozenset(key for key, rows in firsts.items() if len(rows) == first_max),
             loads=[int(load or 0) for load in loads],
             due_at_ms=min((score for first in (lapses, ends) for score, _ in _scored(first)), default=None),
+            clock_ms=clock_ms,
         )
 
     def _given(self, look: _Look, number: int, asking: Asking) -> Found:
@@ -198,11 +224,11 @@ class Work:
         while rows and self._promised.get(rows[0][1], 0.0) > now_s:
             rows.pop(0)
         if not asking.sure or not rows:
-            return Found(rows.copy(), len(mine), look.loads[number], look.due_at_ms)
+            return Found(rows.copy(), len(mine), look.loads[number], look.clocks_ms, look.due_at_ms)
         promised = rows[0][1]
         self._promised[promised] = now_s + PROMISED_MS_MAX / 1000
         # Behind the first only what is tried when another process was quicker: they weigh nothing for who is sure.
-        return Found(rows[:SURE_MAX], len(mine), look.loads[number], look.due_at_ms, promised)
+        return Found(rows[:SURE_MAX], len(mine), look.loads[number], look.clocks_ms, look.due_at_ms, promised)
 
 
 def _to_read(seen: Sequence[str], asking: Sequence[Asking]) -> list[str]:

@@ -105,16 +105,9 @@ async def test_who_can_do_less_gets_the_first_of_what_they_can(store: Store, ten
 async def test_one_with_a_limit_takes_no_more_than_it_however_they_ask(store: Store, tenant: str) -> None:
     await waiting(store, tenant, 20, ["en"])
     kim = Operator("kim", capacity=2)
-
-    async def kims() -> list[Handoff | BaseException | None]:
-        asks = (claim(store, tenant, "kim", kim) for _ in range(5))
-        if store.partitions == 1:
-            return await asyncio.gather(*asks, return_exceptions=True)
-        # Over partitions a limit holds for who asks once at a time, as people do.
-        return [(await asyncio.gather(each, return_exceptions=True))[0] for each in asks]
-
+    asks = asyncio.gather(*(claim(store, tenant, "kim", kim) for _ in range(5)), return_exceptions=True)
     others = asyncio.gather(*(claim(store, tenant, f"op{number}") for number in range(4)))
-    mine, theirs = await asyncio.gather(kims(), others)
+    mine, theirs = await asyncio.gather(asks, others)
     assert [isinstance(each, CapacityReached) for each in mine].count(True) == 3
     taken = [each for each in (*mine, *theirs) if isinstance(each, Handoff)]
     assert numbers(taken) == [0, 1, 2, 3, 4, 5]

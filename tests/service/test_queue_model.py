@@ -28,7 +28,6 @@ from service.flows import drafts, handoffs
 from service.flows.access import open_store
 from service.flows.decide import Decided, decide
 from service.flows.handoffs import Claimed, Claiming, HandingBack, Lease, NothingWaiting, Resolving
-from service.store import queues
 from tests.service.conftest import RULES
 from tests.service.turns import angry, calm, refunding, turn, wordy
 
@@ -513,7 +512,8 @@ class QueueMachine(RuleBasedStateMachine):
     @invariant()
     def everybodys_hands_are_counted(self) -> None:
         for operator in OPERATORS:
-            assert sum(self.do(queues.in_hand(self.store, self.tenant, operator))) == self.in_hand(operator)
+            held, _ = self.do(self.store.work.in_hand(self.store.places(self.tenant), operator))
+            assert sum(held) == self.in_hand(operator)
 
     @invariant()
     def nobody_is_lost_and_nobody_stands_twice(self) -> None:

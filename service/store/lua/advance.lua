@@ -13,10 +13,11 @@
 -- ARGV[4] event  what is told, empty for nothing
 -- ARGV[5] detail  of the event: the channel to page, who let it go, or empty
 -- ARGV[6] actor
--- ARGV[7..] fields  of the handoff that the step changes: name, value, name, value
--- RETURN done | unknown | illegal | moved
---   done: the handoff's fields; illegal: state; moved: think again
--- USES class, tell
+-- ARGV[7] until_ms  of this server's clock: past it nothing is done; empty for never
+-- ARGV[8..] fields  of the handoff that the step changes: name, value, name, value
+-- RETURN done | unknown | illegal | moved | late
+--   done: the handoff's fields; illegal: state; moved: think again; late: what the caller knows is too old by now
+-- USES class, clock, tell
 -- AGAIN safe: the second time the version is another one, and what is told of nothing is written alike
 -- WHY A SCRIPT: a claim may come at the same moment, and a step must be taken whole, once, and told.
 local of = redis.call('HMGET', KEYS[1], 'state', 'version', 'class')
@@ -27,7 +28,8 @@ end
 local waits = of[1] == 'waiting'
 if not waits and of[1] ~= 'leased' and of[1] ~= 'held' then return {'illegal', of[1]} end
 if of[2] ~= ARGV[2] then return {'moved'} end
-redis.call('HSET', KEYS[1], unpack(ARGV, 7))
+if ARGV[7] ~= '' and clock_ms() > tonumber(ARGV[7]) then return {'late'} end
+redis.call('HSET', KEYS[1], unpack(ARGV, 8))
 -- Looking for somebody in vain changes nothing for anybody: whoever waits for a new version is not to wake.
 if ARGV[4] ~= '' then redis.call('HINCRBY', KEYS[1], 'version', 1) end
 local now = redis.call('HMGET', KEYS[1], 'score_ms', 'timer_at_ms', 'timer_held_at_ms', 'class')

@@ -20,17 +20,20 @@
 -- ARGV[10] assignments_max  that one handoff keeps
 -- ARGV[11] waits_max  how many of the waits of a queue are kept
 -- ARGV[12] drill_mark  with which the conversations of fire drills begin: they weigh nothing
--- RETURN claimed | repeated | refused | full
+-- ARGV[13] until_ms  of this server's clock: past it nothing is taken; empty for never
+-- RETURN claimed | repeated | refused | full | late
 --   claimed: token, the handoff's fields
 --   repeated: handoff_id, token and lease_expires_at_ms as they were answered the first time
 --   refused: why the last one was: state (empty when unknown), holder, lease_expires_at_ms, reserved_for,
 --   reserved_until_at_ms, expires_at_ms
 --   full: the operator has no room for any that is free; with what is in hand here
--- USES class, assign, tell
+--   late: nothing was done, as what the caller knows of the operator's room is too old by now
+-- USES class, assign, clock, tell
 -- AGAIN safe: its answer is stored under the request
 -- WHY A SCRIPT: looking and taking must be one step, or two operators get the same person.
 local answered = redis.call('GET', KEYS[4])
 if answered then return {'repeated', answered} end
+if ARGV[13] ~= '' and clock_ms() > tonumber(ARGV[13]) then return {'late'} end
 local now_ms = tonumber(ARGV[3])
 local in_hand = tonumber(redis.call('HGET', KEYS[6], ARGV[1]) or '0')
 local review, hold, escalate = string.match(ARGV[7], '(%d+) (%d+) (%d+)')

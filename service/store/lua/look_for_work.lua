@@ -11,7 +11,8 @@
 -- RETURN found
 --   found: the first lease and the first deadline to end, each with its moment; the operators' weights in hand; the
 --   classes before that bound with the urgency of their first; for each class that was looked at its first ones with
---   theirs
+--   theirs; and the moment of this server's clock
+-- USES clock
 -- AGAIN safe: it writes nothing
 -- WHY A SCRIPT: what is due, who waits and who asks belong to one moment, and it is one round trip.
 local firsts = {}
@@ -23,4 +24,5 @@ return {
   redis.call('HMGET', KEYS[2], unpack(ARGV, 4)),
   redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[3], 'WITHSCORES', 'LIMIT', 0, ARGV[1]),
   firsts,
+  clock_ms(),
 }
