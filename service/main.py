@@ -22,7 +22,7 @@ from rules.evaluation.evaluate import Ruleset
 from rules.files.errors import render
 from service import logs, settings, supervise
 from service.api import first_keys, following, operators_watch, rule_watch, upkeep
-from service.api.application import Handrail
+from service.api.application import Handrail, Pages
 from service.api.escalation import PATH
 from service.api.openapi import LOOPBACK
 from service.api.running import Running
@@ -30,6 +30,7 @@ from service.api.turn_protocol import turn_protocol
 from service.cli.output import note, refuse
 from service.clock import now_ms
 from service.compiling import settle
+from service.console import pages
 from service.flows.access import open_store
 from service.flows.in_force import Following
 from service.flows.spool import Spool
@@ -76,7 +77,7 @@ def create_app(
             yield
             running.stopping.set()
 
-    return Handrail(lifespan)
+    return Handrail(lifespan, Pages(pages.ROUTES, pages.refused))
 
 
 async def _open(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from time import perf_counter
 from typing import Any, TypeAlias
@@ -14,6 +15,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import BaseRoute
 from starlette.types import Message, Receive, Scope, Send
 
 from service.api import (
@@ -54,7 +56,7 @@ from service.api.escalation import PATH, answer_turn, should_escalate
 from service.api.escalation import router as escalation
 from service.api.faults import refusal
 from service.api.json_text import parse
-from service.api.problems import Refused, answer
+from service.api.problems import PROBLEMS, Refused, answer
 from service.api.refusals import note, problem_of, refuse
 from service.api.running import Running
 from service.api.sending import Write, over_asgi
@@ -92,10 +94,21 @@ WITH_BODY = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 Lifespan: TypeAlias = "Callable[[Handrail], AbstractAsyncContextManager[None]]"
 
 
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """What people open in a browser beside the API, and the page of a refusal: from its status, detail and hint."""
+
+    routes: Sequence[BaseRoute] = ()
+    refused: Callable[[Request, int, str, str], Response] | None = None
+
+
+NO_PAGES = Pages()
+
+
 class Handrail(FastAPI):
     """FastAPI for every route but the one that every turn takes, which is answered before FastAPI wakes up."""
 
-    def __init__(self, lifespan: Lifespan) -> None:
+    def __init__(self, lifespan: Lifespan, pages: Pages = NO_PAGES) -> None:
         super().__init__(
             title="Handrail",
             version=_version(),
@@ -106,6 +119,9 @@ class Handrail(FastAPI):
             redoc_url=None,
             redirect_slashes=False,
         )
+        self.pages = pages
+        # A page stands before the API's route at the same address, and leaves to it whoever asks for no HTML.
+        self.router.routes.extend(pages.routes)
         for router in ROUTERS:
             self.include_router(router)
         for fact in (Refused, Refusal, RequestValidationError, HTTPException, Exception):
@@ -194,6 +210,9 @@ async def _problem(request: Request, error: Exception) -> Response:
     request.scope["handrail.code"] = refused.code
     note(request.app.state.running, error, refused)
     sent = answer(refused)
+    pages: Pages = request.app.pages
+    if pages.refused is not None and request.scope.get("route") in pages.routes:
+        return pages.refused(request, sent.status, refused.detail, refused.hint or PROBLEMS[refused.code].hint)
     response = Response(sent.body, sent.status)
     response.raw_headers = list(sent.headers)
     return response

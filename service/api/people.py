@@ -17,6 +17,7 @@ from service.api.problems import Refused
 from service.api.routes import NAME_CHARS_MAX, Call, answered, called, problems_documented
 from service.clock import now_ms
 from service.flows import handoffs, operators
+from service.flows.keys import Role
 from service.flows.operators import OperatorView
 from service.flows.ruleset_refusals import RulesInvalid
 
@@ -84,6 +85,21 @@ class PresenceAnswer(Shape):
     """Until when the caller is believed to be there; null after they have left. Say it again before that."""
 
     present_until_ms: int | None
+
+
+class MeAnswer(Shape):
+    """Whose key came with the request: `name` is the actor in every record of what it does."""
+
+    name: str
+    role: Role
+    tenant: str
+
+
+@router.get("/me", summary="Whose key this is", responses={200: {"model": MeAnswer}, **problems_documented()})
+async def me(call: Annotated[Call, called("read")]) -> Response:
+    """For a console: it knows by the name which handoffs are its user's, and by the role what it may offer them."""
+    caller = call.caller
+    return answered({"name": caller.name, "role": caller.role, "tenant": caller.tenant})
 
 
 @router.get(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hmac
 import secrets
+from dataclasses import dataclass
 from hashlib import sha256
 from urllib.parse import quote, urlencode
 
 from service.errors import Refusal
+from service.flows import handoffs
 from service.flows.webhook_targets import is_loopback
 from service.settings import Settings
 from service.store import channels
@@ -36,6 +38,25 @@ class LinkExpired(Refusal):
 
     def __init__(self) -> None:
         super().__init__(f"the link is older than {LINK_MS // 86_400_000} days")
+
+
+@dataclass(frozen=True, slots=True)
+class LinkState:
+    """What a link shows without a key: which handoff, since when, and its state, `acknowledged` when somebody comes."""
+
+    handoff_id: str
+    opened_at_ms: int
+    state: str
+
+
+async def follow(
+    store: Store, tenant: str, handoff_id: str, expires_at_s: int, signature: str, now_ms: int
+) -> LinkState:
+    """Return what became of the handoff. Raises LinkInvalid, LinkExpired and HandoffUnknown."""
+    verify(await secret(store), tenant, handoff_id, expires_at_s, signature, now_ms)
+    handoff = await handoffs.current(store, tenant, handoff_id, now_ms)
+    coming = handoff.state == "waiting" and handoff.acknowledged_by
+    return LinkState(handoff.handoff_id, handoff.opened_at_ms, "acknowledged" if coming else handoff.state)
 
 
 async def secret(store: Store) -> bytes:

@@ -1,0 +1,293 @@
+// The page of one handoff: it reads, shows, follows what happens, and lets whoever has it work. Its parts are elsewhere.
+
+import { Away, Refused, ask, base, follow, move } from "./api.js";
+import { button, clock, el, left } from "./dom.js";
+import { keepDraft } from "./drafts.js";
+import { beforeForgetting, keyGone } from "./key.js";
+import { lease } from "./lease.js";
+import * as story from "./story.js";
+import { Unfit, forms } from "./work.js";
+import { has, say } from "./words.js";
+
+const TICK_MS = 1000;
+const GONE = ["resolved", "handed_back", "expired"];
+
+export async function showHandoff(me, id, room) {
+  const path = `handoffs/${encodeURIComponent(id)}`;
+  const parts = Object.fromEntries(
+    ["head", "task", "talk", "take", "why", "drafts", "more"].map((name) => [name, el("section", { id: name })]),
+  );
+  const said = el("p", { class: "said-now", role: "status", "aria-live": "polite" });
+  const alarm = el("div", { role: "alert" });
+  const stale = el("p", { class: "banner", hidden: true });
+  const lost = el("div", {});
+  let handoff = null;
+  let packet = null;
+  let drafts = [];
+  let work = null;
+  let keeper = null;
+  let hadIt = false;
+  let busy = false;
+  let drawn = "";
+  let stream = null;
+  ({ handoff, packet, drafts } = await read());
+  const mine = lease(id, { lost: refused, renewed: (seen) => seen && changed(seen), announce });
+
+  room.replaceChildren(stale, alarm, parts.head, lost, mine.bar,
+    el("div", { class: "columns" },
+      el("div", { class: "left" }, parts.task, parts.talk, parts.take, el("section", { id: "work", tabindex: "-1" })),
+      el("div", { class: "right" }, parts.why, parts.drafts, parts.more)), said);
+  const place = document.getElementById("work");
+  if (mine.token() && handoff.holder === me.name) hadIt = true;
+  draw();
+  // The page comes from a reload: whether the lease still holds only the service knows.
+  if (hadIt && handoff.state === "leased") mine.renew();
+  stream = GONE.includes(handoff.state) ? null : follow(`${path}/events`, heard, connected);
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden) return keeper?.leave();
+    stream?.renew();
+    again();
+  });
+  window.addEventListener("pagehide", () => keeper?.leave());
+  setInterval(second, TICK_MS);
+  beforeForgetting(async () => keeper?.flush());
+
+  async function read() {
+    try {
+      return await ask("GET", `${path}/packet`);
+    } catch (error) {
+      if (!(error instanceof Refused) || error.status === 401) throw error;
+      throw Object.assign(error, { said: sentence(error) });
+    }
+  }
+
+  /** Read everything again; what is being written is not touched. */
+  async function again() {
+    try {
+      const seen = await read();
+      // An answer that was on its way when something moved is older than what is known.
+      if (seen.handoff.version < handoff.version) return;
+      ({ handoff, packet, drafts } = seen);
+      draw();
+    } catch (error) {
+      problem(error);
+    }
+  }
+
+  function heard(event, data) {
+    if (event === "key gone") {
+      keyGone();
+    } else if (event === "message") {
+      announce(say("talk.new"));
+      again();
+    } else if (event === "handoff") {
+      changed(data);
+    }
+  }
+
+  function connected(whether) {
+    // What was written while nobody listened is read once somebody does.
+    if (whether && !stale.hidden) again();
+    stale.hidden = whether || GONE.includes(handoff.state);
+    if (!whether) stale.textContent = say("not_fresh", { at: clock(Date.now()) });
+  }
+
+  function changed(seen) {
+    if (seen.version < handoff.version) return;
+    const joined = seen.reasons.length !== handoff.reasons.length;
+    const ended = GONE.includes(seen.state) && !GONE.includes(handoff.state);
+    handoff = seen;
+    draw();
+    if (ended) stream?.end();
+    if (joined || ended) again();
+  }
+
+  function ours() {
+    return Boolean(mine.token()) && handoff.holder === me.name && !GONE.includes(handoff.state);
+  }
+
+  function draw() {
+    if (mine.token() && !ours()) mine.drop();
+    const have = ours();
+    if (have) hadIt = true;
+    // A section is drawn anew only where it has changed: who reads or selects a text in it is not disturbed.
+    const seen = JSON.stringify([handoff, packet, drafts, have]);
+    if (seen !== drawn) {
+      parts.head.replaceChildren(...story.head(handoff, packet, me));
+      parts.task.replaceChildren(...story.task(handoff, packet));
+      parts.talk.replaceChildren(el("h2", {}, say("talk")), ...story.talk(handoff, packet, me));
+      parts.why.replaceChildren(...story.why(packet));
+      parts.drafts.replaceChildren(...story.drafts(drafts, me, have ? (text) => work.add(text) : null));
+      const open = [...parts.more.querySelectorAll("details")].map((each) => each.open && each.firstChild.textContent);
+      parts.more.replaceChildren(...story.more(handoff, packet));
+      for (const each of parts.more.querySelectorAll("details")) if (open.includes(each.firstChild.textContent)) each.open = true;
+      parts.take.replaceChildren(...taking());
+      drawn = seen;
+    }
+    if (have && !work) begin();
+    work?.enable(have && !busy);
+    place.hidden = !have && !hadIt;
+    work?.held(handoff.state === "held");
+    mine.show(handoff, have);
+    lost.replaceChildren(...missing(have));
+    document.title = `${packet.why[0]?.rules[0]?.why ?? handoff.queue} · Handrail`;
+    second();
+  }
+
+  function second() {
+    const times = document.getElementById("times");
+    if (times) story.tick(times, handoff);
+    const until = document.getElementById("until");
+    if (until && handoff.lease_expires_at_ms) until.textContent = left(handoff.lease_expires_at_ms);
+  }
+
+  /** Return what stands where the work would be while somebody else has it, or nobody. */
+  function taking() {
+    const all = el("a", { class: "next", href: new URL("console", base) }, say("all"));
+    if (GONE.includes(handoff.state)) return [el("p", { class: "banner" }, story.ending(handoff), " ", all)];
+    if (ours()) return [];
+    if (handoff.holder === me.name) {
+      const [before, after] = say("mode.elsewhere", { left: "\u0000" }).split("\u0000");
+      return [el("p", { class: "banner" }, before, el("strong", { id: "until" }), after)];
+    }
+    if (handoff.holder) return [el("p", { class: "banner" }, say("mode.theirs", { name: handoff.holder }), " ", all)];
+    const may = me.role !== "manager";
+    const known = handoff.acknowledged_by === me.name;
+    return [el("div", { class: "card actions" },
+      may ? button(hadIt ? say("take.again") : say("take"), claim, { class: "main", id: "claim" }) : el("p", {}, say("take.manager")),
+      known ? el("p", { class: "quiet" }, say("take.known")) : button(say("take.know"), () => moved("acknowledge")),
+      may && handoff.reserved_for === me.name ? button(say("take.decline"), () => moved("decline")) : "")];
+  }
+
+  /** Return the sentence for somebody who had it and has it no longer. */
+  function missing(have) {
+    if (have || !hadIt || !work) return [];
+    const name = GONE.includes(handoff.state) ? "lost.ended" : handoff.holder ? "lost.theirs" : "lost.waiting";
+    if (name === "lost.ended" && handoff.resolution?.by === me.name) return [];
+    return [el("p", { class: "banner bad", role: "alert", id: "lost" }, say(name, { name: handoff.holder }))];
+  }
+
+  /** Build the forms, and put back what was being written. */
+  function begin() {
+    work = forms(packet, { reply, end, hold, release: () => moved("release", {}, say("release.done")) }, () => keeper.changed());
+    keeper = keepDraft(id, work.read, work.told);
+    const own = drafts.find((each) => each.by === me.name && !each.refused);
+    const refusedOnce = drafts.find((each) => each.by === me.name && each.refused);
+    if (own) {
+      work.restore(own.fields);
+      keeper.known(work.read());
+      work.told(say("saved", { at: clock(own.at_ms) }));
+    } else if (refusedOnce) {
+      const { verb, text, ...rest } = refusedOnce.fields;
+      work.restore(verb === "reply" ? { reply: text } : typeof rest.edited === "string" ? { text, ...rest } : { text, action: rest.action });
+    }
+    place.replaceChildren(work.place);
+  }
+
+  async function claim() {
+    await doing(async () => {
+      const got = await move(`${path}/claim`);
+      mine.take(got.lease.token);
+      ({ handoff, packet, drafts } = got);
+      draw();
+      announce(say("taken"));
+      // Where the button was there is nothing to focus any more; a field would open a telephone's keyboard over the story.
+      place.focus({ preventScroll: true });
+    });
+  }
+
+  async function reply(text) {
+    await withToken("reply", { text }, () => work.replied(text), say("reply.sent"));
+  }
+
+  async function end(form) {
+    try {
+      const { verb, body } = form();
+      await withToken(verb, body, null, say("end.done"));
+    } catch (error) {
+      problem(error);
+    }
+  }
+
+  async function hold(reason, untilAtMs) {
+    const body = { until_at_ms: Math.round(untilAtMs), ...(reason ? { reason } : {}) };
+    await withToken("hold", body, null, say("hold.done", { at: clock(untilAtMs) }));
+  }
+
+  function moved(verb, body = {}, done = "") {
+    return verb === "release" ? withToken(verb, body, null, done) : doing(async () => changed(await move(`${path}/${verb}`, body)));
+  }
+
+  function withToken(verb, body, after, done) {
+    return doing(async () => {
+      const seen = await move(`${path}/${verb}`, { ...body, token: mine.token() });
+      after?.();
+      if (["release", "resolve", "hand-back"].includes(verb)) {
+        mine.drop();
+        hadIt = false;
+      }
+      changed(seen);
+      announce(done);
+      // With what was sent the service has forgotten the draft: what else is written is kept anew.
+      if (["resolve", "hand-back"].includes(verb)) return keeper.done();
+      keeper.known({});
+      keeper.changed();
+    });
+  }
+
+  /** Do one thing at a time: a second tap while the first is under way does nothing. Returns whether it was done. */
+  async function doing(act) {
+    if (busy) return false;
+    busy = true;
+    alarm.replaceChildren();
+    work?.enable(false);
+    const claimer = document.getElementById("claim");
+    if (claimer) claimer.disabled = true;
+    try {
+      await act();
+      return true;
+    } catch (error) {
+      refused(error);
+      return false;
+    } finally {
+      busy = false;
+      work?.enable(ours());
+      if (claimer) claimer.disabled = false;
+    }
+  }
+
+  /** Say what was refused and what to do next, and look how things stand now. */
+  function refused(error) {
+    if (error.code === "lease_lost") mine.drop();
+    problem(error);
+    if (error instanceof Refused) {
+      again();
+      // A text that came too late is kept by the service; what stands in the fields is kept as well.
+      keeper?.flush();
+    }
+  }
+
+  function problem(error) {
+    if (error instanceof Refused && error.status === 401) {
+      keyGone();
+      stream?.end();
+    }
+    const known = error instanceof Refused || error instanceof Away || error instanceof Unfit;
+    if (!known) throw error;
+    // A lost lease is said above the work for as long as it is lost.
+    alarm.replaceChildren(error.code === "lease_lost" ? "" : el("p", { class: "banner bad" }, sentence(error)));
+    if (error.code !== "lease_lost") alarm.scrollIntoView({ block: "nearest" });
+  }
+
+  function sentence(error) {
+    if (error instanceof Away) return say("away");
+    if (error instanceof Unfit) return error.message;
+    if (error.said) return error.said;
+    const name = `problem.${error.code}`;
+    return has(name) ? say(name, { name: handoff?.holder ?? "?" }) : `${error.detail}. ${error.hint}`;
+  }
+
+  function announce(text) {
+    said.replaceChildren(text ? el("span", {}, text) : "");
+  }
+}
