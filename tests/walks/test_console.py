@@ -317,6 +317,28 @@ def test_a_draft_survives_a_reload(desk: Desk) -> None:
         wait_until(lambda: [each["fields"].get("reply") for each in desk.drafts(handoff_id)] == [None])
 
 
+def test_who_writes_keeps_it_and_a_page_that_was_only_left_open_does_not(desk: Desk) -> None:
+    handoff_id = desk.asked("heartbeat")
+    with telephone(desk.browser) as page:
+        renewed: list[str] = []
+        page.on("request", lambda request: renewed.append(request.url) if request.url.endswith("/renew") else None)
+        page.clock.install()
+        desk.take(page, handoff_id)
+        page.get_by_label("To the customer").fill("I am writing")
+        # Half of the lease of 60 s later, by this page's clock; the answer's date sets it right again.
+        with page.expect_response(lambda answer: answer.url.endswith("/renew")):
+            page.clock.fast_forward(30_000)
+        page.clock.fast_forward(50_000)
+        warning = page.get_by_text("You lose it soon.")
+        expect(warning).to_be_visible()
+        assert len(renewed) == 1
+        page.get_by_role("button", name="Keep it").click()
+        expect(warning).to_have_count(0)
+        assert len(renewed) == 2
+        expect(page.get_by_role("status")).to_have_text("Kept.")
+    assert desk.handoff(handoff_id)["holder"] == "operator"
+
+
 def test_a_lost_lease_is_told_and_loses_nothing(desk: Desk) -> None:
     handoff_id = desk.asked("lease-lost")
     with telephone(desk.browser) as page:

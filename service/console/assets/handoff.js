@@ -31,9 +31,11 @@ export async function showHandoff(me, id, room) {
   let drawn = "";
   let stream = null;
   ({ handoff, packet, drafts } = await read());
-  const mine = lease(id, { lost: refused, renewed: (seen) => seen && changed(seen), announce });
+  const mine = lease(id, { lost: refused, renewed: changed, over: again, announce });
 
-  room.replaceChildren(stale, alarm, parts.head, lost, mine.bar,
+  // What must be seen wherever one reads or writes stays at the top of the screen.
+  const pinned = el("div", { class: "pinned" }, stale, alarm, lost, mine.bar);
+  room.replaceChildren(parts.head, pinned,
     el("div", { class: "columns" },
       el("div", { class: "left" }, parts.task, parts.talk, parts.take, el("section", { id: "work", tabindex: "-1" })),
       el("div", { class: "right" }, parts.why, parts.drafts, parts.more)), said);
@@ -276,7 +278,6 @@ export async function showHandoff(me, id, room) {
     if (!known) throw error;
     // A lost lease is said above the work for as long as it is lost.
     alarm.replaceChildren(error.code === "lease_lost" ? "" : el("p", { class: "banner bad" }, sentence(error)));
-    if (error.code !== "lease_lost") alarm.scrollIntoView({ block: "nearest" });
   }
 
   function sentence(error) {

@@ -8,12 +8,12 @@ import { say } from "./words.js";
 const RENEW_BELOW = 0.6; // of the lease: early enough for a broken connection to come back
 const TICK_MS = 1000;
 
-export function lease(handoffId, { lost, renewed, announce }) {
+export function lease(handoffId, { lost, renewed, over, announce }) {
   const name = `lease ${handoffId}`;
   const path = `handoffs/${encodeURIComponent(handoffId)}`;
   const shown = el("strong", { role: "timer", "aria-live": "off" });
   const label = el("span", {});
-  const keep = button(say("lease.keep"), () => renew(true));
+  const keep = button(say("lease.keep"), () => act("renew", () => announce(say("lease.kept"))));
   const resume = button(say("lease.resume"), () => act("resume"));
   const warning = el("p", { class: "warn", role: "alert" });
   const bar = el("section", { class: "lease", hidden: true }, el("p", {}, label, " ", shown), keep, resume, warning);
@@ -36,15 +36,12 @@ export function lease(handoffId, { lost, renewed, announce }) {
     shown.textContent = left(handoff.lease_expires_at_ms);
     const near = now() >= handoff.lease_warn_at_ms;
     bar.classList.toggle("near", near);
-    if (near && !warned) warning.textContent = say("lease.warn");
+    if (near && !warned) warning.textContent = say(handoff.state === "held" ? "lease.warn_held" : "lease.warn");
     if (!near) warning.textContent = "";
     warned = near;
-    if (leftMs <= 0 && !busy) renew(false);
-    else if (active && handoff.state === "leased" && leftMs < RENEW_BELOW * fullMs) renew(false);
-  }
-
-  function renew(asked) {
-    return act(handoff.state === "held" ? "resume" : "renew", asked ? () => announce(say("lease.kept")) : undefined);
+    // What nobody has kept is not kept by the page: it looks whose it is now.
+    if (leftMs <= 0) over();
+    else if (active && handoff.state === "leased" && leftMs < RENEW_BELOW * fullMs) act("renew");
   }
 
   async function act(verb, done = () => {}) {

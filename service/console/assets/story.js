@@ -16,6 +16,7 @@ export function head(handoff, packet, me) {
   ];
   return [
     packet.drill ? el("p", { class: "banner" }, say("drill")) : null,
+    handoff.group?.leads && handoff.group.members ? el("p", { class: "banner" }, say("flood", { count: handoff.group.members })) : null,
     el("h1", {}, reason),
     el("p", { class: "pills" }, ...facts),
     el("p", { id: "times", class: "times" }),
