@@ -5,6 +5,7 @@ Texts and sets stand as few different values, so each of them is asked by the te
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import TypeAlias, cast
@@ -79,9 +80,9 @@ def coded_leaf(expr: pl.Expr, values: Sequence[tuple[object, Value]], *, nullabl
 class Sets:
     """A column of sets, asked for one member after another: rules do so by the hundred.
 
-    Seven members at a time are kept as the bits of a byte a row, and an eighth tells that there is a set at all; a bit
-    is tested ten times as fast as a value is sought among many. `add` puts such bytes beside the other columns; without
-    it, or where the column is no Enum, values are sought.
+    Some members at a time are kept as the bits of a number a row, and one more bit tells that there is a set at all; a
+    bit is tested ten times as fast as a value is sought among many. `add` puts such numbers beside the other columns;
+    without it, or where the column is no Enum, values are sought.
     """
 
     def __init__(
@@ -100,7 +101,7 @@ class Sets:
             for member in members:
                 self._holding.setdefault(member, []).append(place)
         self._order = {member: number for number, member in enumerate(sorted(self._holding))}
-        self._bytes: dict[int, pl.Expr] = {}
+        self._words: dict[int, pl.Expr] = {}
 
     def has(self, member: str) -> Truth:
         """Return where a set has the member; null has none."""
@@ -109,14 +110,14 @@ class Sets:
         if self._add is None:
             return self.passing(lambda members: isinstance(members, frozenset) and member in members)
         bits, bit = self._bits(member)
-        return (bits & _byte(bit)) != _byte(0)
+        return (bits & _word(bit)) != _word(0)
 
     def lacks(self, member: str) -> Truth:
         """Return where there is a set, and the member is not in it."""
         if self._add is None or member not in self._holding:
             return self.passing(lambda members: isinstance(members, frozenset) and member not in members)
         bits, bit = self._bits(member)
-        return (bits & _byte(bit | _THERE)) == _byte(_THERE)
+        return (bits & _word(bit | _THERE)) == _word(_THERE)
 
     def passing(self, test: Callable[[Value], bool]) -> Truth:
         """Return where a set passes a test; null passes none."""
@@ -128,26 +129,32 @@ class Sets:
         return self._expr.is_null() if self._nullable else False
 
     def _bits(self, member: str) -> tuple[pl.Expr, int]:
-        """Return the column of bytes that holds the member, and its bit there."""
-        number, place = divmod(self._order[member], _MEMBERS_A_BYTE)
-        if number not in self._bytes and self._add is not None:
-            table = [_THERE] * len(self.values)
-            first = number * _MEMBERS_A_BYTE
-            for bit, each in enumerate(list(self._order)[first : first + _MEMBERS_A_BYTE]):
+        """Return the column of numbers that holds the member, and its bit there."""
+        number, place = divmod(self._order[member], _MEMBERS_A_WORD)
+        if number not in self._words and self._add is not None:
+            # Where there is no set, the last place of the table is read.
+            table = [*[_THERE] * len(self.values), 0]
+            first = number * _MEMBERS_A_WORD
+            for bit, each in enumerate(list(self._order)[first : first + _MEMBERS_A_WORD]):
                 for code in self._holding[each]:
                     table[code] |= 1 << bit
-            bits = pl.lit(pl.Series(table, dtype=pl.UInt8)).gather(self._expr.to_physical()).fill_null(0)
-            self._bytes[number] = self._add(f"#{self._column.name} {number}", bits)
-        return self._bytes[number], 1 << place
+            codes = self._expr.to_physical().cast(pl.UInt32)
+            places = codes.fill_null(len(self.values)) if self._nullable else codes
+            bits = pl.lit(pl.Series(table, dtype=_WORD)).gather(places)
+            self._words[number] = self._add(f"#{self._column.name} {number}", bits)
+        return self._words[number], 1 << place
 
 
-_MEMBERS_A_BYTE = 7
-_THERE = 1 << _MEMBERS_A_BYTE
+# Reading a table costs the same whatever its numbers' width, and testing a bit of a narrow one less: the widest that
+# costs hardly more to test.
+_WORD = pl.UInt32()
+_MEMBERS_A_WORD = 31
+_THERE = 1 << _MEMBERS_A_WORD
 
 
 @lru_cache(maxsize=2**8)
-def _byte(bits: int) -> pl.Expr:
-    return pl.lit(bits, dtype=pl.UInt8)
+def _word(bits: int) -> pl.Expr:
+    return pl.lit(bits, dtype=_WORD)
 
 
 def set_leaf(sets: Sets) -> Leaf:
@@ -188,9 +195,9 @@ def number_leaf(expr: pl.Expr, *, nullable: bool = True) -> Leaf:
             if comparison.wanted:
                 return expr.is_not_null() if nullable else True
             return expr.is_null() if nullable else False
-        if "number" not in kinds_of(compare):
+        numbers = _numbers_of(compare)
+        if not numbers:
             return False
-        numbers = [cast("float | int", one) for one in operands_of(compare) if kind_of(one) == "number"]
         if comparison.group == "equal":
             held = _equal(expr, numbers, wanted=comparison.wanted)
         else:
@@ -227,3 +234,61 @@ def _ordered(expr: pl.Expr, operator: str, bound: float | int) -> pl.Expr:
     if operator in ("<", "<="):
         return expr < near if near > bound else expr <= near
     return expr >= near if near > bound else expr > near
+
+
+def extreme_leaf(some_turn: Callable[[str, float | int], Truth], known: Truth, *, least: bool) -> Leaf:
+    """Return what compares the least, or else the greatest, of some turns' numbers.
+
+    The least is below a bound where some turn's number is: `some_turn` tells where one compares so with a number, and
+    `known` where any is known.
+    """
+    beyond, upto = ("<", "<=") if least else (">", ">=")
+
+    def is_number(number: float | int) -> Truth:
+        return every([some_turn(upto, number), opposite(some_turn(beyond, number))])
+
+    def met(compare: Compare) -> Truth:
+        comparison = COMPARISONS[compare.operator]
+        if comparison.group == "presence":
+            return known if comparison.wanted else opposite(known)
+        numbers = _numbers_of(compare)
+        if not numbers:
+            return False
+        if comparison.group == "order":
+            if compare.operator in (beyond, upto):
+                return some_turn(compare.operator, numbers[0])
+            return every([known, opposite(some_turn(comparison.opposite, numbers[0]))])
+        held = some([is_number(number) for number in numbers])
+        return held if comparison.wanted else every([known, opposite(held)])
+
+    return met
+
+
+def whole_leaf(at_least: Callable[[int], Truth]) -> Leaf:
+    """Return what compares a whole number that is always known; `at_least` tells where it is not below another."""
+
+    def is_number(number: float | int) -> Truth:
+        whole = math.floor(number)
+        return every([at_least(whole), opposite(at_least(whole + 1))]) if whole == number else False
+
+    def met(compare: Compare) -> Truth:
+        comparison = COMPARISONS[compare.operator]
+        if comparison.group == "presence":
+            return comparison.wanted
+        numbers = _numbers_of(compare)
+        if not numbers:
+            return False
+        if comparison.group == "order":
+            first = math.ceil(numbers[0]) if compare.operator in ("<", ">=") else math.floor(numbers[0]) + 1
+            return at_least(first) if compare.operator in (">", ">=") else opposite(at_least(first))
+        held = some([is_number(number) for number in numbers])
+        return held if comparison.wanted else opposite(held)
+
+    return met
+
+
+def _numbers_of(compare: Compare) -> list[float | int]:
+    """Return the numbers that a comparison compares with; none where it holds for no number."""
+    if "number" not in kinds_of(compare):
+        return []
+    return [cast("float | int", one) for one in operands_of(compare) if kind_of(one) == "number"]

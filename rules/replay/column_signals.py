@@ -32,6 +32,7 @@ from rules.replay.column_leaves import (
     set_leaf,
     some,
 )
+from rules.replay.column_stages import Staged
 from rules.replay.turn_log import About, Part
 from rules.replay.turn_rows import FOUND, OF_RULE_FILES, TOPICS_SENT, definition_of
 from rules.text.topics import Inside, Matcher
@@ -107,8 +108,7 @@ class ColumnSignals:
         self.files = files
         self.names = topic_names(files, part.about)
         self._logged = part.turns
-        self._turns = part.turns
-        self._coming: dict[str, pl.Expr] = {}
+        self.staged = Staged(part.turns)
         self.reread = Reread()
         self._first_rows = part.stretches["first_row"]
         self._told = told
@@ -117,32 +117,18 @@ class ColumnSignals:
         self._stale: dict[Inside, Mapping[str, str]] = {}
         self._topic_sets: dict[Inside, list[Sets]] = {}
 
-    @property
-    def turns(self) -> pl.DataFrame:
-        """Return the part's turns with every column that was worked out beside them."""
-        if self._coming:
-            # All at once, so that all cores work on them.
-            self._turns = self._turns.with_columns(**self._coming)
-            self._coming.clear()
-        return self._turns
-
     def leaf(self, name: str) -> Leaf:
         """Return what compares this signal."""
         if name not in self._leaves:
             self._leaves[name] = self._leaf(name)
         return self._leaves[name]
 
-    def number(self, name: str) -> pl.Series | None:
-        """Return a signal's numbers, null where unknown; None for one that no row knows."""
+    def number(self, name: str) -> str | None:
+        """Return the column of a signal's numbers, null where unknown; None for one that no row knows."""
         declared = self.files.signals.get(name)
         column = name if declared is None else f"sent.{name}:number"
         spec_type = SIGNALS[name].type if declared is None and name in SIGNALS else declared and declared.type
-        return self._logged[column] if spec_type == "number" and column in self._logged.columns else None
-
-    def add(self, name: str, column: pl.Series | pl.Expr) -> pl.Expr:
-        """Put a column beside the others and return what reads it; an expression is worked out when they are needed."""
-        self._coming[name] = pl.lit(column) if isinstance(column, pl.Series) else column
-        return pl.col(name)
+        return column if spec_type == "number" and column in self._logged.columns else None
 
     def _leaf(self, name: str) -> Leaf:
         declared = self.files.signals.get(name)
@@ -161,7 +147,7 @@ class ColumnSignals:
 
     def kept(self, column: str, kind: SignalType) -> Leaf:
         """Return what compares a column of the log as it stands."""
-        return frame_leaf(self._logged, column, kind, self._values, self.add)
+        return frame_leaf(self._logged, column, kind, self._values, self.staged.add)
 
     def _sets(self, inside: Inside) -> list[Sets]:
         """Return the topics of a text as columns: found by the log, under the names here, and sent by the caller."""
@@ -180,7 +166,7 @@ class ColumnSignals:
                 (code, frozenset(name for of_log in members for name in own.get(of_log, ())))
                 for code, members in values
             ]
-        return Sets(self._logged[column], values, self.add)
+        return Sets(self._logged[column], values, self.staged.add)
 
     def _has(self, name: str, inside: Inside) -> Truth:
         """Return where a text is about the topic; the expression is null where its text would have to be read again."""
@@ -229,7 +215,7 @@ class ColumnSignals:
             found = self._looked_for({topic.name: topic for topic in topics}, inside) if topics else {}
             self._stale[inside] = {name: f"#{inside} {name}" for name in found}
             for name, column in found.items():
-                self.add(f"#{inside} {name}", column)
+                self.staged.add(f"#{inside} {name}", column)
         return self._stale[inside]
 
     def _looked_for(self, topics: Mapping[str, Topic], inside: Inside) -> dict[str, pl.Series]:
@@ -277,18 +263,18 @@ class ColumnSignals:
             return absent
         # 2 stands for a message that says nothing because it was not kept: an earlier one does not speak for it.
         said = pl.when(known).then(_expr(meant).cast(pl.Int8).fill_null(2))
-        code = self.turns.select(said.alias("said"))["said"]
+        code = self.staged.frame.select(said.alias("said"))["said"]
         rows = pl.int_range(len(code), dtype=pl.Int64, eager=True)
         where = pl.select(pl.when(code.is_not_null()).then(rows).forward_fill().fill_null(-1)).to_series()
         first = self._first_rows.cast(pl.Int64).gather(self._logged["stretch"])
         filled = code.forward_fill()
         value = pl.select(pl.when((where >= first) & (filled != 2)).then(filled == 1)).to_series()
-        return bool_leaf(self.add("#confirmed", value))
+        return bool_leaf(self.staged.add("#confirmed", value))
 
     def _clock_leaf(self, name: str) -> Leaf:
         local = pl.col("at_ms")
         if self.files.timezone != "UTC":
-            local = self.add("#local_ms", _local_ms(self._logged["at_ms"], self.files.timezone))
+            local = self.staged.add("#local_ms", _local_ms(self._logged["at_ms"], self.files.timezone))
         day, minute = local // _DAY_MS, local % _DAY_MS // _MINUTE_MS
         if name == "clock.weekday":
             values: list[tuple[object, Value]] = list(enumerate(WEEKDAYS))

@@ -7,30 +7,33 @@ after that happened without the stop, so it is not counted for that ruleset.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import polars as pl
 
 from rules.evaluation.evaluate import is_live
-from rules.model import STOPPING, Rule
+from rules.model import STOPPING, Rule, Verdict
 
 # Stands for "no rule" in a column of rule numbers; a ruleset has fewer rules.
 NO_RULE = 2**32 - 1
-# Rules whose numbers stand side by side while the first is looked for: 32 columns of them are 32 MB.
-_BLOCK = 32
+# Verdicts that ask for a person, as `Verdicts.asks` numbers them: the stronger, the higher.
+ASKING: tuple[Verdict, ...] = ("review", "hold", "escalate")
+_STOPS_FROM = 1 + next(place for place, verdict in enumerate(ASKING) if verdict in STOPPING)
 
 
 @dataclass(frozen=True, slots=True)
 class Verdicts:
     """What one ruleset says of a part.
 
-    `top` is the number of the rule that decides each turn, `stops` the row that stops each stretch (the part's height
-    where none does), `step` the rule that asks for a person in each stretch, at `step_row`: the one that stops it, or
-    else the first `review`. `turns` and `shadow_turns` count each rule's turns up to the stop.
+    `asks` is the verdict of each turn: 0 where nobody is asked for, or its place in ASKING from 1. `stops` is the row
+    that stops each stretch (the part's height where none does), `step` the rule that asks for a person in each stretch,
+    at `step_row`: the one that stops it, or else the first `review`. `turns` and `shadow_turns` count each rule's turns
+    up to the stop.
     """
 
-    top: pl.Series
+    asks: pl.Series
     stops: pl.Series
     step: pl.Series
     step_row: pl.Series
@@ -43,55 +46,66 @@ def verdicts_of(rules: Sequence[Rule], fired: Sequence[pl.Series], stretch: pl.S
     """Return the verdicts of a part: `fired` is where each rule's condition holds, `about` the part's stretches."""
     height = len(stretch)
     live = [_live(rule, column, stretch, about) for rule, column in zip(rules, fired, strict=True)]
-    top = _top(rules, live, height)
-    stopping = sum(rule.then.verdict in STOPPING for rule in rules)
-    asking = sum(rule.then.verdict != "continue" for rule in rules)
-    stops = _first(top < stopping, stretch, about.height, height)
-    counted = pl.int_range(height, dtype=pl.UInt32, eager=True) <= stops.gather(stretch)
-    reviews = _first((top < asking) & counted, stretch, about.height, height)
+    frame = pl.DataFrame([column.alias(f"{number}") for number, column in enumerate(live)]).with_columns(
+        row=_rows(height)
+    )
+    asks = _asks(rules, frame)
+    stops = _first(asks >= _STOPS_FROM, about, height)
+    counted = frame["row"] <= stops.gather(stretch)
+    reviews = _first((asks > 0) & counted, about, height)
     step_row = pl.select(pl.when(stops < height).then(stops).otherwise(reviews)).to_series()
-    asked = step_row < height
-    step = pl.repeat(NO_RULE, about.height, dtype=pl.UInt32, eager=True)
-    places = asked.arg_true()
-    if len(places):
-        step.scatter(places, top.gather(step_row.gather(places)))
+    # Mostly a stretch is stopped soon, so what is counted is a small part of the rows.
+    judged = frame.filter(counted)
+    shadow = [number for number, column in enumerate(live) if column is not fired[number]]
+    more = pl.DataFrame([fired[number].alias(f"{number}") for number in shadow]).filter(counted) if shadow else None
+    turns = _counts(judged, range(len(rules)))
+    every = dict(zip(shadow, _counts(more, shadow), strict=True)) if more is not None else {}
     return Verdicts(
-        top=top,
+        asks=asks,
         stops=stops,
-        step=step,
+        step=_step(rules, judged, stretch, step_row),
         step_row=step_row,
-        turns_judged=int(counted.sum()),
-        turns=(turns := _counts(live, counted)),
-        shadow_turns=tuple(every - own for every, own in zip(_counts(fired, counted), turns, strict=True)),
+        turns_judged=judged.height,
+        turns=turns,
+        shadow_turns=tuple(every.get(number, own) - own for number, own in enumerate(turns)),
     )
 
 
-def _top(rules: Sequence[Rule], live: Sequence[pl.Series], height: int) -> pl.Series:
-    """Return the number of the first rule that fires on each row, of those that decide anything."""
-    top = pl.repeat(NO_RULE, height, dtype=pl.UInt32, eager=True)
-    deciding = [number for number, rule in enumerate(rules) if rule.then.verdict != "continue"]
-    if not deciding:
-        return top
-    frame = pl.DataFrame({f"{number}": live[number] for number in deciding})
-    # On most turns nothing fires, and only the others are looked at rule by rule.
-    firing = frame.with_row_index("row").filter(pl.any_horizontal(frame.columns))
-    if not firing.height:
-        return top
-    blocks = [deciding[start : start + _BLOCK] for start in range(0, len(deciding), _BLOCK)]
-    firsts = [firing.select(pl.coalesce([_numbered(number) for number in block])).to_series() for block in blocks]
-    return top.scatter(firing["row"], pl.select(pl.coalesce(firsts)).to_series())
+def _rows(height: int) -> pl.Series:
+    return pl.int_range(height, dtype=pl.UInt32, eager=True)
 
 
+def _asks(rules: Sequence[Rule], frame: pl.DataFrame) -> pl.Series:
+    """Return the strongest verdict of each turn, as a place in ASKING from 1."""
+    asks = pl.lit(0, dtype=pl.UInt8)
+    for place, verdict in enumerate(ASKING, start=1):
+        own = [f"{number}" for number, rule in enumerate(rules) if rule.then.verdict == verdict]
+        if own:
+            asks = pl.when(pl.any_horizontal(own)).then(pl.lit(place, dtype=pl.UInt8)).otherwise(asks)
+    return frame.select(pl.repeat(0, pl.len(), dtype=pl.UInt8) + asks).to_series()
+
+
+def _step(rules: Sequence[Rule], judged: pl.DataFrame, stretch: pl.Series, step_row: pl.Series) -> pl.Series:
+    """Return the first rule that asks for a person on the row of each stretch where one does."""
+    rows = judged.filter(judged["row"].is_in(step_row.implode()))
+    deciding = [number for number, rule in enumerate(rules) if rule.then.verdict in ASKING]
+    step = pl.repeat(NO_RULE, len(step_row), dtype=pl.UInt32, eager=True)
+    if not rows.height:
+        return step
+    # Rules stand in the order in which they decide.
+    first = rows.select(pl.coalesce([_numbered(number) for number in deciding])).to_series()
+    return step.scatter(stretch.gather(rows["row"]), first)
+
+
+@lru_cache(maxsize=2**12)
 def _numbered(number: int) -> pl.Expr:
     return pl.when(pl.col(f"{number}")).then(pl.lit(number, dtype=pl.UInt32))
 
 
-def _counts(columns: Sequence[pl.Series], counted: pl.Series) -> tuple[int, ...]:
-    """Return on how many of the counted rows each column holds, all columns at once."""
-    if not columns:
-        return ()
-    frame = pl.DataFrame([column.alias(f"{number}") for number, column in enumerate(columns)])
-    return frame.select((pl.all() & counted).sum()).row(0)
+def _counts(frame: pl.DataFrame, numbers: Iterable[int]) -> tuple[int, ...]:
+    """Return on how many rows each of these columns holds, all columns at once."""
+    names = [f"{number}" for number in numbers]
+    return frame.select(pl.col(names).sum()).row(0) if names else ()
 
 
 def _live(rule: Rule, fired: pl.Series, stretch: pl.Series, about: pl.DataFrame) -> pl.Series:
@@ -114,12 +128,10 @@ def conversation_id_of(about: pl.DataFrame, stretch: int) -> str:
     return str(json.loads(exact)) if exact is not None else str(about["conversation_id"][stretch])
 
 
-def _first(held: pl.Series, stretch: pl.Series, stretches: int, none: int) -> pl.Series:
+def _first(held: pl.Series, about: pl.DataFrame, none: int) -> pl.Series:
     """Return the first row of each stretch where it holds, `none` where it does nowhere."""
-    found = pl.repeat(none, stretches, dtype=pl.UInt32, eager=True)
-    rows = held.arg_true()
-    if len(rows):
-        # Written from the last to the first, so that the first one stays.
-        rows = rows.reverse()
-        found.scatter(stretch.gather(rows), rows)
-    return found
+    rows = held.arg_true().append(pl.Series([none], dtype=pl.UInt32))
+    first_rows = about["first_row"]
+    found = rows.gather(rows.search_sorted(first_rows))
+    inside = found < first_rows + about["rows"]
+    return pl.select(pl.when(inside).then(found).otherwise(pl.lit(none, dtype=pl.UInt32))).to_series()

@@ -1,88 +1,112 @@
-"""Aggregates over whole columns: count, streak, min, max, avg and last of every turn's window at once.
+"""Aggregates over whole columns: what holds, or how much there is, in every turn's window at once.
 
 Rows of a stretch stand side by side, so a window is a stretch of rows: from `start` up to the turn itself, or up to
-the one before. Every answer is the one that rules/evaluation/facts.py gives turn by turn, to the last bit.
+the one before. Every answer is the one that rules/evaluation/facts.py gives turn by turn, to the last bit. A window of
+turns is put together from windows half as long, all rows at a time; only a span of time needs a walk from row to row.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
 
 import polars as pl
 
 from rules.history import TURNS_READ_MAX
 from rules.model import Window
+from rules.replay.column_leaves import Truth
+from rules.replay.column_stages import Staged
 
 # Rows that any window reaches, the present one included.
 ROWS_MAX = TURNS_READ_MAX + 1
+_ROW, _AGE = "#row", "#age"
 
-
-@dataclass(frozen=True, slots=True)
-class _Running:
-    """A running sum: with each row, and as it stood before it."""
-
-    upto: pl.Series
-    before: pl.Series
+Join: TypeAlias = Literal["any", "all", "sum"]
+_JOINS: Mapping[Join, Callable[[pl.Expr, pl.Expr], pl.Expr]] = {
+    "any": lambda left, right: left | right,
+    "all": lambda left, right: left & right,
+    "sum": lambda left, right: left + right,
+}
 
 
 @dataclass(frozen=True, slots=True)
 class _Sums:
-    """What the averages of a column share: how many are known, their exact running sum, and where that has no room."""
+    """What the averages of a column share: its numbers as two whole ones each, and where these have no room for one.
 
-    known: _Running
-    exact: _Running
-    unfit: _Running | None
+    A number is `(high * 2**_LOW_BITS + low) / scale`.
+    """
+
+    known: str
+    high: str
+    low: str
+    unfit: str | None
+    scale: float
 
 
 @dataclass(slots=True)
 class Windows:
-    """Where each row's window begins. `first` is the first row of the row's stretch, `age` how far back that lies.
+    """Where the windows of a part's rows lie. `longest` is how many rows the longest can have: no stretch has more.
 
-    `longest` is how many rows the longest window can have: no stretch of the part has more.
-    Starts are worked out once a window; what windows of the same column share is kept by the column's name.
+    `age` is how many rows of the same stretch stand before each row, as far as windows reach.
     """
 
-    rows: pl.Series
-    first: pl.Series
-    age: pl.Series
-    at_ms: pl.Series
+    staged: Staged
     longest: int
-    starts: dict[Window, pl.Series] = field(default_factory=dict)
-    counts: dict[Hashable, _Running] = field(default_factory=dict)
+    span_ms_max: int
+    line: pl.Series | None = None
+    made: dict[str, pl.Expr] = field(default_factory=dict)
     sums: dict[str, _Sums] = field(default_factory=dict)
-    levels: dict[str, list[pl.Series]] = field(default_factory=dict)
-    tables: dict[str, pl.Series] = field(default_factory=dict)
-    line: tuple[int, pl.Series] | None = None
 
-    def start(self, window: Window) -> pl.Series:
+    def once(self, name: str, column: Callable[[], pl.Series | pl.Expr]) -> pl.Expr:
+        """Return what reads the column of this name, which is added when it is first asked for."""
+        if name not in self.made:
+            self.made[name] = self.staged.add(name, column())
+        return self.made[name]
+
+    def start(self, window: Window) -> pl.Expr:
         """Return the first row of each row's window."""
-        if window not in self.starts:
-            # As polars numbers rows itself: any other type would be converted each time that rows are gathered by it.
-            self.starts[window] = self._start(window).cast(pl.UInt32)
-        return self.starts[window]
-
-    def _start(self, window: Window) -> pl.Series:
-        start = _larger(self.first, self.rows - (reach_of(window) - 1))
+        reach = min(reach_of(window), self.longest)
         if window.span_ms is None:
-            return start
-        return _larger(start, self._since(window.span_ms))
+            return pl.col(_ROW) - pl.col(_AGE).clip(0, reach - 1)
+        span_ms = window.span_ms
+        return self.once(f"#since {span_ms}", lambda: self._since(span_ms))
 
     def _since(self, span_ms: int) -> pl.Series:
         """Return the first row of the same stretch that lies within the span before each row.
 
-        Times are laid end to end, a gap wider than the span between stretches, so that one walk finds them all. The
-        line of the widest span so far serves for the narrower ones.
+        Times are laid end to end, a gap wider than any span between stretches, so that one walk finds them all.
         """
-        if self.line is None or self.line[0] < span_ms:
-            step = pl.when(self.age > 0).then((self.at_ms - self.at_ms.shift(1)).clip(0, span_ms + 1))
-            self.line = (span_ms, pl.select(step.otherwise(span_ms + 1).cum_sum().alias("at")).to_series())
-        line = self.line[1]
+        frame = self.staged.frame
+        if self.line is None:
+            wide = self.span_ms_max + 1
+            step = pl.when(pl.col(_AGE) > 0).then((pl.col("at_ms") - pl.col("at_ms").shift(1)).clip(0, wide))
+            self.line = frame.select(step.otherwise(wide).cum_sum()).to_series()
         # Both stand in order, so they are walked together: searching for each row takes five times as long.
-        asked = pl.DataFrame((line - span_ms).alias("at")).set_sorted("at")
-        held = pl.DataFrame([line, self.rows.alias("row")]).set_sorted("at")
-        return asked.join_asof(held, on="at", strategy="forward")["row"]
+        asked = pl.DataFrame({"at": self.line - span_ms}).set_sorted("at")
+        held = pl.DataFrame({"at": self.line, "row": frame[_ROW]}).set_sorted("at")
+        since = asked.join_asof(held, on="at", strategy="forward")["row"]
+        nearest = pl.col(_ROW) - pl.col(_AGE)
+        return frame.select(pl.max_horizontal(nearest, since)).to_series()
+
+    def back(self, expr: pl.Expr, rows: int, how: Join) -> pl.Expr:
+        """Return what stands so many rows before each row: nothing, where that is another stretch."""
+        older = self.once(f"#age {rows}", lambda: pl.col(_AGE) >= rows)
+        return pl.when(older).then(expr.shift(rows)).otherwise(0) if how == "sum" else older & expr.shift(rows)
+
+    def joined(self, name: str, turns: int, how: Join) -> pl.Expr:
+        """Return a column's rows joined over so many turns of its stretch, those that end at each row."""
+        if turns <= 1:
+            return pl.col(name)
+        half = 1 << ((turns - 1).bit_length() - 1)
+
+        def both() -> pl.Expr:
+            # Windows of one column are put together from the same halves.
+            newer, older = self.joined(name, half, how), self.joined(name, turns - half, how)
+            return _JOINS[how](newer, self.back(older, half, how))
+
+        return self.once(f"{name} {how} {turns}", both)
 
 
 def reach_of(window: Window) -> int:
@@ -91,156 +115,143 @@ def reach_of(window: Window) -> int:
     return ROWS_MAX if window.turns is None else min(window.turns + window.earlier, ROWS_MAX)
 
 
-def windows_of(stretch: pl.Series, first_rows: pl.Series, at_ms: pl.Series) -> Windows:
-    """Return the windows of a part: the stretch of each row, and the first row of each stretch."""
-    rows = pl.int_range(len(stretch), dtype=pl.Int32, eager=True)
-    first = first_rows.cast(pl.Int32).gather(stretch)
-    age = rows - first
-    longest = min(int(age.max() or 0) + 1, ROWS_MAX)  # type: ignore[arg-type]  # the greatest of whole numbers is one
-    return Windows(rows, first, age, at_ms, longest)
+def windows_of(staged: Staged, first_rows: pl.Series, spans_ms: Sequence[int]) -> Windows:
+    """Return the windows of a part: its turns, the first row of each stretch, and the spans that will be asked for."""
+    stretch = staged.frame["stretch"]
+    rows = pl.int_range(len(stretch), dtype=pl.UInt32, eager=True)
+    age = (rows - first_rows.cast(pl.UInt32).gather(stretch)).clip(0, ROWS_MAX - 1).cast(pl.UInt8)
+    staged.add(_ROW, rows)
+    staged.add(_AGE, age)
+    return Windows(staged, int(age.max() or 0) + 1, max(spans_ms, default=0))  # type: ignore[arg-type]  # a number
 
 
-def count(windows: Windows, window: Window, met: pl.Series, name: Hashable = None) -> pl.Series:
-    """Return on how many turns of the window the comparison holds; `name` is the comparison's, for other windows."""
-    if name is None:
-        return _within(windows, window, _running(met))
-    if name not in windows.counts:
-        windows.counts[name] = _running(met)
-    return _within(windows, window, windows.counts[name])
+def any_met(windows: Windows, window: Window, held: str) -> pl.Expr:
+    """Return where some turn of the window meets what the Boolean column `held` tells."""
+    if window.span_ms is not None:
+        return _latest(windows, held) > windows.start(window)
+    return _of_turns(windows, window, held, "any")
 
 
-def _running(numbers: pl.Series) -> _Running:
-    upto = numbers.cum_sum()
-    return _Running(upto, upto.shift(1, fill_value=0))
+def count(windows: Windows, window: Window, held: str) -> pl.Expr:
+    """Return on how many turns of the window it holds."""
+    if window.span_ms is not None:
+        return _since_start(windows, window, held)
+    windows.once(f"{held} number", lambda: pl.col(held).cast(pl.UInt8))
+    return _of_turns(windows, window, f"{held} number", "sum")
 
 
-def _within(windows: Windows, window: Window, running: _Running) -> pl.Series:
-    """Return the sum over each window."""
-    return (running.before if window.earlier else running.upto) - running.before.gather(windows.start(window))
+def unbroken(windows: Windows, window: Window, held: str, turns: int) -> Truth:
+    """Return where it holds on so many turns without a gap, going back from the last of the window."""
+    if turns <= 0:
+        return True
+    if turns > _turns_of(windows, window):
+        return False
+    # Where a stretch has not had so many turns, one of them is another stretch's and counts as a gap.
+    met = windows.joined(held, turns, "all")
+    if window.span_ms is None:
+        return windows.back(met, 1, "all") if window.earlier else met
+    return met & (pl.col(_ROW) + 1 >= windows.start(window) + turns)
 
 
-def streak(windows: Windows, window: Window, met: pl.Series) -> pl.Series:
-    """Return on how many turns, going back from the last of the window, the comparison holds without a gap."""
-    broken = pl.select(pl.when(~met).then(windows.rows).forward_fill().fill_null(-1)).to_series()
-    end = windows.rows
-    if window.earlier:
-        broken, end = broken.shift(1, fill_value=-1), windows.rows - 1
-    return end - _larger(broken, windows.start(window).cast(pl.Int32) - 1)
-
-
-def last(windows: Windows, window: Window, numbers: pl.Series) -> pl.Series:
+def last(windows: Windows, window: Window, name: str) -> pl.Expr:
     """Return the latest known number of the window."""
-    where = pl.select(pl.when(numbers.is_not_null()).then(windows.rows).forward_fill().fill_null(-1)).to_series()
-    latest = numbers.forward_fill()
+    latest = _latest(windows, known(windows, name))
     if window.earlier:
-        where, latest = where.shift(1, fill_value=-1), latest.shift(1)
-    return pl.select(pl.when(where >= windows.start(window).cast(pl.Int32)).then(latest)).to_series()
+        latest = latest.shift(1, fill_value=0)
+    return pl.col(name).gather(pl.when(latest > windows.start(window)).then(latest - 1))
 
 
-def lowest(windows: Windows, window: Window, numbers: pl.Series) -> pl.Series:
-    """Return the lowest known number of the window."""
-    return _least(windows, window, numbers, numbers.name)
+def known(windows: Windows, name: str) -> str:
+    """Return the name of the column that tells where a column is known."""
+    windows.once(f"#known {name}", lambda: pl.col(name).is_not_null())
+    return f"#known {name}"
 
 
-def highest(windows: Windows, window: Window, numbers: pl.Series) -> pl.Series:
-    """Return the highest known number of the window."""
-    return -_least(windows, window, -numbers, f"-{numbers.name}")
-
-
-def _least(windows: Windows, window: Window, numbers: pl.Series, name: str) -> pl.Series:
-    """Return the least number of each window."""
-    levels = windows.levels.setdefault(name, [numbers.rechunk().fill_null(math.inf)])
-    least = _of_turns(windows, window, levels) if window.span_ms is None else _of_span(windows, window, levels, name)
-    return pl.select(pl.when(least.is_finite()).then(least)).to_series()
-
-
-def _grown(windows: Windows, levels: list[pl.Series], wanted: int) -> list[pl.Series]:
-    """Return levels that windows of a column share: level k holds the least of the 2**k rows that end at each row.
-
-    Rows of an earlier stretch are left out.
-    """
-    known = list(levels)
-    while len(known) <= wanted:
-        known.append(_smaller(known[-1], _back(windows, known[-1], 2 ** (len(known) - 1))))
-    if len(known) > len(levels):
-        # Several aggregates grow them at the same time, each to the same end.
-        levels[:] = known
-    return known
-
-
-def _back(windows: Windows, numbers: pl.Series, rows: int) -> pl.Series:
-    """Return what stands so many rows before each row, infinity where that is another stretch."""
-    if not rows:
-        return numbers
-    return pl.select(pl.when(windows.age >= rows).then(numbers.shift(rows)).otherwise(math.inf)).to_series()
-
-
-def _of_turns(windows: Windows, window: Window, levels: list[pl.Series]) -> pl.Series:
-    """Return the least number of windows that are so many turns long, or as many as the stretch has had."""
-    turns = min(reach_of(window) - window.earlier, windows.longest)
-    level = turns.bit_length() - 1
-    of_level = _grown(windows, levels, level)[level]
-    least = _smaller(of_level, _back(windows, of_level, turns - 2**level))
-    return _back(windows, least, 1) if window.earlier else least
-
-
-def _of_span(windows: Windows, window: Window, levels: list[pl.Series], name: str) -> pl.Series:
-    """Return the least number of windows of any length: two stretches of a level cover each."""
-    height = len(windows.rows)
-    if name not in windows.tables:
-        # In one piece: rows of many pieces are gathered five times as slowly.
-        windows.tables[name] = pl.concat(_grown(windows, levels, windows.longest.bit_length() - 1), rechunk=True)
-    table, start = windows.tables[name], windows.start(window)
-    end = windows.rows.cast(pl.UInt32) + (0 if window.earlier else 1)
-    length = end - start
-    level_row = _LEVELS.gather(length) * height
-    latest = level_row + pl.select(pl.when(length > 0).then(end - 1).otherwise(0)).to_series()
-    other = level_row + start + _SIZES.gather(length) - 1
-    least = _smaller(table.gather(latest), table.gather(other))
-    return pl.select(pl.when(length > 0).then(least).otherwise(math.inf)).to_series() if window.earlier else least
-
-
-# By the length of a window: the level whose stretches cover it, and how long these are.
-_LEVELS = pl.Series([max(0, length.bit_length() - 1) for length in range(ROWS_MAX + 1)], dtype=pl.UInt32)
-_SIZES = pl.Series([2 ** max(0, length.bit_length() - 1) for length in range(ROWS_MAX + 1)], dtype=pl.UInt32)
-
-
-def average(windows: Windows, window: Window, numbers: pl.Series) -> pl.Series:
+def average(windows: Windows, window: Window, name: str) -> pl.Expr | pl.Series:
     """Return the mean of the known numbers of the window, its sum rounded once as math.fsum rounds it.
 
-    Numbers are whole multiples of 2**-66 below 2**40 nearly always, so their running sums are exact in 128 bits, and a
-    window's sum is a difference of two. Windows with another number in them are summed one by one.
+    Each number is two whole ones, of so few bits that their sums over any window are floats: so adding these two rounds
+    for the first time. Windows with a number in them that has no room in two are summed one by one.
     """
-    if numbers.name not in windows.sums:
-        windows.sums[numbers.name] = _sums(numbers)
-    sums = windows.sums[numbers.name]
-    of = _within(windows, window, sums.known)
-    total = _within(windows, window, sums.exact).cast(pl.Float64)
-    mean = pl.select(pl.when(of > 0).then(total / _SCALE / of)).to_series()
+    if name not in windows.sums:
+        windows.sums[name] = _sums(windows, name)
+    sums = windows.sums[name]
+    of = count(windows, window, sums.known)
+    high, low = (_summed(windows, window, each).cast(pl.Float64) for each in (sums.high, sums.low))
+    mean = pl.when(of > 0).then((high * 2.0**_LOW_BITS + low) / sums.scale / of)
     if sums.unfit is None:
         return mean
-    rows = ((_within(windows, window, sums.unfit) > 0) & (of > 0)).arg_true()
+    asked = {"mean": mean, "doubt": any_met(windows, window, sums.unfit) & (of > 0), "start": windows.start(window)}
+    found = windows.staged.frame.select(**asked)
+    return _one_by_one(windows, window, name, found)
+
+
+def _of_turns(windows: Windows, window: Window, name: str, how: Join) -> pl.Expr:
+    """Return a column's rows joined over a window of turns."""
+    over = windows.joined(name, _turns_of(windows, window), how)
+    return windows.back(over, 1, how) if window.earlier else over
+
+
+def _turns_of(windows: Windows, window: Window) -> int:
+    """Return on how many turns the window can look at most."""
+    return min(reach_of(window) - window.earlier, windows.longest)
+
+
+def _summed(windows: Windows, window: Window, name: str) -> pl.Expr:
+    return _of_turns(windows, window, name, "sum") if window.span_ms is None else _since_start(windows, window, name)
+
+
+def _since_start(windows: Windows, window: Window, name: str) -> pl.Expr:
+    """Return the sum of a column from the start of each row's window."""
+    upto = windows.once(f"{name} upto", lambda: pl.col(name).cum_sum())
+    before = windows.once(f"{name} before", lambda: upto.shift(1, fill_value=0))
+    return upto - before.gather(windows.start(window))
+
+
+def _latest(windows: Windows, held: str) -> pl.Expr:
+    """Return how many rows of the part there are up to the latest on which it holds; 0 where there is none."""
+    return windows.once(f"{held} latest", lambda: pl.when(held).then(pl.col(_ROW) + 1).otherwise(0).cum_max())
+
+
+# A number's two whole ones have so many bits each: their sums over two million rows are whole 64-bit numbers, and over
+# a window they are floats.
+_HIGH_BITS, _LOW_BITS = 42, 42
+# Of a column of other numbers those that are larger have no room.
+_FITTING_MAX = 2.0**40
+
+
+def _sums(windows: Windows, name: str) -> _Sums:
+    """Add a column's numbers as whole ones, by a scale for which the largest of them has room."""
+    numbers = windows.staged.frame.select(number=pl.col(name).fill_null(0.0))
+    fits = pl.col("number").abs() < _FITTING_MAX
+    largest = numbers.select(pl.when(fits).then(pl.col("number").abs()).max()).item() or 0.0
+    scale = 2.0 ** (_HIGH_BITS - max(math.frexp(largest)[1], -_HIGH_BITS))
+    scaled = numbers.select(fits=fits, scaled=pl.when(fits).then(pl.col("number")).otherwise(0.0) * scale)
+    # Cut off towards 0, for only so what is left is a float of the same bits.
+    split = scaled.with_columns(high=pl.col("scaled").cast(pl.Int64))
+    split = split.with_columns(rest=(pl.col("scaled") - pl.col("high")) * 2.0**_LOW_BITS)
+    found = split.with_columns(low=pl.col("rest").cast(pl.Int64))
+    fit = found.select(pl.col("fits") & (pl.col("low") == pl.col("rest"))).to_series()
+    unfit = None if fit.all() else f"#unfit {name}"
+    if unfit is not None:
+        windows.staged.add(unfit, ~fit)
+    sums = _Sums(known(windows, name), f"#high {name}", f"#low {name}", unfit, scale * 2.0**_LOW_BITS)
+    windows.staged.add(sums.high, found["high"])
+    windows.staged.add(sums.low, found["low"])
+    return sums
+
+
+def _one_by_one(windows: Windows, window: Window, name: str, found: pl.DataFrame) -> pl.Series:
+    """Return the means that were found, those in doubt summed again number by number."""
+    rows = found["doubt"].arg_true()
     if not len(rows):
-        return mean
-    start, end = windows.start(window), windows.rows + (0 if window.earlier else 1)
+        return found["mean"]
+    numbers = windows.staged.frame[name]
     exact = [
-        _mean(numbers[first:last].drop_nulls().reverse().to_list())
-        for first, last in zip(start.gather(rows), end.gather(rows), strict=True)
+        _mean(numbers[first : row + 1 - window.earlier].drop_nulls().reverse().to_list())
+        for first, row in zip(found["start"].gather(rows), rows, strict=True)
     ]
-    return mean.scatter(rows, pl.Series(exact, dtype=pl.Float64))
-
-
-def _sums(numbers: pl.Series) -> _Sums:
-    scaled = numbers.fill_null(0.0) * _SCALE
-    fits = (scaled == scaled.floor()) & (scaled.abs() < _SCALED_MAX)
-    if fits.all():
-        return _Sums(_running(numbers.is_not_null()), _running(scaled.cast(pl.Int128)), None)
-    whole = pl.select(pl.when(fits).then(scaled).otherwise(0.0)).to_series().cast(pl.Int128)
-    return _Sums(_running(numbers.is_not_null()), _running(whole), _running(~fits))
-
-
-# 66 bits below the point leave every float from 2**-14 on as it is; 40 before it, for each of two million rows.
-_SCALE, _SCALED_MAX = 2.0**66, 2.0**106
+    return found["mean"].scatter(rows, pl.Series(exact, dtype=pl.Float64))
 
 
 def _mean(latest_first: list[float]) -> float | None:
@@ -250,11 +261,3 @@ def _mean(latest_first: list[float]) -> float | None:
     except OverflowError:
         return None
     return mean if math.isfinite(mean) else None
-
-
-def _larger(left: pl.Series, right: pl.Series) -> pl.Series:
-    return pl.select(pl.max_horizontal(left, right)).to_series()
-
-
-def _smaller(left: pl.Series, right: pl.Series) -> pl.Series:
-    return pl.select(pl.min_horizontal(left, right)).to_series()

@@ -6,8 +6,8 @@ mean alike is judged once. Modes are no matter here: a rule fires or does not, w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -15,10 +15,21 @@ import polars as pl
 from rules.evaluation.clauses import Calls, Every, Node, OneOf, Some, without_not
 from rules.evaluation.comparisons import Key, aggregate_key, key_of
 from rules.evaluation.signals import ARGS_PREFIX, CALL_SIGNALS, MEANINGS, TOPIC_SETS, SignalType
-from rules.model import Aggregate, Compare, RuleFiles, Span, Window
+from rules.model import Aggregate, Compare, RuleFiles, Span
 from rules.replay import column_windows
-from rules.replay.column_leaves import Truth, absent, every, number_leaf, opposite, some
+from rules.replay.column_leaves import (
+    Leaf,
+    Truth,
+    absent,
+    every,
+    extreme_leaf,
+    number_leaf,
+    opposite,
+    some,
+    whole_leaf,
+)
 from rules.replay.column_signals import ColumnSignals, Reread, columns_of, frame_leaf, topic_names
+from rules.replay.column_stages import Staged
 from rules.replay.column_windows import Windows, windows_of
 from rules.replay.conversations import SignalsSeen
 from rules.replay.transcripts import UNNAMED_TOOL
@@ -42,13 +53,16 @@ class Asked:
 class Questions:
     """Rule files as columns are asked by them: worked out once, for all parts of a log.
 
-    `keys` are the same for conditions that hold on the same turns, in whichever rule files they stand.
+    `keys` are the same for conditions that hold on the same turns, in whichever rule files they stand. `asked_often`
+    are the comparisons that stand in several of them, `spans_ms` how far aggregates look back by the clock.
     """
 
     files: RuleFiles
     nodes: tuple[Node, ...]
     compares: tuple[tuple[tuple[Compare, bool], ...], ...]
     keys: tuple[Key, ...]
+    asked_often: frozenset[Key]
+    spans_ms: tuple[int, ...]
 
 
 def questions_of(files: RuleFiles) -> Questions:
@@ -57,7 +71,11 @@ def questions_of(files: RuleFiles) -> Questions:
     compares = tuple(tuple(compares_of(node)) for node in nodes)
     meanings = _Meanings(files)
     keys = tuple(meanings.of(node, asked) for node, asked in zip(nodes, compares, strict=True))
-    return Questions(files, nodes, compares, keys)
+    times = Counter(literal.key for node in nodes for literal in _literals(node))
+    often = frozenset(key for key, count in times.items() if count > 1)
+    windows = [each.left.window for found in compares for each, _ in found if isinstance(each.left, Aggregate)]
+    spans_ms = {window.span_ms for window in windows if window.span_ms is not None}
+    return Questions(files, nodes, compares, keys, often, tuple(sorted(spans_ms)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +114,15 @@ def signal_of(compare: Compare) -> str:
     return left
 
 
+def _literals(node: Node) -> Iterable[OneOf]:
+    """Yield what a condition is made of."""
+    if isinstance(node, OneOf):
+        yield node
+    else:
+        for part in (node.condition,) if isinstance(node, Calls) else node.parts:
+            yield from _literals(part)
+
+
 def compares_of(node: Node, *, in_call: bool = False) -> Iterable[tuple[Compare, bool]]:
     """Yield every comparison of a condition, and whether it speaks of a tool call."""
     if isinstance(node, OneOf):
@@ -127,11 +154,11 @@ def judge(part: Part, sides: Sequence[Questions], told: Callable[[int], None] | 
 
 def _judged(part: Part, side: Questions, shared: dict[Key, pl.Series], told: Callable[[int], None] | None) -> Fired:
     new = {key: node for key, node in zip(side.keys, side.nodes, strict=True) if key not in shared}
-    columns = _Columns(part, side.files, told)
+    columns = _Columns(part, side, told)
     wanted = list(new.items())
     for start in range(0, len(wanted), BLOCK_RULES):
         block = dict(wanted[start : start + BLOCK_RULES])
-        columns.measure(block.values())
+        columns.ask_calls(block.values())
         shared |= columns.evaluated({key: columns.truth(node) for key, node in block.items()})
     seen = columns.seen(found for compares in side.compares for found in compares)
     return Fired(tuple(shared[key] for key in side.keys), columns.signals.reread, seen)
@@ -179,15 +206,17 @@ class _Meanings:
 class _Columns:
     """Conditions to expressions over one part, for one ruleset; aggregates and calls are worked out once each."""
 
-    def __init__(self, part: Part, files: RuleFiles, told: Callable[[int], None] | None) -> None:
-        self.signals = ColumnSignals(part, files, told)
-        self._calls = part.calls
+    def __init__(self, part: Part, side: Questions, told: Callable[[int], None] | None) -> None:
+        self.signals = ColumnSignals(part, side.files, told)
+        self._side = side
+        self._staged = self.signals.staged
+        self._calls = Staged(part.calls)
         self._call_values: dict[str, list[tuple[object, Value]]] = {}
         self._part = part
         self._windows: Windows | None = None
-        self._numbers: dict[Key, pl.Series | None] = {}
-        self._names: dict[Key, str] = {}
-        self._met: dict[Key, pl.Series] = {}
+        self._aggregates: dict[Key, Leaf] = {}
+        self._held: dict[Key, str] = {}
+        self._same: dict[Key, Truth] = {}
         self._any_call: dict[Key, Truth] = {}
 
     def seen(self, compares: Iterable[tuple[Compare, bool]]) -> SignalsSeen:
@@ -196,16 +225,16 @@ class _Columns:
         of_calls: set[str] = set()
         for compare, in_call in compares:
             (of_calls if in_call else names).add(str(compare.left) if in_call else signal_of(compare))
-        known = {name: self.signals.leaf(name)(_is_known(name)) for name in names}
+        known = {name: self.signals.leaf(name)(_compare(name, "is known")) for name in names}
         # A call whose name was not recorded has none that a rule could ask for.
-        known_calls = {name: self._call_compared(_is_known(name)) for name in of_calls}
+        known_calls = {name: self._call_compared(_compare(name, "is known")) for name in of_calls}
         known_calls |= {"name": self._call_compared(_UNNAMED)} if "name" in of_calls else {}
-        return SignalsSeen(_anywhere(known, self.signals.turns), _anywhere(known_calls, self._calls))
+        return SignalsSeen(_anywhere(known, self._staged.frame), _anywhere(known_calls, self._part.calls))
 
     def truth(self, node: Node) -> Truth:
         """Return where the condition is known to hold."""
         if isinstance(node, OneOf):
-            return some([self._compared(compare) for compare in node.compares])
+            return self._once(node, self._staged, lambda: some([self._compared(compare) for compare in node.compares]))
         if isinstance(node, Calls):
             # Every call meets the condition where no call fails to.
             return opposite(self._on_a_call(node)) if node.every else self._on_a_call(node)
@@ -214,41 +243,19 @@ class _Columns:
     def _joined(self, node: Every | Some, truth: Callable[[Node], Truth]) -> Truth:
         return (every if isinstance(node, Every) else some)([truth(part) for part in node.parts])
 
-    def measure(self, nodes: Collection[Node]) -> None:
-        """Work out what these conditions say of calls and their aggregates, several at a time."""
-        self._ask_calls(nodes)
-        wanted: dict[Key, Aggregate] = {}
-        inner: dict[Key, Truth] = {}
-        for compare, _ in (found for node in nodes for found in compares_of(node)):
-            aggregate = compare.left
-            if isinstance(aggregate, Aggregate) and (key := aggregate_key(aggregate)) not in self._numbers:
-                wanted[key] = aggregate
-                if isinstance(aggregate.of, Compare) and key_of(aggregate.of) not in self._met:
-                    inner[key_of(aggregate.of)] = self._compared(aggregate.of)
-        self._met |= self.evaluated(inner)
-        if wanted and self._windows is None:
-            part = self._part
-            self._windows = windows_of(part.turns["stretch"], part.stretches["first_row"], part.turns["at_ms"])
-        asked = dict.fromkeys(aggregate.window for aggregate in wanted.values())
-        for window in sorted(asked, key=lambda one: -(one.span_ms or 0)):
-            # Worked out before they are shared, the widest first: its line serves for all.
-            self._windows_of_part.start(window)
-        with ThreadPoolExecutor(pl.thread_pool_size()) as pool:
-            for key, numbers in zip(wanted, pool.map(self._measured, wanted.values()), strict=True):
-                self._numbers[key] = numbers
-                if numbers is not None:
-                    self.signals.add(f"#aggregate {len(self._numbers)}", numbers)
-                    self._names[key] = f"#aggregate {len(self._numbers)}"
-
-    @property
-    def _windows_of_part(self) -> Windows:
-        if self._windows is None:
-            raise ValueError("no aggregate is measured before `measure` has seen it")
-        return self._windows
+    def _once(self, node: OneOf, staged: Staged, truth: Callable[[], Truth]) -> Truth:
+        """Return where a comparison holds; one that several rules ask for is a column of its own."""
+        if node.key not in self._side.asked_often:
+            return truth()
+        key = (id(staged), node.key)
+        if key not in self._same:
+            found = truth()
+            self._same[key] = found if isinstance(found, bool) else staged.add(f"#same {len(self._same)}", found)
+        return self._same[key]
 
     def evaluated(self, truths: Mapping[Key, Truth]) -> dict[Key, pl.Series]:
         """Return these truths as columns, worked out together."""
-        turns = self.signals.turns
+        turns = self._staged.frame
         exprs = {f"{number}": truth for number, truth in enumerate(truths.values()) if not isinstance(truth, bool)}
         found = turns.select(**exprs) if exprs else turns
         return {
@@ -262,37 +269,62 @@ class _Columns:
         if not isinstance(compare.left, Aggregate):
             return self.signals.leaf(compare.left)(compare)
         key = aggregate_key(compare.left)
-        numbers = self._numbers[key]
-        if numbers is None:
-            return absent(compare)
-        return number_leaf(pl.col(self._names[key]), nullable=numbers.null_count() > 0)(compare)
+        if key not in self._aggregates:
+            self._aggregates[key] = self._measured(compare.left, len(self._aggregates))
+        return self._aggregates[key](compare)
 
-    def _measured(self, aggregate: Aggregate) -> pl.Series | None:
-        """Return an aggregate's number on every turn, None where it is never known."""
-        windows, window = self._windows_of_part, aggregate.window
-        if isinstance(aggregate.of, Compare):
-            met = self._met[key := key_of(aggregate.of)]
-            if aggregate.function == "count":
-                return column_windows.count(windows, window, met, key)
-            return column_windows.streak(windows, window, met)
-        numbers = self.signals.number(aggregate.of)
-        return None if numbers is None else _SUMMARIES[aggregate.function](windows, window, numbers)
+    def _measured(self, aggregate: Aggregate, number: int) -> Leaf:
+        """Return what compares an aggregate."""
+        windows, window, of = self._windows_of_part(), aggregate.window, aggregate.of
+        if isinstance(of, Compare):
+            held = self._held_by(of)
+            if aggregate.function == "streak":
+                return whole_leaf(lambda turns: column_windows.unbroken(windows, window, held, turns))
+            return number_leaf(
+                self._staged.add(f"#count {number}", column_windows.count(windows, window, held)), nullable=False
+            )
+        name = self.signals.number(of)
+        if name is None:
+            return absent
+        if aggregate.function in ("min", "max"):
+            known = column_windows.any_met(windows, window, column_windows.known(windows, name))
+
+            def some_turn(operator: str, operand: float | int) -> Truth:
+                return column_windows.any_met(windows, window, self._held_by(_compare(of, operator, operand)))
+
+            return extreme_leaf(some_turn, known, least=aggregate.function == "min")
+        measure = column_windows.average if aggregate.function == "avg" else column_windows.last
+        return number_leaf(self._staged.add(f"#{aggregate.function} {number}", measure(windows, window, name)))
+
+    def _held_by(self, compare: Compare) -> str:
+        """Return the column that tells where a comparison holds."""
+        key = key_of(compare)
+        if key not in self._held:
+            name, truth = f"#held {len(self._held)}", self._compared(compare)
+            self._staged.add(name, pl.lit(truth) if isinstance(truth, bool) else truth)
+            self._held[key] = name
+        return self._held[key]
+
+    def _windows_of_part(self) -> Windows:
+        if self._windows is None:
+            self._windows = windows_of(self._staged, self._part.stretches["first_row"], self._side.spans_ms)
+        return self._windows
 
     def _on_a_call(self, node: Calls) -> Truth:
         """Return where some call of the turn meets the condition, or fails to."""
         if node.key not in self._any_call:
-            raise ValueError("no call is asked for before `measure` has seen the condition")
+            raise ValueError("no call is asked for before `ask_calls` has seen the condition")
         return self._any_call[node.key]
 
-    def _ask_calls(self, nodes: Iterable[Node]) -> None:
+    def ask_calls(self, nodes: Iterable[Node]) -> None:
         """Work out on which turns some call meets what these conditions ask, or fails to: one pass over the calls."""
         blocks = {block.key: block for node in nodes for block in _call_blocks(node) if block.key not in self._any_call}
         met = {key: self._call_truth(block.condition) for key, block in blocks.items()}
         met = {key: opposite(met[key]) if block.every else met[key] for key, block in blocks.items()}
-        if not self._calls.height:
+        if not self._part.calls.height:
             met = dict.fromkeys(met, False)
         asked = {f"{number}": truth for number, truth in enumerate(met.values()) if not isinstance(truth, bool)}
-        found = self._calls.select("row", **asked) if asked else self._calls
+        found = self._calls.frame.select("row", **asked) if asked else self._part.calls
         for number, (key, truth) in enumerate(met.items()):
             if truth is False:
                 self._any_call[key] = False
@@ -300,7 +332,7 @@ class _Columns:
             rows = found["row"] if truth is True else found["row"].filter(found[f"{number}"])
             nowhere = pl.repeat(False, self._part.turns.height, dtype=pl.Boolean, eager=True)
             column = nowhere.scatter(rows, True) if len(rows) else nowhere
-            self._any_call[key] = self.signals.add(f"#call {len(self._any_call)}", column)
+            self._any_call[key] = self._staged.add(f"#call {len(self._any_call)}", column)
 
     def _call_truth(self, node: Node) -> Truth:
         """Return which calls meet the condition, each by itself."""
@@ -308,16 +340,16 @@ class _Columns:
             raise ValueError("a `tool_call` block holds no other block")
         if not isinstance(node, OneOf):
             return self._joined(node, self._call_truth)
-        return some([self._call_compared(compare) for compare in node.compares])
+        return self._once(node, self._calls, lambda: some([self._call_compared(compare) for compare in node.compares]))
 
     def _call_compared(self, compare: Compare) -> Truth:
         name = str(compare.left)
         if name in CALL_SIGNALS:
-            return frame_leaf(self._calls, name, CALL_SIGNALS[name].type, self._call_values)(compare)
-        columns = [f"{name}:{kind}" for kind in KINDS if f"{name}:{kind}" in self._calls.columns]
+            return frame_leaf(self._part.calls, name, CALL_SIGNALS[name].type, self._call_values)(compare)
+        columns = [f"{name}:{kind}" for kind in KINDS if f"{name}:{kind}" in self._part.calls.columns]
         if not columns or not name.startswith(ARGS_PREFIX):
             return absent(compare)
-        leaves = [frame_leaf(self._calls, column, _kind_of(column), self._call_values) for column in columns]
+        leaves = [frame_leaf(self._part.calls, column, _kind_of(column), self._call_values) for column in columns]
         if compare.operator == "is unknown":
             # An argument stands in the column of its kind: it is unknown where all of them are.
             return every([leaf(compare) for leaf in leaves])
@@ -328,8 +360,8 @@ _ANYWHERE = Span("", 1, 1, 1)
 _UNNAMED = Compare("name", "!=", UNNAMED_TOOL, "", _ANYWHERE)
 
 
-def _is_known(name: str) -> Compare:
-    return Compare(name, "is known", None, "", _ANYWHERE)
+def _compare(name: str, operator: str, operand: float | int | None = None) -> Compare:
+    return Compare(name, operator, operand, "", _ANYWHERE)
 
 
 def _anywhere(known: Mapping[str, Truth], frame: pl.DataFrame) -> set[str]:
@@ -343,11 +375,3 @@ def _anywhere(known: Mapping[str, Truth], frame: pl.DataFrame) -> set[str]:
 def _kind_of(column: str) -> SignalType:
     kind = column.rpartition(":")[2]
     return next(each for each in KINDS if each == kind)
-
-
-_SUMMARIES: Mapping[str, Callable[[Windows, Window, pl.Series], pl.Series]] = {
-    "min": column_windows.lowest,
-    "max": column_windows.highest,
-    "avg": column_windows.average,
-    "last": column_windows.last,
-}

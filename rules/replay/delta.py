@@ -129,7 +129,7 @@ class Delta:
         self._count_part(turns, about)
         _add_side(self.before, before, turns.height)
         _add_side(self.after, after, turns.height)
-        self.turns_differing += _differing(turns["stretch"], self.before.rules, self.after.rules, before, after)
+        self.turns_differing += _differing(turns["stretch"], before, after)
         asked = (before.step != NO_RULE) | (after.step != NO_RULE)
         self.verdicts["continue", "continue"] += about.height - int(asked.sum())
         ends = [_ends(self.before.rules, before.step), _ends(self.after.rules, after.step)]
@@ -246,22 +246,11 @@ def _add_side(side: Side, verdicts: Verdicts, height: int) -> None:
         side.by_rule[rule.id].shadow_turns += shadow_turns
 
 
-def _differing(
-    stretch: pl.Series, before_rules: Sequence[Rule], after_rules: Sequence[Rule], before: Verdicts, after: Verdicts
-) -> int:
+def _differing(stretch: pl.Series, before: Verdicts, after: Verdicts) -> int:
     """Return on how many turns the verdicts differ, up to the first of the two stops of each stretch."""
-    codes = []
-    for rules, verdicts in ((before_rules, before), (after_rules, after)):
-        code = pl.repeat(0, len(stretch), dtype=pl.UInt8, eager=True)
-        for number, verdict in enumerate(("review", "hold", "escalate"), start=1):
-            own = [place for place, rule in enumerate(rules) if rule.then.verdict == verdict]
-            if own:
-                rows = ((verdicts.top >= own[0]) & (verdicts.top <= own[-1])).arg_true()
-                code = code.scatter(rows, number) if len(rows) else code
-        codes.append(code)
+    rows = (before.asks != after.asks).arg_true()
     first_stop = pl.select(pl.min_horizontal(before.stops, after.stops)).to_series()
-    counted = pl.int_range(len(stretch), dtype=pl.UInt32, eager=True) <= first_stop.gather(stretch)
-    return int(((codes[0] != codes[1]) & counted).sum())
+    return int((rows <= first_stop.gather(stretch.gather(rows))).sum())
 
 
 def _ends(rules: Sequence[Rule], steps: pl.Series) -> pl.Series:
