@@ -455,6 +455,24 @@ def test_the_console_shows_queues_takes_the_next_and_tells_of_a_broken_edit(desk
     assert desk.handoff(first)["holder"] == "operator"
 
 
+def test_the_pages_work_behind_a_proxy_that_serves_them_below_a_path(desk: Desk) -> None:
+    handoff_id = desk.asked("below-a-path")
+    with telephone(desk.browser) as page:
+        outside = "https://desk.example/handrail"
+
+        def pass_on(route: Route) -> None:
+            route.fulfill(response=route.fetch(url=desk.served.url + route.request.url.removeprefix(outside)))
+
+        page.route(f"{outside}/**", pass_on)
+        page.route("**/events", lambda route: route.abort())
+        desk.open(page, f"{outside}/console/handoffs/{handoff_id}")
+        page.get_by_role("button", name="Take it").click()
+        expect(page.get_by_text("yours for")).to_be_visible()
+        page.get_by_role("link", name="Handrail").click()
+        expect(page.get_by_role("heading", name="Queues")).to_be_visible()
+        assert page.url == f"{outside}/console"
+
+
 @pytest.mark.parametrize("width", [360, 768, 1280])
 def test_nothing_is_wider_than_the_screen_and_everything_is_labelled(desk: Desk, width: int) -> None:
     handoff_id = desk.asked(f"wide-{width}", "let me talk to a human " + "x" * 300)
