@@ -135,6 +135,18 @@ class Reroute:
     route: Route = field(default_factory=Route)
 
 
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call that was promised to the customer and that nobody has made yet: when, and in which words.
+
+    `after` is the handoff that ended before it with the call still owed, None where a busy queue promised it.
+    """
+
+    promised_at_ms: int
+    say: str | None = None
+    after: str | None = None
+
+
 # Why a handoff was kept for somebody: the freest is offered it, they know the customer, a colleague sent it to them.
 KeptAs: TypeAlias = Literal["", "offer", "customer", "sent"]
 
@@ -173,6 +185,7 @@ class Handoff:
     `acknowledged_by` has said that they know of it and come; `answered_version` is the one of the last claim or
     acknowledgement: what was to be told of an earlier one is told no more. `assignments` are the last, oldest first.
     `group` is the flood that it is part of; one that `leads` stands for it in the queue, the others are its members.
+    `call` is what the customer was promised besides; `call_id`, once it has ended, the handoff in which that waits.
     """
 
     handoff_id: str
@@ -209,6 +222,8 @@ class Handoff:
     ended_at_ms: int | None = None
     group: Likeness | None = None
     leads: bool = False
+    call: Call | None = None
+    call_id: str | None = None
 
     @property
     def assignment(self) -> Assignment | None:

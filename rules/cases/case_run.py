@@ -29,6 +29,7 @@ from rules.moves import (
 )
 from rules.packet.context_packet import TRANSCRIPT_TURNS_MAX, ContextPacket, TranscriptTurn
 from rules.packet.packet import build
+from rules.routing.calls import as_call, call_owed
 from rules.routing.operators import People
 from rules.thinking import Judged, Names, judge, think
 from rules.turn import Conversation
@@ -44,8 +45,8 @@ class Seen:
     """What came of one step.
 
     Of a turn: `judged`, `decision`, and `before`, the conversation that it was judged with. `handoff` is the open
-    handoff then, or the last one; `fell_due` is what a deadline did to it during the step. `refused` tells why a move
-    could not be made.
+    handoff then, or the last one; `fell_due` is what a deadline did to it during the step. `call` is the handoff in
+    which a call waits from then on, as it is owed after the other one. `refused` tells why a move could not be made.
     """
 
     now_ms: int
@@ -55,10 +56,13 @@ class Seen:
     decision: Decision | None = None
     fell_due: Handoff | None = None
     refused: str | None = None
+    call: Handoff | None = None
 
     @property
     def open_handoff(self) -> Handoff | None:
         """Return the handoff that is open after the step."""
+        if self.call is not None:
+            return self.call
         return self.handoff if self.handoff is not None and self.handoff.state in OPEN else None
 
 
@@ -67,7 +71,7 @@ class Run:
     """Where a case stands.
 
     `claimed_version` is the handoff's at its claim: its operator has seen no later draft. `past_due` says of the last
-    deadline that passed what it did, for whoever wonders.
+    deadline that passed what it did, for whoever wonders. `call` takes the place of `handoff` with the next step.
     """
 
     ruleset: Ruleset
@@ -78,6 +82,7 @@ class Run:
     transcript: list[TranscriptTurn] = field(default_factory=list)
     claimed_version: int | None = None
     past_due: str | None = None
+    call: Handoff | None = None
 
 
 def start(ruleset: Ruleset, case: Case) -> Run:
@@ -87,6 +92,7 @@ def start(ruleset: Ruleset, case: Case) -> Run:
 
 def take(run: Run, step: TurnStep | MoveStep) -> Seen:
     """Make one step and return what came of it."""
+    _call_waits(run)
     return _turn(run, step) if isinstance(step, TurnStep) else _move(run, step)
 
 
@@ -101,6 +107,7 @@ def packet_of(run: Run) -> ContextPacket | None:
 
 def _turn(run: Run, step: TurnStep) -> Seen:
     fell_due = _go_on(run, run.now_ms + step.after_ms)
+    _call_waits(run)
     before, number = run.conversation, len(run.decisions) + 1
     standing = _open(run)
     judged = judge(run.ruleset, step.turn, before, run.now_ms, step.pressures)
@@ -137,8 +144,23 @@ def _move(run: Run, step: MoveStep) -> Seen:
     if step.move in TIMEOUTS:
         refused = None if fell_due is not None else _why_no_deadline(handoff)
     elif step.move is not None and refused is None:
+        _call_waits(run)
         refused = _made(run, step)
-    return Seen(run.now_ms, run.handoff, run.conversation, fell_due=fell_due, refused=refused)
+    return Seen(run.now_ms, run.handoff, run.conversation, fell_due=fell_due, refused=refused, call=run.call)
+
+
+def _call_waits(run: Run) -> None:
+    """Let the call that is owed after a handoff has ended be the conversation's handoff from now on."""
+    if run.call is not None:
+        run.handoff, run.call = run.call, None
+
+
+def _end(run: Run, handoff: Handoff, verb: str, resolution: Resolution) -> Handoff:
+    """Return the handoff as it ends; what the customer is owed then waits in a handoff of its own."""
+    call = call_owed(handoff, resolution)
+    if call is not None:
+        run.call = as_call(handoff, call, f"{handoff.handoff_id}_call", resolution.at_ms)
+    return ended(handoff, verb, resolution)
 
 
 def _no_such_queue(run: Run, step: MoveStep) -> str | None:
@@ -165,9 +187,10 @@ def _go_on(run: Run, then_ms: int) -> Handoff | None:
         if moved is not None:
             run.past_due = f"{waited}, so the handoff moved on to `{moved.queue}`; a `claim: true` before keeps it"
         else:
-            moved = ended(handoff, "expire", missed(handoff, at_ms))
+            moved = _end(run, handoff, "expire", missed(handoff, at_ms))
             run.conversation = after_handoff(run.conversation, at_ms)
-            run.past_due = f"{waited}, so the handoff expired; a `claim: true` before keeps it"
+            so = "expired, and the call that was promised waits" if run.call is not None else "expired"
+            run.past_due = f"{waited}, so the handoff {so}; a `claim: true` before keeps it"
         run.handoff = fell_due = moved
     run.now_ms = then_ms
     return fell_due
@@ -220,6 +243,6 @@ def _made(run: Run, step: MoveStep) -> str | None:
             given["turn_id"] = draft_turn_id(handoff, run.claimed_version)
             if given["action"] in LETTING_OUT and given["turn_id"] != draft_turn_id(handoff):
                 return "another draft was held since the claim, so `release` and `claim` come first"
-        run.handoff = ended(handoff, verb, Resolution(by=OPERATOR, at_ms=run.now_ms, **given))
+        run.handoff = _end(run, handoff, verb, Resolution(by=OPERATOR, at_ms=run.now_ms, **given))
         run.conversation = after_handoff(run.conversation, run.now_ms)
     return None

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 
 from rules.decision import Decision, Evidence, Inside
-from rules.handoff import Handoff, Kind, deadline, draft_turn_id
+from rules.handoff import Call, Handoff, Kind, deadline, draft_turn_id
 from rules.marks import is_drill
 from rules.model import STOPPING
 from rules.packet.context_packet import PACKET_VERSION as PACKET_VERSION
@@ -138,8 +139,20 @@ def _fenced(masked: Masked, start: int, end: int, author: Author, chars_max: int
     return Untrusted(author, fence(body, author), tuple(places))
 
 
+# What is done of a promised call, whoever promised it; and what is said where the customer is also spoken to otherwise.
+CALL_SENTENCE = "call the customer back: promised {promised}; then resolve it with how it went"
+CALL_BESIDES = "; besides, the customer was promised a call {promised}"
+CALL_ACTIONS = ("take_over", "reject")
+
+
 def _task(handoff: Handoff, transcript: Sequence[TranscriptTurn]) -> Task:
     sentence, actions = TASKS[handoff.kind]
+    if handoff.call is not None:
+        promised = _promise(handoff.call)
+        if handoff.kind == "review":
+            sentence, actions = CALL_SENTENCE.format(promised=promised), CALL_ACTIONS
+        else:
+            sentence += CALL_BESIDES.format(promised=promised)
     return Task(
         kind=handoff.kind,
         sentence=sentence,
@@ -148,6 +161,12 @@ def _task(handoff: Handoff, transcript: Sequence[TranscriptTurn]) -> Task:
         on_timeout=handoff.on_timeout.verdict,
         draft=_draft(handoff, transcript),
     )
+
+
+def _promise(call: Call) -> str:
+    moment = datetime.fromtimestamp(call.promised_at_ms / 1000, UTC)
+    words = f' with the words "{_own(call.say)}"' if call.say else ""
+    return f"at {moment:%Y-%m-%d %H:%M} UTC{words}"
 
 
 def _draft(handoff: Handoff, transcript: Sequence[TranscriptTurn]) -> Draft | None:

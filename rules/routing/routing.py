@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from rules.handoff import KINDS, NO_DEADLINE_AT_MS, Handoff, Kind, Reason, Reroute, deadline, is_member
+from rules.handoff import KINDS, NO_DEADLINE_AT_MS, Call, Handoff, Kind, Reason, Reroute, deadline, is_member
 from rules.marks import DRILL_BEHIND_MS, is_drill
 from rules.model import PRIORITIES, OnTimeout, Priority, Queue, Rule
 from rules.routing.route import Route, moved_on, open_ended, route_into
+from rules.say import words
 from rules.turn import Turn
 
 # How much longer than an urgent one a handoff may be passed over. The score is fixed when the handoff opens, so every
@@ -41,8 +42,10 @@ def open_handoff(
     queue, answer_within_ms, on_timeout = _promise(top, queues)
     expires_at_ms = reason.at_ms + answer_within_ms
     route = route_into(queue, answer_within_ms, turn.locale, reason.at_ms)
+    call = None
     if top.then.open_ended:
         expires_at_ms, route = NO_DEADLINE_AT_MS, open_ended(route)
+        call = Call(reason.at_ms, words(top.then.say, locale=turn.locale))
     behind_ms = DRILL_BEHIND_MS if is_drill(turn.conversation_id) else 0
     return Handoff(
         handoff_id=handoff_id,
@@ -61,6 +64,7 @@ def open_handoff(
         customer_id=turn.customer.id,
         locale=turn.locale,
         reroute=_reroute(on_timeout, queues, turn.locale),
+        call=call,
     )
 
 
@@ -82,6 +86,7 @@ def join(handoff: Handoff, asked: Handoff) -> Handoff:
         priority=priority,
         score_ms=min(handoff.score_ms, score_ms(handoff.opened_at_ms, priority)),
         reasons=handoff.reasons if full else handoff.reasons + tuple(later),
+        call=handoff.call or asked.call,
     )
     if is_member(joined) and (asked.priority == "urgent" or any(reason.regulated for reason in asked.reasons)):
         # Whoever is in danger, or must have a person by law, waits behind nobody.

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
 from rules import moves
-from rules.handoff import Handoff, Reason, wanted
+from rules.handoff import Handoff, Kind, Reason, deadline, wanted
 from rules.model import All, Mode, Queue, Rule, Span, Then
+from rules.routing.calls import as_call, call_owed
 from rules.routing.operators import Operator, People, Person, is_on_shift, may_take, weight
 from rules.routing.route import Wanted, wanted_in
 from rules.routing.routing import open_handoff
@@ -45,7 +46,8 @@ class Coming:
 class Passed:
     """What became of an arrival. `waited_ms` counts to the answer, to leaving, or to the missed deadline.
 
-    `in_time`: a person answered before the deadline of the queue to which they came.
+    `in_time`: a person answered before the deadline of the queue to which they came. Where nobody came and a call was
+    promised, `operator` made it, `called_after_ms` after the promise; None while nobody has.
     """
 
     coming: Coming
@@ -53,6 +55,7 @@ class Passed:
     waited_ms: int
     operator: str | None = None
     in_time: bool = False
+    called_after_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +141,7 @@ class _Run:
         self.passed: dict[int, Passed] = {}
         self.class_of: dict[int, str] = {}
         self.due_by_ms: dict[int, int] = {}
+        self.kind_in_hand: dict[int, Kind] = {}
         self.number = 0
 
     def play(self) -> Played:
@@ -193,6 +197,8 @@ class _Run:
         in_class = self.class_of[place] = wanted(handoff).text
         heapq.heappush(self.classes.setdefault(in_class, []), (handoff.score_ms, place))
         step_ms = moves.advance_at_ms(handoff, held=False)
+        if step_ms is None and deadline(handoff.expires_at_ms) is None:
+            return  # it waits until somebody takes it
         self.at(handoff.expires_at_ms if step_ms is None else min(step_ms, handoff.expires_at_ms), _DUE, place)
 
     def give(self, place: int, now_ms: int) -> None:
@@ -214,17 +220,21 @@ class _Run:
         handoff, each = self.handoffs.pop(place), self.coming[place]
         self.count(worker, now_ms)
         worker.load += weight(worker.operator, handoff.kind)
-        in_time = now_ms < self.due_by_ms[place]
+        self.kind_in_hand[place] = handoff.kind
         waited_ms = now_ms - handoff.opened_at_ms
-        self.passed[place] = Passed(each, "answered", waited_ms, worker.operator.name, in_time)
+        missed = self.passed.get(place)
+        if missed is None:
+            in_time = now_ms < self.due_by_ms[place]
+            self.passed[place] = Passed(each, "answered", waited_ms, worker.operator.name, in_time)
+        else:
+            # What people do for a call is time that nobody else has of them.
+            self.passed[place] = replace(missed, operator=worker.operator.name, called_after_ms=waited_ms)
         self.at(now_ms + each.handling_ms, _DONE, place, worker.operator.name)
 
     def done(self, place: int, name: str, now_ms: int) -> None:
         worker = self.by_name[name]
         self.count(worker, now_ms)
-        rule = self.coming[place].rule
-        kind = rule.then.verdict if rule else "escalate"
-        worker.load -= weight(worker.operator, kind if kind in ("review", "hold") else "escalate")
+        worker.load -= weight(worker.operator, self.kind_in_hand.pop(place))
         worker.idle_since_ms = now_ms
         self.next_for(worker, now_ms)
 
@@ -255,6 +265,8 @@ class _Run:
         return handoff is not None and handoff.score_ms == head[0] and self.class_of[head[1]] == in_class
 
     def leave(self, place: int, now_ms: int) -> None:
+        if place in self.passed:
+            return  # who was promised a call waits for it elsewhere
         handoff = self.handoffs.pop(place)
         self.passed[place] = Passed(self.coming[place], "left", now_ms - handoff.opened_at_ms)
 
@@ -272,7 +284,10 @@ class _Run:
             if moved is None:
                 del self.handoffs[place]
                 self.passed[place] = Passed(self.coming[place], "missed", now_ms - handoff.opened_at_ms)
-                return
+                call = call_owed(handoff, moves.missed(handoff, now_ms))
+                if call is None:
+                    return
+                moved = as_call(handoff, call, handoff.handoff_id, now_ms)
             after = moved
         self.wait(place, after)
         self.give(place, now_ms)

@@ -68,7 +68,7 @@ OCCASIONS: Mapping[str, Occasion] = MappingProxyType(
         "opened": Occasion(
             (
                 *("handoff.opened", "handoff.joined", "handoff.rerouted", "handoff.transferred"),
-                *("handoff.leads", "handoff.ungrouped"),
+                *("handoff.leads", "handoff.ungrouped", "handoff.call_owed"),
             ),
             True,
             "it came into the queue",

@@ -15,6 +15,7 @@ from rules.routing.assignment import why
 from rules.routing.route import step_at_ms
 from rules.routing.shedding import Load
 from rules.say import words
+from service.api.call_answers import CallAnswer, call_answer
 from service.api.decision_answers import (
     OnTimeoutAnswer,
     ReplyAnswer,
@@ -83,7 +84,7 @@ class HandoffAnswer(Shape):
     `reserved_for` may be the only one to claim it until `reserved_until_at_ms`. `say`: what the customer is told while
     it waits in another queue, as nobody came in time. `assigned_why` says why its last operator got it, and why then;
     `assignments` say it of the last twenty, oldest first. `drill`: nobody waits, it is a fire drill. `group`: it came
-    in a flood of the same.
+    in a flood of the same. `call`: what the customer was promised; `call_id`: where that waits once this one has ended.
     """
 
     id: str
@@ -120,6 +121,8 @@ class HandoffAnswer(Shape):
     resolution: ResolutionAnswer | None
     ended_at_ms: int | None
     group: GroupAnswer | None
+    call: CallAnswer | None
+    call_id: str | None
 
 
 class HandoffPageAnswer(Shape):
@@ -255,6 +258,8 @@ def handoff_answer(
         "resolution": None if handoff.resolution is None else _resolution(handoff.resolution),
         "ended_at_ms": handoff.ended_at_ms,
         "group": group_answer(handoff, groups.get(handoff.handoff_id)),
+        "call": call_answer(handoff.call),
+        "call_id": handoff.call_id,
     }
 
 

@@ -16,7 +16,7 @@ from rules.moves import missed
 from rules.routing.floods import promoted
 from rules.routing.operators import People
 from service.flows.offers import Desk
-from service.store import codec, floods, handoffs, keys, timers, waits
+from service.store import calls, codec, floods, handoffs, keys, timers, waits
 from service.store.keys import Place
 from service.store.store import Store
 from service.store.timers import LATE_BOUNDS_MS as LATE_BOUNDS_MS
@@ -170,6 +170,7 @@ async def _expire(store: Store, place: Place, handoff_id: str, desk: Desk, now_m
             done = await _reroute(store, place, handoff, moved_on, now_ms)
             return done and await _missed(store, handoff, now_ms)
     in_class = wanted(handoff).text if handoff else ""
+    resolution = None if handoff is None else missed(handoff, now_ms)
     word, _ = await handoffs.move(
         store,
         "expire",
@@ -188,9 +189,11 @@ async def _expire(store: Store, place: Place, handoff_id: str, desk: Desk, now_m
         group=floods.group_key(place, handoff),
         class_name=in_class,
         handoff_id=handoff_id,
-        resolution=codec.dumps(missed(handoff, now_ms)) if handoff else "",
+        resolution="" if resolution is None else codec.dumps(resolution),
         kept_ms=store.kept_ms,
         actor=ACTOR,
+        version=handoff.version if handoff else 0,
+        **calls.owed_words(place, handoff, resolution),
     )
     return word == "done" and await _missed(store, handoff, now_ms)
 

@@ -30,7 +30,7 @@ from service.errors import (
     QueueUnknown,
     StoreAway,
 )
-from service.store import budgets, codec, floods, handoffs
+from service.store import budgets, calls, codec, floods, handoffs
 from service.store.handoffs import REPLIES_MAX
 from service.store.keys import Place
 from service.store.multiplexed import Reply
@@ -244,6 +244,7 @@ async def _end(  # the verbs' own five, and what only one of the two asks beside
     further: Callable[[Handoff], Mapping[str, Argument]] = lambda _: {},
 ) -> Handoff:
     def values(place: Place, current: Handoff) -> Mapping[str, Argument]:
+        ending = resolution(current)
         return {
             "conversation": place.conversation(current.conversation_id),
             "turns": place.turns(current.conversation_id),
@@ -254,8 +255,11 @@ async def _end(  # the verbs' own five, and what only one of the two asks beside
             "group": floods.group_key(place, current),
             "queue": current.queue,
             "handoff_id": current.handoff_id,
-            "resolution": codec.dumps(resolution(current)),
+            "resolution": codec.dumps(ending),
             "kept_ms": store.kept_ms,
+            "classes": place.classes,
+            "version": current.version,
+            **calls.owed_words(place, current, ending),
             **further(current),
         }
 

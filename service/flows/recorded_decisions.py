@@ -47,6 +47,11 @@ def _decision_id(tenant: str, place: Place, decision: Decision, turn_id: str) ->
 
 
 async def _handoffs(store: Store, place: Place, kept: Iterable[Decision]) -> tuple[Handoff, ...]:
-    """Return the handoffs that the turns refer to, each once, in the order in which they came up."""
+    """Return the handoffs that the turns refer to, and the calls that were owed after them, each once and in order."""
     ids = dict.fromkeys(decision.handoff_id for decision in kept if decision.handoff_id is not None)
-    return tuple(await handoffs.many(store, [(place, handoff_id) for handoff_id in ids]))
+    found: dict[str, Handoff] = {}
+    while ids:
+        several = await handoffs.many(store, [(place, handoff_id) for handoff_id in ids])
+        found |= {each.handoff_id: each for each in several}
+        ids = dict.fromkeys(each.call_id for each in several if each.call_id and each.call_id not in found)
+    return tuple(found.values())

@@ -56,6 +56,9 @@ async def told(store: Store, change: Change, now_ms: int) -> Change:
     handoff = change.handoff
     if handoff is None or is_drill(handoff.conversation_id):
         return change
+    if handoff.call is not None and handoff.kind == "review":
+        # The customer has hung up, so to say: when a call is made says nothing of how long people wait.
+        return change
     view, there = await _view(store, handoff.tenant, handoff.queue, now_ms), store.waits.at_work[handoff.tenant]
     now = circumstances(view.history, view.ahead_of(handoff.score_ms), _able(there, wanted(handoff)), now_ms)
     wait = estimate(view.history, now, now_ms)

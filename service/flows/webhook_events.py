@@ -42,6 +42,7 @@ EVENTS: Mapping[str, str] = MappingProxyType(
         "handoff.leads": "it stands in the queue for a flood of the same",
         "handoff.ungrouped": "it came in a flood, and waits as one of its own again",
         "handoff.expired": "nobody came in time; `on_timeout` holds",
+        "handoff.call_owed": "a handoff ended, and the call that its customer was promised waits in this one",
         "drill.passed": "somebody came to a fire drill in time",
         "drill.failed": "nobody came to a fire drill in time",
         "key.created": "an API key was made",

@@ -11,7 +11,9 @@ import orjson
 
 from rules.decision import Check, Decision, Evidence, FiredRule
 from rules.handoff import (
+    NO_DEADLINE_AT_MS,
     Assignment,
+    Call,
     Handoff,
     HumanStretch,
     Kind,
@@ -230,6 +232,9 @@ def handoff_out(handoff: Handoff) -> list[str | bytes]:
         "customer_id": handoff.customer_id or "",
         "told": "" if handoff.told is None else dumps(_short(handoff.told)),
     }
+    if handoff.call is not None:
+        # Few were promised one, and none is ever taken back: where it stands not, it costs nothing.
+        fields["call"] = dumps(_short(handoff.call))
     return [word for pair in fields.items() for word in pair] + place_out(handoff)
 
 
@@ -315,7 +320,16 @@ def handoff_in(flat: list[bytes]) -> Handoff | None:
         ended_at_ms=number(get(b"ended_at_ms")),
         group=group,
         leads=leads,
+        call=_call_in(get(b"call"), int(fields[b"expires_at_ms"]), int(fields[b"opened_at_ms"])),
+        call_id=text(get(b"call_id")),
     )
+
+
+def _call_in(raw: bytes | None, expires_at_ms: int, opened_at_ms: int) -> Call | None:
+    """Return the call that was promised; an earlier version kept it only by the deadline that is none."""
+    if raw:
+        return Call(**orjson.loads(raw))
+    return Call(opened_at_ms) if expires_at_ms >= NO_DEADLINE_AT_MS else None
 
 
 def handoff_of(fields: Json) -> Handoff:
@@ -333,6 +347,7 @@ def handoff_of(fields: Json) -> Handoff:
             "replies": tuple(Reply(**reply) for reply in fields["replies"]),
             "resolution": _resolution_in(dumps(fields["resolution"])) if fields["resolution"] else None,
             "group": Likeness(**fields["group"]) if fields.get("group") else None,
+            "call": Call(**fields["call"]) if fields.get("call") else None,
         }
     )
 

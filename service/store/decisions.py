@@ -105,6 +105,7 @@ async def _commit_decision(
         in_class_before=place.waiting_in(wanted(before).text if before else ""),
         classes=place.classes,
         group_before=floods.group_key(place, before),
+        calls=place.calls,
         guards=floods.guard_keys(place, change),
         version=loaded.version,
         # A turn that only meets the handoff does not mind what happens to it; one that joins it must know it whole.

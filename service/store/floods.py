@@ -15,7 +15,7 @@ from rules.marks import GROUPED_BEHIND_MS
 from rules.routing.floods import grouped, leading
 from rules.routing.route import Likeness, Wanted, wanted_in
 from rules.thinking import Change
-from service.store import codec, handoffs
+from service.store import calls, codec, handoffs
 from service.store.handoffs import move
 from service.store.keys import Place
 from service.store.multiplexed import Reply
@@ -168,6 +168,7 @@ async def answer(
         version=member.version,
         resolution=codec.dumps(resolution),
         kept_ms=store.kept_ms,
+        **calls.owed_words(place, member, resolution),
     )
 
 

@@ -119,6 +119,17 @@ class Place:
         return f"{self.tag}shed"
 
     @property
+    def calls(self) -> str:
+        """ZSET handoff_id -> since when it stands for a call that is owed to a customer. Nothing is ever cut off it: a
+        handoff leaves it with its end, and another one stands for what is owed still."""
+        return f"{self.tag}calls"
+
+    @property
+    def ended(self) -> str:
+        """ZSET handoff_id -> when it ended, of the latest ones: the listing of those that are over."""
+        return f"{self.tag}ended"
+
+    @property
     def mark(self) -> str:
         """STRING, always empty: written so that a wait for the disk has something to wait for."""
         return f"{self.tag}mark"

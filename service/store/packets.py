@@ -57,7 +57,8 @@ def _stamp(handoff: Handoff, conversation_version: int) -> bytes:
 
     A customer who waits goes on talking, and those turns ask for nobody: only the conversation's version shows them.
     """
-    where = f"{handoff.kind} {handoff.queue} {handoff.priority} {handoff.expires_at_ms}"
+    called = "" if handoff.call is None else handoff.call.promised_at_ms
+    where = f"{handoff.kind} {handoff.queue} {handoff.priority} {handoff.expires_at_ms} {called}"
     return f"{PACKET_VERSION} {conversation_version} {len(handoff.reasons)} {where}".encode()
 
 

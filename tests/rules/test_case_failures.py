@@ -119,11 +119,16 @@ a.tests.yaml:7:11: `n`, turn 1
 a.tests.yaml:3:74: `n`, turn 2
       expected verdict held_by_human
       got      verdict continue
-        nobody came to `crisis` in 2m, so the handoff expired; a `claim: true` before keeps it
-a.tests.yaml:3:90: `n`, turn 3
+        nobody came to `crisis` in 2m, so the handoff expired, and the call that was promised waits; a \
+`claim: true` before keeps it""",
+    ),
+    "a deadline that passed unseen has left nobody to answer": (
+        "- {name: n, turns: [{reply: i promise, expect: hold}, {after: 6m}, {resolve: true}]}",
+        """\
+a.tests.yaml:3:68: `n`, turn 3
       expected the step `resolve` to be made
       got      the step `resolve` refused: no handoff is open
-        nobody came to `crisis` in 2m, so the handoff expired; a `claim: true` before keeps it""",
+        nobody came to `approvals` in 5m, so the handoff expired; a `claim: true` before keeps it""",
     ),
     "a deadline does not come to what a person has": (
         "- {name: n, turns: [{message: on fire, expect: escalate}, {claim: true}, {claim: true}, {timeout: true}]}",

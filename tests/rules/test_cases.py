@@ -81,7 +81,11 @@ PASSING = {
 """,
     "a deadline passes between two turns": """\
 - name: n
-  turns: [{message: on fire, expect: escalate}, {after: 2m, message: hi, expect: {verdict: continue, handoff: none}}]
+  turns:
+    - {message: on fire, expect: escalate}
+    - {after: 2m, message: hi, expect: {verdict: continue, handoff: {state: waiting, kind: review, queue: crisis}}}
+    - {claim: true}
+    - {resolve: true, expect: {handoff: none}}
 """,
     "what is claimed in time waits for its operator": """\
 - name: n

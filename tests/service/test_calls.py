@@ -64,7 +64,11 @@ async def test_a_promised_call_outlives_every_deadline_of_its_queue(api: Api) ->
     later_ms = now_ms() + 30 * DAY_MS
     while await deadlines.sweep(api.running.store, api.tenant, later_ms):
         pass
-    (open_still,) = (await api.get("/handoffs", "operator")).json()["handoffs"]
+    listed = (await api.get("/handoffs", "operator")).json()["handoffs"]
+    # Those who waited in vain were promised a call as well: they have waited for less long.
+    assert [(each["kind"], each["expires_at_ms"]) for each in listed] == [("review", None)] * 21
+    open_still = listed[0]
+    assert (open_still["call"]["say"], open_still["call"]["after"]) == ("We will call you back today.", None)
     assert (open_still["id"], open_still["state"], open_still["priority"]) == (handoff_id, "waiting", "low")
     assert (open_still["expires_at_ms"], open_still["resolve_by_ms"]) == (None, None)
     claimed = await api.post("/queues/tier1/claim")

@@ -35,7 +35,7 @@ LEASE_MS = 86_400_000  # an operator of a test case never falls silent
 DECISION = ("verdict", "say", "queue", "expires_at_ms", "on_timeout", "must_stop", "rules", "decided_at_ms")
 # A case has no clock of people: nobody else waits or is at work, so no wait is told there.
 OF_THE_SERVICE = ("handoff_id", "tenant", "reasons", "resolution", "lease_expires_at_ms", "assignments", "told")
-HANDOFF = tuple(field.name for field in fields(Handoff) if field.name not in OF_THE_SERVICE)
+HANDOFF = tuple(field.name for field in fields(Handoff) if field.name not in (*OF_THE_SERVICE, "call", "call_id"))
 RESOLUTION = tuple(field.name for field in fields(Resolution))
 MESSAGES = ("hi", "a refund please", "it is on fire", "my order W-7712, card 4111111111111111", None)
 MOODS = ("angry", "patient", "calm")
@@ -97,6 +97,12 @@ class Service:
     async def handoff(self) -> Handoff | None:
         return None if self.handoff_id is None else await handoffs.get(self.store, self.tenant, self.handoff_id)
 
+    async def follow(self) -> None:
+        """Go on with the call that is owed where the handoff has ended: it is the conversation's from now on."""
+        handoff = await self.handoff()
+        if handoff is not None and handoff.call_id is not None:
+            self.handoff_id = handoff.call_id
+
     async def turn(self, turn: Turn) -> Decision:
         decided = await decide(self.store, RULESET, self.tenant, turn, self.now_ms)
         # A review that is open may not be what the turn refers to, and is what comes next all the same.
@@ -138,17 +144,21 @@ async def test_a_conversation_goes_the_same_way(store: Store, tenant: str, seed:
         step = a_step(chance, number)
         if isinstance(step, TurnStep) and not (step.turn.message or step.turn.reply or step.turn.tool_calls):
             continue
+        await service.follow()
+        standing = run.call or run.handoff
         waits_for_operator = (
             isinstance(step, MoveStep)
             and step.move in HELD_MOVES
-            and run.handoff is not None
-            and run.handoff.state == "waiting"
-            and not is_due(run.handoff, run.now_ms)
+            and standing is not None
+            and standing.state == "waiting"
+            and not is_due(standing, run.now_ms)
         )
         if waits_for_operator:
             await service.claim()
         seen = take(run, step)
         await service.go_on(run.now_ms)
+        if isinstance(step, TurnStep) or step.move not in ("timeout", None):
+            await service.follow()
         if isinstance(step, TurnStep):
             assert_same(seen, await service.turn(step.turn), number)
         elif seen.refused is None:
@@ -172,6 +182,8 @@ async def assert_same_handoff(run: Run, service: Service, number: int) -> None:
         return
     for name in HANDOFF:
         assert getattr(run.handoff, name) == getattr(stored, name), (number, name)
+    assert promised(run.handoff) == promised(stored), number
+    assert (run.call is None) == (stored.call_id is None), number
     for reason, kept in zip(run.handoff.reasons, stored.reasons, strict=True):
         assert (reason.turn_id, reason.verdict, reason.rule_ids, reason.at_ms, reason.version) == (
             kept.turn_id,
@@ -186,6 +198,10 @@ async def assert_same_handoff(run: Run, service: Service, number: int) -> None:
     assert packet is not None
     read = loads(await handoffs.packet_json(service.store, service.tenant, stored, run.now_ms))
     assert without_ids(packet) == without_ids(read), number
+
+
+def promised(handoff: Handoff) -> tuple[int, str | None] | None:
+    return None if handoff.call is None else (handoff.call.promised_at_ms, handoff.call.say)
 
 
 def without_ids(packet: ContextPacket) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from rules.compile.rule_files import files_or_raise
 from rules.evaluation.evaluate import build
-from rules.handoff import ENDED, KINDS, Handoff, Kind
+from rules.handoff import ENDED, KINDS, NO_DEADLINE_AT_MS, Handoff, Kind
 from rules.model import PRIORITIES
 from rules.routing.operators import Operator
 from rules.turn import Turn
@@ -49,6 +49,8 @@ WITHIN_MS = {
     "readers": 1440 * MINUTE,
     "lawyers": 60 * MINUTE,
 }
+# The queues whose `on_timeout` promises a call in the end: what tier2 missed has moved on to tier1 before.
+CALLING = ("tier1", "tier2", "lawyers")
 # How a handoff for lawyers widens: minutes in the queue -> the level of law it needs, and the queues it waits for too.
 # With the last step the customer's language counts no more.
 LAW: tuple[tuple[int, int, tuple[str, ...]], ...] = ((0, 3, ()), (5, 2, ()), (25, 0, ("readers",)))
@@ -121,6 +123,9 @@ class Modelled:
     score_ms: int = 0
     routed_at_ms: int = 0
     weight: int = 0
+    calls_back: bool = False
+    called: bool = False
+    level_and_queues: tuple[int, tuple[str, ...]] | None = None
 
     def free_for(self, operator: str, now_ms: int) -> bool:
         reserved = self.reserved_for not in (None, operator) and self.reserved_at_ms > now_ms
@@ -128,6 +133,8 @@ class Modelled:
 
     def widened(self, now_ms: int) -> tuple[int, tuple[str, ...]]:
         """Return the level of law that is asked for by now, and the queues whose people may take it."""
+        if self.level_and_queues is not None:
+            return self.level_and_queues
         steps = LAW if self.queue == "lawyers" else ((0, 0, ()),)
         level, also = next(
             (level, also) for minutes, level, also in reversed(steps) if self.routed_at_ms + minutes * MINUTE <= now_ms
@@ -207,6 +214,28 @@ class QueueMachine(RuleBasedStateMachine):
         one.ended_token = one.token
         one.state, one.holder, one.token, one.reserved_for = state, None, None, None
         del self.open[one.conversation_id]
+        if self.is_owed_a_call(one, state):
+            self.owe(one)
+
+    def is_owed_a_call(self, one: Modelled, state: str) -> bool:
+        """Who waited in vain is called, if that was promised; what was promised is owed until somebody spoke."""
+        if one.kind == "review":
+            return False
+        if state == "expired":
+            return one.called or one.calls_back
+        return one.kind == "hold" and one.called
+
+    def owe(self, after: Modelled) -> None:
+        read = self.do(handoffs.get(self.store, self.tenant, after.handoff_id))
+        assert read.call_id is not None, "the call that is owed has no handoff"
+        assert read.call_id not in self.all, "the call was opened before"
+        call = Modelled(
+            read.call_id, after.conversation_id, "review", after.queue, after.priority, self.now_ms, NO_DEADLINE_AT_MS
+        )
+        call.score_ms = self.now_ms + ALLOWANCE_MS[after.priority]
+        call.level_and_queues = after.widened(self.now_ms)
+        call.called, call.reasons = True, after.reasons
+        self.all[call.handoff_id] = self.open[call.conversation_id] = call
 
     def settle_all(self) -> None:
         for one in list(self.open.values()):
@@ -251,22 +280,29 @@ class QueueMachine(RuleBasedStateMachine):
         one.score_ms = min(self.now_ms + ALLOWANCE_MS[priority], one.expires_at_ms)
         one.routed_at_ms = self.now_ms
         one.reroutes = queue == "tier2"
+        one.calls_back = queue in CALLING
         self.all[handoff_id] = self.open[conversation_id] = one
 
     def joins(self, one: Modelled, kind: str, queue: str, priority: str) -> None:
         one.reasons += 1
+        joins_a_call = one.kind == kind == "review" and one.called
+        if joins_a_call and one.state == "waiting":
+            one.queue, one.reserved_for, one.level_and_queues = queue, None, (0, (queue,))
+            one.score_ms = min(one.score_ms, self.now_ms + ALLOWANCE_MS[priority])
         more_urgent = one.state == "waiting" and PRIORITIES.index(priority) > PRIORITIES.index(one.priority)
         if one.kind == kind == "escalate" and more_urgent:
             one.queue, one.expires_at_ms = queue, min(one.expires_at_ms, self.now_ms + WITHIN_MS[queue])
             one.reserved_for, one.routed_at_ms = None, self.now_ms
             one.score_ms = min(one.score_ms, one.expires_at_ms)
             one.reroutes = queue == "tier2" and not one.rerouted
+            one.calls_back = queue in CALLING
         one.priority = max(one.priority, priority, key=PRIORITIES.index)
         one.score_ms = min(one.score_ms, one.opened_at_ms + ALLOWANCE_MS[one.priority])
         if KINDS.index(kind) > KINDS.index(one.kind):
             one.kind, one.queue, one.expires_at_ms = kind, queue, self.now_ms + WITHIN_MS[queue]
             one.score_ms, one.routed_at_ms = min(one.score_ms, one.expires_at_ms), self.now_ms
             one.reroutes = queue == "tier2"
+            one.calls_back, one.level_and_queues = queue in CALLING, None
 
     @precondition(lambda self: self.decided)
     @rule(data=st.data())
@@ -426,8 +462,11 @@ class QueueMachine(RuleBasedStateMachine):
             if verb == "release":
                 one.expires_at_ms = max(one.expires_at_ms, self.now_ms + RETURNED_MS)
             if verb == "transfer":
-                if queue not in (None, one.queue):
+                if queue is not None and queue != one.queue:
                     one.routed_at_ms = self.now_ms
+                    if one.kind == "review" and one.called:
+                        # A call has no ladder: what the queue asks for stays.
+                        one.level_and_queues = (3 if queue == "lawyers" else 0, (queue,))
                 one.queue = queue or one.queue
                 one.reserved_for, one.reserved_at_ms = operator, self.now_ms + handoffs.RESERVED_MS
                 one.expires_at_ms = max(one.expires_at_ms, self.now_ms + WITHIN_MS[one.queue])

@@ -101,7 +101,7 @@ class House:
         assert decided.decision.handoff_id is not None
         self.names[decided.decision.handoff_id] = place
         # What a ladder or a deadline does next is done at its moment, as a worker does it.
-        for minutes in (2, 3, 4, 5, 7):
+        for minutes in (2, 3, 4, 5, 6, 7):
             heapq.heappush(self.events, (now_ms + minutes * MINUTE, 1, place, ""))
 
     async def claim(self, name: str, now_ms: int) -> None:
@@ -111,7 +111,8 @@ class House:
             claimed = await handoffs.claim_next(self.store, self.ruleset, self.tenant, None, claiming, now_ms)
             if not isinstance(claimed, Claimed):
                 return
-            place = self.names[claimed.handoff.handoff_id]
+            call = claimed.handoff.call
+            place = self.names[claimed.handoff.handoff_id if call is None else call.after or ""]
             self.load[name] += 1
             self.leases[place] = (name, Lease(claimed.handoff.handoff_id, claimed.token))
             self.taken[place] = (name, now_ms)
@@ -119,9 +120,13 @@ class House:
 
 
 @pytest.mark.parametrize("seed", range(6))
-async def test_the_same_person_takes_the_same_handoff_at_the_same_moment(store: Store, tenant: str, seed: int) -> None:
+@pytest.mark.parametrize("cards_within", ["2h", "3m"])
+async def test_the_same_person_takes_the_same_handoff_at_the_same_moment(
+    store: Store, tenant: str, seed: int, cards_within: str
+) -> None:
     chance = random.Random(seed)
-    ruleset = build(files_or_raise({"house.yaml": RULES}))
+    rules = RULES.replace("answer_within: 2h", f"answer_within: {cards_within}")
+    ruleset = build(files_or_raise({"house.yaml": rules}))
     by_id = {rule.id: rule for rule in ruleset.files.rules}
     # Moments that no two things share: what is done first of two at once is nobody's promise.
     moments = sorted(chance.sample(range(1, 1_200_000, 7), 40))
@@ -134,10 +139,12 @@ async def test_the_same_person_takes_the_same_handoff_at_the_same_moment(store: 
     await house.run()
     played = play(ruleset.files.queues, PEOPLE, arrivals)
     simulated = {
-        place: (each.operator, each.coming.at_ms + each.waited_ms)
+        place: (each.operator, each.coming.at_ms + each.waited_ms + (each.called_after_ms or 0))
         for place, each in enumerate(played.passed)
-        if each.ending == "answered"
+        if each.operator is not None
     }
     assert simulated == house.taken
     assert len(simulated) > 20
     assert any(each.waited_ms > 2 * MINUTE for each in played.passed)
+    # Whom nobody answered in time was promised a call, and was called.
+    assert any(each.called_after_ms is not None for each in played.passed) == (cards_within == "3m")

@@ -83,7 +83,7 @@ def test_a_missed_deadline_ends_the_handoff_once(lane: Store, runner: asyncio.Ru
     assert {(each.state, each.resolution.action if each.resolution else None) for each in found} == {
         ("expired", "timeout")
     }
-    assert runner.run(told(lane, tenant)) == {"handoff.opened": 20, "handoff.expired": 20}
+    assert runner.run(told(lane, tenant)) == {"handoff.opened": 20, "handoff.expired": 20, "handoff.call_owed": 20}
 
 
 @pytest.mark.parametrize("times", [1, 2])
@@ -225,7 +225,7 @@ def test_a_timers_lane_that_is_killed_again_and_again_ends_each_handoff_once(
         )
     assert kills >= 1
     assert {each.state for each in runner.run(ended(lane, tenant, opened))} == {"expired"}
-    assert runner.run(told(lane, tenant)) == {"handoff.opened": 300, "handoff.expired": 300}
+    assert runner.run(told(lane, tenant)) == {"handoff.opened": 300, "handoff.expired": 300, "handoff.call_owed": 300}
 
 
 def test_how_late_deadlines_were_is_counted(lane: Store, runner: asyncio.Runner) -> None:

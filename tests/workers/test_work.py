@@ -27,6 +27,9 @@ from tests.workers.receiver import Got, Receiver
 
 pytestmark = [pytest.mark.server, pytest.mark.walk]
 
+# What is told of a handoff that nobody took in time, each once; its customer was promised a call.
+OF_A_MISSED_ONE = ("handrail.handoff.opened", "handrail.handoff.expired", "handrail.handoff.call_owed")
+
 
 @pytest.fixture
 def server() -> Iterator[Embedded]:
@@ -95,8 +98,8 @@ async def test_deadlines_end_in_time_and_are_told(server: Embedded, store: Store
         lateness = [(each.ended_at_ms or 0) - each.expires_at_ms for each in found]
         assert min(lateness) >= 0
         # How late, `python -m bench.queue` measures: tests share their cores with others.
-        got = await asyncio.to_thread(receiver.wait_for, lambda all_got: len(all_got) >= 100)
-        assert types(got) == {"handrail.handoff.opened": 50, "handrail.handoff.expired": 50}
+        got = await asyncio.to_thread(receiver.wait_for, lambda all_got: len(all_got) >= 150)
+        assert types(got) == dict.fromkeys(OF_A_MISSED_ONE, 50)
         assert {each.verified(hook.secret)["source"] for each in got} == {"/tenants/acme"}
     # What stands in a handoff is the moment its sweep began; the metric tells when each was really done.
     counts, sum_ms = await deadlines.lateness(store, "acme")
@@ -110,9 +113,9 @@ async def test_several_at_once_end_and_tell_everything_once(server: Embedded, st
         await ended(store, "acme", opened)
         # At least once is the promise: of three who share two cores, one may be so late with what it has read that
         # another takes it for dead and tells it again, under the same id.
-        await asyncio.to_thread(receiver.wait_for, lambda all_got: types(all_got).total() >= 200)
+        await asyncio.to_thread(receiver.wait_for, lambda all_got: types(all_got).total() >= 300)
         await asyncio.sleep(0.5)
-        assert types(receiver.got) == {"handrail.handoff.opened": 100, "handrail.handoff.expired": 100}
+        assert types(receiver.got) == dict.fromkeys(OF_A_MISSED_ONE, 100)
 
 
 async def test_killed_lanes_come_back_and_nothing_is_lost(server: Embedded, store: Store) -> None:
@@ -126,8 +129,8 @@ async def test_killed_lanes_come_back_and_nothing_is_lost(server: Embedded, stor
             opened += await open_many(store, rules("1s"), "acme", 20)
             await asyncio.sleep(0.7)
         await ended(store, "acme", opened)
-        got = await asyncio.to_thread(receiver.wait_for, lambda all_got: sum(types(all_got).values()) == 120, 40)
-        assert types(got) == {"handrail.handoff.opened": 60, "handrail.handoff.expired": 60}
+        got = await asyncio.to_thread(receiver.wait_for, lambda all_got: sum(types(all_got).values()) == 180, 40)
+        assert types(got) == dict.fromkeys(OF_A_MISSED_ONE, 60)
 
 
 async def test_a_server_that_is_away_is_waited_for(server: Embedded, store: Store) -> None:
@@ -141,8 +144,8 @@ async def test_a_server_that_is_away_is_waited_for(server: Embedded, store: Stor
         back_at_ms = now_ms()
         found = await ended(store, "acme", opened)
         assert max(each.ended_at_ms or 0 for each in found) - back_at_ms < 10_000
-        got = await asyncio.to_thread(receiver.wait_for, lambda all_got: sum(types(all_got).values()) == 20, 40)
-        assert types(got) == {"handrail.handoff.opened": 10, "handrail.handoff.expired": 10}
+        got = await asyncio.to_thread(receiver.wait_for, lambda all_got: sum(types(all_got).values()) == 30, 40)
+        assert types(got) == dict.fromkeys(OF_A_MISSED_ONE, 10)
 
 
 async def test_a_receiver_that_dies_gets_everything_when_it_is_back(server: Embedded, store: Store) -> None:

@@ -15,7 +15,8 @@
 -- KEYS[14] in_class_before  ZSET in which it waited
 -- KEYS[15] classes  ZSET
 -- KEYS[16] group_before  HASH of the flood that it was part of
--- KEYS[17..] guards  by threes, one a limit that it counts towards: the group's HASH, its members' ZSET, the counted ZSET
+-- KEYS[17] calls  ZSET
+-- KEYS[18..] guards  by threes, one a limit that it counts towards: the group's HASH, its members' ZSET, the counted ZSET
 -- ARGV[1] version  of the conversation that was thought with, 0 for a new one
 -- ARGV[2] handoff_version  of the open handoff that was thought with, empty for none
 -- ARGV[3] order  place of the turn among the others, empty for the order of arrival
@@ -59,10 +60,11 @@ if event ~= '' then
   local led = leads(KEYS[5])
   redis.call('HSET', KEYS[5], unpack(ARGV, 21))
   if leads(KEYS[5]) ~= led then stand_down(KEYS[16], KEYS[10], led, ARGV[7]) end
+  if redis.call('HEXISTS', KEYS[5], 'call') == 1 then redis.call('ZADD', KEYS[17], 'NX', ARGV[7], handoff_id) end
   if ARGV[19] ~= '' then
     local limits = cjson.decode(ARGV[19])
-    for i = 17, #KEYS, 3 do
-      local limit = limits[(i - 14) / 3]
+    for i = 18, #KEYS, 3 do
+      local limit = limits[(i - 15) / 3]
       local over = count(KEYS[i + 2], limit, handoff_id, ARGV[7])
       if over and grouped == '' then
         grouped = join_group(KEYS[i], KEYS[5], limit, handoff_id, ARGV[7])

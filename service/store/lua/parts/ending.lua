@@ -1,5 +1,7 @@
 -- End a handoff: its state, the fence down, and the history before this moment cut, so that nothing fires on it again.
-local function finish(handoff, conversation, turns, open, deadlines, loads, group, state, resolution, at_ms, kept_ms)
+-- Of those that have ended the latest 10000 are listed, as long as they are kept.
+local function finish(handoff, conversation, turns, open, deadlines, loads, group, calls, ended, state, resolution,
+  at_ms, kept_ms)
   lay_down(loads, handoff)
   local of = redis.call('HMGET', handoff, 'handoff_id', 'token', 'lease_ended_at_ms', 'kind')
   local handoff_id = of[1]
@@ -10,6 +12,10 @@ local function finish(handoff, conversation, turns, open, deadlines, loads, grou
   redis.call('PEXPIRE', handoff, kept_ms)
   redis.call('ZREM', open, handoff_id)
   redis.call('ZREM', deadlines, handoff_id)
+  redis.call('ZREM', calls, handoff_id)
+  redis.call('ZADD', ended, at_ms, handoff_id)
+  redis.call('ZREMRANGEBYSCORE', ended, '-inf', string.format('%d', tonumber(at_ms) - tonumber(kept_ms)))
+  redis.call('ZREMRANGEBYRANK', ended, 0, -10001)
   stand_down(group, deadlines, leads(handoff), at_ms)
   local last_order = redis.call('HGET', conversation, 'last_order') or ''
   redis.call('HSET', conversation, 'open_handoff', '', 'last_handoff_at_ms', at_ms, 'cut_order', last_order,

@@ -1,0 +1,24 @@
+"""What is answered of a call that a customer was promised, and the schema of it."""
+
+from __future__ import annotations
+
+from rules.handoff import Call
+from service.api.decision_answers import Shape
+
+
+class CallAnswer(Shape):
+    """A call that the customer was promised and that nobody has made yet: when, and in which words.
+
+    `after` is the handoff that ended before this one with the call still owed, null where a busy queue promised it.
+    """
+
+    promised_at_ms: int
+    say: str | None
+    after: str | None
+
+
+def call_answer(call: Call | None) -> dict[str, object] | None:
+    """Return the call that a customer was promised, None for none."""
+    if call is None:
+        return None
+    return {"promised_at_ms": call.promised_at_ms, "say": call.say, "after": call.after}
