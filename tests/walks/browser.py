@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 # On two busy cores; a page of ours is there in a tenth of a second on an idle one.
@@ -27,6 +27,7 @@ needs_browser = pytest.mark.skipif(installed() is None, reason="no Chromium on t
 def browser() -> Iterator[Browser]:
     """Start the browser without a window."""
     with sync_playwright() as driver:
+        expect.set_options(timeout=PATIENCE_MS)
         # As root, as CI is, Chromium starts only without its sandbox; it opens nothing but our own pages.
         started = driver.chromium.launch(executable_path=installed(), args=["--no-sandbox", "--disable-dev-shm-usage"])
         yield started

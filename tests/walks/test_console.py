@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -317,17 +318,45 @@ def test_a_draft_survives_a_reload(desk: Desk) -> None:
         wait_until(lambda: [each["fields"].get("reply") for each in desk.drafts(handoff_id)] == [None])
 
 
+def test_a_key_that_was_revoked_meanwhile_loses_nothing(desk: Desk) -> None:
+    handoff_id = desk.asked("revoked")
+    made = desk.served.post("/keys", {"name": "operator", "role": "operator"})
+    with telephone(desk.browser) as page:
+        page.goto(f"{desk.served.url}/console/handoffs/{handoff_id}")
+        page.get_by_label("API key").fill(made["token"])
+        page.get_by_label("API key").press("Enter")
+        page.get_by_role("button", name="Take it").click()
+        page.get_by_label("To the customer").fill("Just a second")
+        expect(page.get_by_text("Draft kept at")).to_be_visible()
+        admin = {"Authorization": f"Bearer {desk.served.keys['admin']}"}
+        assert httpx.delete(f"{desk.served.url}/keys/{made['key_id']}", headers=admin).is_success
+        page.get_by_label("To the customer").press_sequentially(", please")
+        page.get_by_role("button", name="Send").click()
+        expect(page.locator("#key-gone")).to_contain_text("Your key is no longer accepted.")
+        expect(page.locator("#key-gone")).to_have_count(1)
+        page.get_by_label("API key").fill(desk.served.keys["operator"])
+        page.get_by_label("API key").press("Enter")
+        expect(page.locator("#key-gone")).to_have_count(0)
+        # The same person, and the lease of this tab: nothing is to be done again.
+        expect(page.get_by_label("To the customer")).to_have_value("Just a second, please")
+        page.get_by_role("button", name="Send").click()
+        expect(page.locator(".said.operator .words")).to_have_text("Just a second, please")
+
+
 def test_who_writes_keeps_it_and_a_page_that_was_only_left_open_does_not(desk: Desk) -> None:
     handoff_id = desk.asked("heartbeat")
     with telephone(desk.browser) as page:
         renewed: list[str] = []
         page.on("request", lambda request: renewed.append(request.url) if request.url.endswith("/renew") else None)
+        # A stream that is silent for 50 s by this clock would be taken up again, and set the clock right.
+        page.route("**/events", lambda route: route.abort())
         page.clock.install()
         desk.take(page, handoff_id)
         page.get_by_label("To the customer").fill("I am writing")
         # Half of the lease of 60 s later, by this page's clock; the answer's date sets it right again.
         with page.expect_response(lambda answer: answer.url.endswith("/renew")):
             page.clock.fast_forward(30_000)
+        expect(page.locator(".lease strong")).to_have_text(re.compile("^(0:5[0-9]|1:0[0-9])$"))
         page.clock.fast_forward(50_000)
         warning = page.get_by_text("You lose it soon.")
         expect(warning).to_be_visible()

@@ -31,6 +31,7 @@ export class Away extends Error {}
 export const key = {
   get: () => sessionStorage.getItem(KEY),
   keep: (value) => sessionStorage.setItem(KEY, value),
+  drop: () => sessionStorage.removeItem(KEY),
   // Leases and unanswered moves lie beside the key and go with it.
   forget: () => sessionStorage.clear(),
 };

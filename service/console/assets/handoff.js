@@ -19,7 +19,7 @@ export async function showHandoff(me, id, room) {
   );
   const said = el("p", { class: "said-now", role: "status", "aria-live": "polite" });
   const alarm = el("div", { role: "alert" });
-  const stale = el("p", { class: "banner", hidden: true });
+  const stale = el("p", { class: "banner stale", hidden: true });
   const lost = el("div", {});
   let handoff = null;
   let packet = null;
@@ -271,8 +271,8 @@ export async function showHandoff(me, id, room) {
 
   function problem(error) {
     if (error instanceof Refused && error.status === 401) {
-      keyGone();
       stream?.end();
+      return keyGone();
     }
     const known = error instanceof Refused || error instanceof Away || error instanceof Unfit;
     if (!known) throw error;

@@ -22,17 +22,40 @@ export async function withKey(room, show) {
   }
 }
 
-/** Ask again for a key where a page learns that its own is no longer accepted. */
+/** Ask for another key where a page learns that its own is no longer accepted. What is written there stays, and is on the
+server under the new key before the page begins anew. */
 export function keyGone() {
-  key.forget();
-  const again = el("p", { role: "alert", class: "banner bad" }, say("key.gone"), " ", button(say("key.show"), reload));
-  document.getElementById("main").prepend(again);
-  again.scrollIntoView();
+  // Asked already: a late answer to the old key says nothing of the one that is being tried.
+  if (document.getElementById("key-gone")) return;
+  key.drop();
+  const input = keyInput();
+  const fault = el("p", { role: "alert", class: "problem" });
+  const submit = async (event) => {
+    event.preventDefault();
+    key.keep(input.value.trim());
+    try {
+      await whose();
+      await flush();
+      reload();
+    } catch (error) {
+      key.drop();
+      fault.textContent = told(error);
+    }
+  };
+  const asked = el("form", { id: "key-gone", class: "banner bad", on: { submit } }, el("p", { role: "alert" }, say("key.gone")),
+    field(say("key.label"), input), fault, el("button", { type: "submit", class: "main" }, say("key.show")));
+  document.getElementById("main").prepend(asked);
+  asked.scrollIntoView();
+}
+
+async function whose() {
+  const me = await ask("GET", "me");
+  if (!ROLES.includes(me.role)) throw new Refused(403, { code: "key.agent" });
+  return me;
 }
 
 async function enter(room, show) {
-  const me = await ask("GET", "me");
-  if (!ROLES.includes(me.role)) throw new Refused(403, { code: "key.agent" });
+  const me = await whose();
   const forget = button(say("key.forget"), async () => {
     await flush().catch(() => {});
     key.forget();
@@ -44,10 +67,7 @@ async function enter(room, show) {
 }
 
 function form(room, show, problem = "", given = "") {
-  // It has no name and the form no address: a browser could not send it anywhere even without this script.
-  const input = el("input", {
-    type: "password", id: "key", autocomplete: "off", autocapitalize: "none", spellcheck: "false", required: true, maxlength: "256",
-  });
+  const input = keyInput();
   input.value = given;
   const fault = el("p", { role: "alert", class: "problem" }, problem);
   const open = el("button", { type: "submit", class: "main" }, say("key.show"));
@@ -73,6 +93,13 @@ function form(room, show, problem = "", given = "") {
     el("form", { class: "card", on: { submit } },
       el("h2", {}, say("key.title")), field(say("key.label"), input), el("p", { class: "quiet" }, say("key.why")), fault, open),
   );
+}
+
+function keyInput() {
+  // It has no name and its form no address: a browser could not send it anywhere even without this script.
+  return el("input", {
+    type: "password", id: "key", autocomplete: "off", autocapitalize: "none", spellcheck: "false", required: true, maxlength: "256",
+  });
 }
 
 function told(error) {

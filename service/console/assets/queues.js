@@ -111,7 +111,7 @@ export async function showQueues(me, room) {
     } else if (error instanceof Refused) {
       if (error.status === 401) {
         clearInterval(looking);
-        keyGone();
+        return keyGone();
       }
       alarm.textContent = has(`problem.${error.code}`) ? say(`problem.${error.code}`) : `${error.detail}. ${error.hint}`;
     } else {
