@@ -6,11 +6,12 @@ import errno
 import os
 import stat
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
 
-from rules.compile.names import UNKNOWN_CODES, UNUSED_CODES
-from rules.compile.rule_files import compile_files
+from rules.compile.names import UNKNOWN_CODES, UNUSED_CODES, Declared
+from rules.compile.rule_files import Compiled, compile_files, compiled
 from rules.evaluation.evaluate import Ruleset, build
 from rules.files.errors import Problem, RuleFileInvalid
 from rules.model import RuleFiles, Span
@@ -81,22 +82,61 @@ def examine(path: Path) -> tuple[RuleFiles | None, tuple[Problem, ...]]:
     What can be told of them by the operators file beside them is told too, and nothing is made ready to judge turns.
     A file among others that cannot be read is one problem more; names that it may hold are not told as missing.
     """
+    found = _compiled(path)
+    return found.files, found.problems
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """Rule files, None where they have errors, everything found in them and in the tests beside them, and how many
+    `cases` of those could be read; None where there is no file of tests."""
+
+    files: RuleFiles | None
+    problems: tuple[Problem, ...]
+    cases: int | None
+
+
+def examine_with_tests(path: Path) -> Examined:
+    """Return what `examine` does, and what is wrong with the tests beside the rule files; none of them is run.
+
+    `path` may also be one file of tests: then the rule files of its directory say what there is, and of them only
+    errors are told.
+    """
+    alone = path.is_file() and path.name.endswith(TESTS_ENDINGS)
+    found = _compiled(path.parent if alone else path)
+    problems = tuple(each for each in found.problems if not alone or each.severity == "error")
+    listed = [file for file in _files(path, lambda _: None) if file.name.endswith(TESTS_ENDINGS)]
+    if not listed:
+        return Examined(found.files, problems, None)
+    away: list[RulesUnreadable] = []
+    texts = _read(path, listed, away.append)
+    # Only who has tests waits for their language to be loaded.
+    cases, told = import_module("rules.cases.case_files").read_beside(texts, found.declared)
+    listed_problems = sorted([*problems, *located(told, path), *map(_unread, away)], key=_place)
+    return Examined(found.files, tuple(listed_problems), len(cases))
+
+
+def _compiled(path: Path) -> Compiled:
     if not path.is_dir():
-        files, problems = compile_files(read_directory(path), read_operators(path))
-        return files, located(problems, path)
+        found = compiled(read_directory(path), read_operators(path))
+        return replace(found, problems=located(found.problems, path))
     away: list[RulesUnreadable] = []
     listed = _files(path, away.append)
     texts = _read(path, [file for file in listed if _is_rule_file(file.name)], away.append)
     operators = _read(path, [file for file in listed if file.name in OPERATORS_NAMES], away.append)
     if not away:
-        files, problems = compile_files(texts or read_directory(path), operators)
-        return files, located(problems, path)
-    _, problems = compile_files(texts, operators) if texts else (None, ())
+        found = compiled(texts or read_directory(path), operators)
+        return replace(found, problems=located(found.problems, path))
+    problems = compiled(texts, operators).problems if texts else ()
     told = [
         each for each in problems if each.code not in _ABSENCE_CODES or (each.hint or "").startswith("did you mean")
     ]
-    unread = [Problem("R117", Span(each.path.as_posix(), 1, 1, 2), each.fact, "", each.hint) for each in away]
-    return None, tuple(sorted([*located(told, path), *unread], key=_place))
+    listed_problems = sorted([*located(told, path), *map(_unread, away)], key=_place)
+    return Compiled(None, tuple(listed_problems), Declared(mistakes=True, torn=True))
+
+
+def _unread(unreadable: RulesUnreadable) -> Problem:
+    return Problem("R117", Span(unreadable.path.as_posix(), 1, 1, 2), unreadable.fact, "", unreadable.hint)
 
 
 def _place(problem: Problem) -> tuple[str, int, int]:

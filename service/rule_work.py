@@ -17,11 +17,12 @@ from typing import BinaryIO, Literal, TypeAlias
 
 import orjson
 
+from rules.cases.case_files import read_beside
 from rules.cases.case_json import case_json, coverage_json, totals_json
 from rules.cases.coverage import Watch, coverage_of
 from rules.cases.runner import read_cases, run_case
 from rules.cases.values import Case
-from rules.compile.rule_files import compile_files
+from rules.compile.rule_files import compile_files, compiled
 from rules.evaluation.evaluate import Ruleset, build
 from rules.files.errors import Problem, RuleFileInvalid, render
 from rules.files.problem_json import problem_json
@@ -91,7 +92,7 @@ class Work:
         operators = {name: text for name, text in texts.items() if name.rpartition("/")[2] in OPERATORS_NAMES}
         rules = {name: text for name, text in texts.items() if name not in tests and name not in operators}
         if asked.kind == "check":
-            return _checked(rules, operators)
+            return _checked(rules, operators, tests)
         ruleset = self._ruleset(rules)
         if asked.kind == "test":
             return _tested(ruleset, tests, watch=asked.coverage)
@@ -112,12 +113,13 @@ class Work:
         return found
 
 
-def _checked(rules: Mapping[str, str], operators: Mapping[str, str]) -> Told:
-    files, problems = compile_files(rules, operators)
+def _checked(rules: Mapping[str, str], operators: Mapping[str, str], tests: Mapping[str, str]) -> Told:
+    found = compiled(rules, operators)
+    files, problems = found.files, (*found.problems, *read_beside(tests, found.declared)[1])
     errors = sum(problem.severity == "error" for problem in problems)
     return _done(
         {
-            "ok": files is not None,
+            "ok": not errors,
             "errors": errors,
             "warnings": len(problems) - errors,
             "hash": None if files is None else files.hash,

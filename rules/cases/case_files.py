@@ -21,6 +21,7 @@ from rules.cases.keys import (
 from rules.cases.values import Case as Case
 from rules.cases.values import Expect as Expect
 from rules.cases.values import MoveStep, Step, TurnStep
+from rules.compile.names import Declared, declared_in
 from rules.compile.values import read_bool, read_duration, read_keys, read_list, read_text, read_word
 from rules.files.errors import Problem
 from rules.files.nodes import MapNode, Node, TextNode
@@ -40,14 +41,20 @@ _SPEAKING = ("message", "reply", "tool_calls")
 def read_case_files(texts: Mapping[str, str], files: RuleFiles) -> tuple[tuple[Case, ...], tuple[Problem, ...]]:
     """Return every case of the test files, and every problem in them by file, line and column.
 
-    A case with a problem is left out, so nothing of it can pass by mistake.
+    A case with an error is left out, so nothing of it can pass by mistake.
     """
+    return read_beside(texts, declared_in(files))
+
+
+def read_beside(texts: Mapping[str, str], declared: Declared) -> tuple[tuple[Case, ...], tuple[Problem, ...]]:
+    """Return what `read_case_files` does, beside rule files that may have mistakes."""
     cases: list[Case] = []
-    problems: list[Problem] = []
+    problems: dict[Problem, None] = {}
     for name in sorted(texts):
         source = read_source(name, texts[name])
-        cases += _File(source, files).cases()
-        problems += source.problems
+        cases += _File(source, declared).cases()
+        # What stands under `defaults` is read for every case, and told once.
+        problems |= dict.fromkeys(source.problems)
     return tuple(cases), tuple(sorted(problems, key=lambda each: (each.span.file, each.span.line, each.span.column)))
 
 
@@ -81,7 +88,7 @@ class _File(ExpectReader):
                 line = cases[case.name].span.line
                 message = f"the case `{case.name}` stands already at line {line}"
                 self.source.refuse_at("R107", case.span, message, "say what this one proves instead")
-            if case is not None and len(self.source.problems) == before:
+            if case is not None and not any(each.severity == "error" for each in self.source.problems[before:]):
                 cases[case.name] = case
         return list(cases.values())
 
@@ -144,7 +151,7 @@ class _File(ExpectReader):
     def _given(self, move: str, node: Node) -> dict[str, object]:
         """Return what an operator gives with a move; `true` is nothing besides the move."""
         if move == "transfer":
-            queue = self.known({move: node}, move, self.files.queues, "R103", "queue")
+            queue = self.known({move: node}, move, self.declared.queues, "R103", "queue")
             return {} if queue is None else {"queue": queue}
         table = {"hand_back": HAND_BACK_KEYS, "resolve": RESOLVE_KEYS}.get(move)
         if table is None or not isinstance(node, MapNode):
@@ -187,7 +194,7 @@ class _File(ExpectReader):
                 hint = "write it as `2026-03-02T09:00Z`, or without `Z` for the rule files' own time zone"
                 self.source.refuse("R171", node, f"`{written}` is no moment", hint)
         if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=ZoneInfo(self.files.timezone))
+            moment = moment.replace(tzinfo=ZoneInfo(self.declared.timezone))
         return int(moment.timestamp() * 1000)
 
 

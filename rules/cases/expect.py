@@ -33,7 +33,7 @@ class ExpectReader(TurnReader):
         if not values and isinstance(node, MapNode):
             source.refuse("R172", node, "`expect` holds nothing", "write a verdict, or remove it")
         verdict, queue = self._verdict(values, table)
-        rule_ids = [rule.id for rule in self.files.rules]
+        rule_ids = self.declared.rules
         return Expect(
             span=source.span(node),
             verdict=verdict,
@@ -47,7 +47,7 @@ class ExpectReader(TurnReader):
             rules_include=frozenset(self.names(values, "rules_include", rule_ids)),
             rules_exclude=frozenset(self.names(values, "rules_exclude", rule_ids)),
             shadow=frozenset(self.names(values, "shadow", rule_ids)) if "shadow" in values else None,
-            topics=frozenset(self.names(values, "topics", self.files.topics, "R102", "topic")),
+            topics=frozenset(self.names(values, "topics", self.declared.topics, "R102", "topic")),
             on_timeout=self._word(values, "on_timeout", table),
             deadline_ms=read_duration(source, values["deadline"], "`deadline`") if "deadline" in values else None,
             handoff=self._handoff(values["handoff"]) if "handoff" in values else None,
@@ -57,13 +57,13 @@ class ExpectReader(TurnReader):
     def _verdict(self, values: Mapping[str, Node], table: KeyTable) -> tuple[str | None, str | None]:
         """Return verdict and queue, which may stand in one key, as `hold: approvals`."""
         verdict = self._word(values, "verdict", table)
-        queue = self.known(values, "queue", self.files.queues, "R103", "queue")
+        queue = self.known(values, "queue", self.declared.queues, "R103", "queue")
         for short in _SHORT:
             if short in values:
                 if verdict is not None or queue is not None:
                     message = f"`{short}` says verdict and queue again"
                     self.source.refuse("R107", values[short], message, "keep one of them")
-                verdict, queue = short, self.known(values, short, self.files.queues, "R103", "queue")
+                verdict, queue = short, self.known(values, short, self.declared.queues, "R103", "queue")
         return verdict, queue
 
     def _handoff(self, node: Node) -> HandoffExpect:
@@ -75,12 +75,12 @@ class ExpectReader(TurnReader):
             self.source.refuse("R116", node, "`handoff` is neither `none` nor a map of keys", hint)
             return HandoffExpect(span)
         values = read_keys(self.source, node, HANDOFF_KEYS, "`handoff`") or {}
-        rule_ids = [rule.id for rule in self.files.rules]
+        rule_ids = self.declared.rules
         return HandoffExpect(
             span,
             state=self._word(values, "state", HANDOFF_KEYS),
             kind=self._word(values, "kind", HANDOFF_KEYS),
-            queue=self.known(values, "queue", self.files.queues, "R103", "queue"),
+            queue=self.known(values, "queue", self.declared.queues, "R103", "queue"),
             priority=self._word(values, "priority", HANDOFF_KEYS),
             reasons=frozenset(self.names(values, "reasons", rule_ids)) if "reasons" in values else None,
             reasons_include=frozenset(self.names(values, "reasons_include", rule_ids)),
@@ -95,9 +95,9 @@ class ExpectReader(TurnReader):
 
     def _part(self, values: Mapping[str, Node], key: str) -> tuple[str, ...] | None:
         if key == "why":
-            return tuple(self.names(values, key, [rule.id for rule in self.files.rules]))
+            return tuple(self.names(values, key, self.declared.rules))
         if key == "found":
-            return tuple(self.names(values, key, self.files.topics, "R102", "topic"))
+            return tuple(self.names(values, key, self.declared.topics, "R102", "topic"))
         if key == "masks":
             return tuple(self.names(values, key, PACKET_KEYS["masks"].choices, "R109", "kind of personal data"))
         return self._parts(values, key)

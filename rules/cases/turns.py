@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from rules.cases.keys import AGENT_KEYS, CALL_KEYS, PARENT_KEYS
 from rules.compile.budget import read_percent_of_budget
+from rules.compile.names import Declared
 from rules.compile.values import (
     did_you_mean,
     is_empty,
@@ -18,20 +19,25 @@ from rules.compile.values import (
     read_text,
     read_word,
 )
+from rules.files.errors import PROBLEMS
 from rules.files.grammar import number_of
 from rules.files.keys import KeyTable
 from rules.files.nodes import ListNode, MapNode, Node, TextNode
 from rules.files.source import Source
-from rules.model import RuleFiles
 from rules.turn import AgentRef, Customer, Parent, Scalar, ToolCall, TopicScore, Turn, Value
+
+# Fewer names than these are listed where none of them is near.
+NAMED_MAX = 8
+# Words that Handrail has itself, whatever the rule files say.
+_ALWAYS_KNOWN = frozenset({"R109"})
 
 
 class TurnReader:
     """Reads the turns of one test file against the rule files that it tests."""
 
-    def __init__(self, source: Source, files: RuleFiles) -> None:
+    def __init__(self, source: Source, declared: Declared) -> None:
         self.source = source
-        self.files = files
+        self.declared = declared
 
     def turn(self, node: Node, values: Mapping[str, Node], conversation: str, number: int) -> Turn:
         """Return the turn that stands under these keys; `number` counts the turns of its conversation from 1."""
@@ -49,7 +55,7 @@ class TurnReader:
             message=self._words(values, "message"),
             reply=self._words(values, "reply"),
             confidence=self._number(values, "confidence"),
-            topics=tuple(TopicScore(name) for name in self.names(values, "topics", None)),
+            topics=self._sent_topics(values),
             sentiment=self._number(values, "sentiment"),
             tool_calls=self._calls(values),
             sources=tuple(self.names(values, "sources", None)) if "sources" in values else None,
@@ -84,11 +90,11 @@ class TurnReader:
         """Return the declared signals of a turn; one that no rule file declares is a problem."""
         if "signals" not in values:
             return {}
-        declared = [name for name in self.files.signals if not name.startswith("customer.")]
+        declared = [name for name in self.declared.signals if not name.startswith("customer.")]
         return {key: _value(given) for key, given in self._declared(values["signals"], declared, "signals").items()}
 
     def _customer(self, node: Node) -> Customer:
-        declared = [name[9:] for name in self.files.signals if name.startswith("customer.")]
+        declared = [name[9:] for name in self.declared.signals if name.startswith("customer.")]
         given = self._declared(node, ["id", "tier", *declared], "customer")
         known = {name: given.pop(name) for name in ("id", "tier") if name in given}
         texts = {name: str(_plain(value)) for name, value in known.items()}
@@ -102,8 +108,8 @@ class TurnReader:
             return {}
         for name, _ in node.pairs:
             if name.value not in names:
-                hint = did_you_mean(self.source, name.value, names) or f"declare it under `{key}:` of a rule file"
-                self.source.refuse("R101", name, f"no rule file declares `{name.value}`", hint)
+                hint = f"declare it under `{key}:` of a rule file"
+                self._refuse_undeclared("R101", name, f"no rule file declares `{name.value}`", names, hint)
         return {name.value: value for name, value in node.pairs if name.value in names}
 
     def plain_map(self, node: Node, key: str) -> dict[str, object]:
@@ -118,7 +124,7 @@ class TurnReader:
         """Return how full queues are assumed to be, in percent; only a queue with a budget can be."""
         found = {}
         for key, value in read_map(self.source, node, "`pressure`"):
-            self._check_known(key, self.files.budgets, "R103", "queue with a budget")
+            self._check_known(key, self.declared.budgets, "R103", "queue with a budget")
             percent = read_percent_of_budget(self.source, value, f"the pressure of `{key.value}`")
             if percent is not None:
                 found[key.value] = percent
@@ -134,7 +140,7 @@ class TurnReader:
         self,
         values: Mapping[str, Node],
         key: str,
-        known: Iterable[str] | None,
+        known: Collection[str] | None,
         code: str = "R170",
         noun: str = "rule",
     ) -> list[str]:
@@ -144,11 +150,19 @@ class TurnReader:
         node = values[key]
         items = node.items if isinstance(node, ListNode) else [node]
         names = [name for item in items if (name := read_text(self.source, item, f"an item of `{key}`")) is not None]
-        for item in items if known is not None else ():
-            self._check_known(item, known or (), code, noun)
+        if known is not None:
+            for item in items:
+                self._check_known(item, known, code, noun)
         return names
 
-    def known(self, values: Mapping[str, Node], key: str, known: Iterable[str], code: str, noun: str) -> str | None:
+    def _sent_topics(self, values: Mapping[str, Node]) -> tuple[TopicScore, ...]:
+        """Return the topics that the caller found itself; one that nearly is a topic of the rule files is told.
+
+        Agents may have classifiers of their own, and what else these find is no slip of the pen.
+        """
+        return tuple(map(TopicScore, self.names(values, "topics", self.declared.topics, "W231", "topic")))
+
+    def known(self, values: Mapping[str, Node], key: str, known: Collection[str], code: str, noun: str) -> str | None:
         """Return a name that must be one of the known ones."""
         if key not in values:
             return None
@@ -156,11 +170,24 @@ class TurnReader:
         self._check_known(values[key], known, code, noun)
         return name
 
-    def _check_known(self, node: Node, known: Iterable[str], code: str, noun: str) -> None:
-        names = list(known)
-        if isinstance(node, TextNode) and node.value.strip() and node.value.strip() not in names:
-            hint = did_you_mean(self.source, node.value.strip(), names) or (one_of(names) if len(names) < 8 else None)
-            self.source.refuse(code, node, f"unknown {noun} `{node.value.strip()}`", hint)
+    def _check_known(self, node: Node, known: Collection[str], code: str, noun: str) -> None:
+        if not isinstance(node, TextNode) or not (name := node.value.strip()) or name in known:
+            return
+        message, otherwise = f"unknown {noun} `{name}`", one_of(known) if 0 < len(known) < NAMED_MAX else None
+        if code in _ALWAYS_KNOWN:
+            self.source.refuse(code, node, message, did_you_mean(self.source, name, known) or otherwise)
+        else:
+            self._refuse_undeclared(code, node, message, known, otherwise)
+
+    def _refuse_undeclared(
+        self, code: str, node: TextNode, message: str, known: Collection[str], otherwise: str | None
+    ) -> None:
+        """Note a name that no rule file declares; say nothing where mistakes in them may be the reason."""
+        if self.declared.torn:
+            return
+        near = did_you_mean(self.source, node.value.strip(), known)
+        if near is not None or not (self.declared.mistakes or PROBLEMS[code].severity == "warning"):
+            self.source.refuse(code, node, message, near or otherwise)
 
     def _number(self, values: Mapping[str, Node], key: str) -> float | int | None:
         if key not in values or is_empty(values[key]):

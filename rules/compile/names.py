@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
@@ -10,7 +10,7 @@ from rules.compile.values import did_you_mean
 from rules.evaluation.signals import SIGNALS, SignalSpec
 from rules.files.nodes import Node, TextNode
 from rules.files.source import Source
-from rules.model import Queue, SignalDeclaration, Topic
+from rules.model import Queue, RuleFiles, SignalDeclaration, Topic
 
 NameKind: TypeAlias = Literal["threshold", "topic", "queue", "signal", "rule", "agent", "channel"]
 
@@ -46,6 +46,30 @@ class Threshold:
     written: str
     is_span: bool
     limits: tuple[float | int | None, float | int | None] = (None, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """The names that rule files declare, with or without mistakes: what the tests beside them may name.
+
+    With `mistakes` in the rule files there may be more names than these, so one that is not among them is only told
+    where it is near to another; where a file is `torn`, or could not be read, it is not told at all.
+    """
+
+    rules: Collection[str] = ()
+    topics: Collection[str] = ()
+    queues: Collection[str] = ()
+    budgets: Collection[str] = ()
+    signals: Collection[str] = ()
+    timezone: str = "UTC"
+    mistakes: bool = False
+    torn: bool = False
+
+
+def declared_in(files: RuleFiles) -> Declared:
+    """Return the names of rule files that are free of errors."""
+    rules = dict.fromkeys(rule.id for rule in files.rules)
+    return Declared(rules, files.topics, files.queues, files.budgets, files.signals, files.timezone)
 
 
 @dataclass(slots=True)
@@ -85,6 +109,12 @@ class Names:
     def is_declared(self, kind: NameKind, name: str) -> bool:
         """Return whether some file declares it, with or without mistakes."""
         return (kind, name) in self.places
+
+    def declared_names(self, timezone: str) -> Declared:
+        """Return what is declared in files that have mistakes."""
+        kinds: tuple[NameKind, ...] = ("rule", "topic", "queue", "queue", "signal")
+        rules, topics, queues, budgets, signals = (self.declared.get(kind, ()) for kind in kinds)
+        return Declared(rules, topics, queues, budgets, signals, timezone, mistakes=True, torn=bool(self.torn))
 
     def use(self, kind: NameKind, name: str) -> None:
         """Note that something asks for the name."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from rules.compile.agents import Described, read_agents, read_undescribed
@@ -15,7 +15,7 @@ from rules.compile.declarations import (
     read_timezone,
     read_topics,
 )
-from rules.compile.names import Names
+from rules.compile.names import Declared, Names, declared_in
 from rules.compile.notify import in_timezone, read_channels, refuse_unknown_channels
 from rules.compile.queues import read_queues, refuse_wrong_moves
 from rules.compile.rules import precedence, read_rules
@@ -48,9 +48,24 @@ _DECLARING: tuple[tuple[str, Callable[[Source, Node, Names], None]], ...] = (
 _ABSENCE_CODES: frozenset[str] = frozenset({"R115", "W209"})
 
 
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """What came of rule files: None where they have errors, every problem, and what they declare all the same."""
+
+    files: RuleFiles | None
+    problems: tuple[Problem, ...]
+    declared: Declared
+
+
 def compile_files(
     texts: Mapping[str, str], operators: Mapping[str, str] | None = None
 ) -> tuple[RuleFiles | None, tuple[Problem, ...]]:
+    """Return the rule files of one directory and every problem in them, as `compiled` does."""
+    found = compiled(texts, operators)
+    return found.files, found.problems
+
+
+def compiled(texts: Mapping[str, str], operators: Mapping[str, str] | None = None) -> Compiled:
     """Return the rule files of one directory and every problem in them, by file, line and column.
 
     `texts` holds each file's text by its name. The files are None when any problem is an error; warnings may
@@ -58,7 +73,7 @@ def compile_files(
     `operators` holds the operators files beside them by name: with any, queues that nobody can serve are told too.
     """
     if not texts:
-        return None, (Problem("R117", Span("rules", 1, 1, 2), "there is no rule file", ""),)
+        return Compiled(None, (Problem("R117", Span("rules", 1, 1, 2), "there is no rule file", ""),), Declared())
     sources = [read_source(name, texts[name]) for name in sorted(texts)]
     names = Names(torn=tuple(source.text for source in sources if source.torn))
     read = [(source, _file_keys(source)) for source in sources]
@@ -87,9 +102,10 @@ def compile_files(
         sources[0].refuse_at("W209", Span(sources[0].file, 1, 1, 2), "no file holds a rule")
     problems = _sorted(sources, tell_of_operators(operators or {}, names))
     if any(problem.severity == "error" for problem in problems):
-        return None, problems
+        return Compiled(None, problems, names.declared_names(timezone))
     files = _rule_files(texts, names, rules)
-    return replace(files, timezone=timezone, approvals=approvals, agents=described.agents), problems
+    files = replace(files, timezone=timezone, approvals=approvals, agents=described.agents)
+    return Compiled(files, problems, declared_in(files))
 
 
 def files_or_raise(texts: Mapping[str, str]) -> RuleFiles:

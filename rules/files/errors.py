@@ -156,6 +156,7 @@ PROBLEMS: dict[str, ProblemSpec] = _table(
     ),
     ("W226", "a queue that nobody can serve", "needs: [spanish]", "give an operator the skill, or ask for less"),
     ("W230", "a description that limits nothing", "autonomy: full", "say under `may:` or `must_not:` what it may do"),
+    ("W231", "a test sends what is nearly a topic", "topics: [refnds]", "write a topic that a rule file declares"),
 )
 
 

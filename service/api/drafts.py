@@ -67,7 +67,7 @@ def _example(value: object) -> dict[str, Any]:
 
 @router.post(
     "/check",
-    summary="Find every problem in rule files",
+    summary="Find every problem in rule files and the tests beside them",
     responses={200: {"model": CheckedAnswer}, **problems_documented(*_PROBLEMS)},
     openapi_extra=_example(CHECK_EXAMPLE),
 )

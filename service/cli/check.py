@@ -11,6 +11,7 @@ import typer
 from rules.compile.names import UNKNOWN_CODES
 from service.cli.check_formats import FORMATS, Checked
 from service.cli.output import EXIT_FINDINGS, JsonFlag, note, refuse, say_all, terminal_columns
+from service.rule_files import TESTS_ENDINGS
 
 
 def check(
@@ -23,12 +24,13 @@ def check(
 ) -> None:
     """Find every problem in rule files.
 
-    Each directory is one set of rules: names are known across its files. Test files (*.tests.yaml) are left to
-    `handrail test`. An operators.yaml in the directory says who works: then queues that nobody can serve are found too.
+    Each directory is one set of rules: names are known across its files. The tests beside them (*.tests.yaml) are read
+    too, and run by `handrail test`. An operators.yaml in the directory says who works: then queues that nobody can
+    serve are found too.
 
     `--format github` writes annotations for GitHub Actions, `--format sarif` a report that code hosts show beside a
-    change. Exit code 0 when the rules can be used, 1 when they cannot (with --strict also when there are warnings), 2
-    when there is nothing to read.
+    change. Exit code 0 when rules and tests can be used, 1 when they cannot (with --strict also when there are
+    warnings), 2 when there is nothing to read.
 
     \b
     Examples:
@@ -53,6 +55,7 @@ def check(
 
 def _tell_of_lone_files(checked: list[Checked]) -> None:
     for each in checked:
-        if each.path.is_file() and any(problem.code in UNKNOWN_CODES.values() for problem in each.problems):
+        alone = each.path.is_file() and not each.path.name.endswith(TESTS_ENDINGS)
+        if alone and any(problem.code in UNKNOWN_CODES.values() for problem in each.problems):
             where = f"`handrail check {each.path.parent}`"
             note(f"{each.path} was read alone; names that other files declare count in {where}")

@@ -23,20 +23,21 @@ SARIF_VERSION = "2.1.0"
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """One path that was checked: its rule files, None when they cannot be used, and everything found in them.
+    """One path that was checked: its rule files, None when they cannot be used, and everything found there.
 
-    A file that lies below this directory is called as it is from here, as code hosts and editors ask for it.
+    `cases` counts the tests that can be read, None where there is no file of them. A file that lies below this directory is called as it is from here, as code hosts and editors ask for it.
     """
 
     path: Path
     files: RuleFiles | None
     problems: tuple[Problem, ...]
+    cases: int | None = None
 
     @classmethod
     def of(cls, path: Path) -> Checked:
-        """Check the rule files of a directory, or one of them. Raises RulesUnreadable."""
-        files, problems = rule_files.examine(path)
-        return cls(path, files, tuple(problem.renamed(_from_here) for problem in problems))
+        """Check the rule files of a directory and the tests beside them, or one file. Raises RulesUnreadable."""
+        found = rule_files.examine_with_tests(path)
+        return cls(path, found.files, tuple(problem.renamed(_from_here) for problem in found.problems), found.cases)
 
     @property
     def errors(self) -> int:
@@ -70,6 +71,7 @@ def _summary(checked: Checked) -> str:
         counted(len(files.topics), "topic"),
         counted(len(files.queues), "queue"),
     ]
+    facts += [] if checked.cases is None else [counted(checked.cases, "test")]
     facts += [counted(checked.errors, "error")] if checked.errors else []
     return f"{checked.path}: {', '.join([*facts, counted(checked.warnings, 'warning')])}"
 
@@ -92,6 +94,7 @@ def _json(checked: Sequence[Checked], strict: bool, columns: int | None) -> str:
                 "path": each.path.as_posix(),
                 "hash": None if each.files is None else each.files.hash,
                 "rules": None if each.files is None else len(each.files.rules),
+                "tests": each.cases,
             }
             for each in checked
         ],

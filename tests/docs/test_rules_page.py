@@ -164,10 +164,13 @@ SECTIONS = {
 }
 
 
+GOOD = {"rules.yaml": "handrail: 1\nrules: [{id: a, why: x, when: confidence < 0.5, then: continue}]"}
+
+
 def problems_of_tests(text: str) -> tuple[Problem, ...]:
-    """Return what is wrong with a test file beside the only rule that the page speaks of."""
+    """Return what is wrong with a test file beside the only rule, and the only topic, that the page speaks of."""
     rule = "{id: unsure-twice, why: unsure, when: confidence < 0.5, then: continue}"
-    files = files_or_raise({"rules.yaml": f"handrail: 1\nrules: [{rule}]"})
+    files = files_or_raise({"rules.yaml": f"handrail: 1\ntopics: {{refunds: {{phrases: [x]}}}}\nrules: [{rule}]"})
     return read_case_files({"example.tests.yaml": text}, files)[1]
 
 
@@ -189,8 +192,9 @@ def test_the_example_of_a_problem_says_exactly_what_its_page_shows(code: str) ->
     example, operators = [*blocks(body, "yaml"), "", ""][:2]
     texts = {"example.yaml": example} if example else {}
     files, problems = compile_files(texts, {"operators.yaml": operators} if operators else None)
-    if code.startswith("R17"):
-        files, problems = None, problems_of_tests(texts["example.yaml"])
+    if example.startswith("handrail_tests:"):
+        problems = problems_of_tests(texts["example.yaml"])
+        files = None if any(problem.severity == "error" for problem in problems) else files_or_raise(GOOD)
     assert "".join(f"{render(problem)}\n" for problem in problems) == said
     assert {problem.code for problem in problems} == {code}
     assert (files is None) is (PROBLEMS[code].severity == "error")

@@ -90,6 +90,15 @@ async def test_a_check_tells_every_problem_at_its_place_and_as_a_person_reads_it
     assert (good["ok"], good["rules"], good["hash"]) == (True, 5, api.running.ruleset.hash)
 
 
+async def test_a_check_reads_the_tests_among_the_files_and_runs_none(api: Api) -> None:
+    tests = "handrail_tests: 1\ncases:\n  - {name: n, message: x, expect: {escalate: teir1}}\n"
+    found = await post(api, "check", {"files": {**FILES, "a.tests.yaml": tests}})
+    assert (found["ok"], found["errors"], found["rules"]) == (False, 1, 5)
+    assert "a.tests.yaml:3:46: R103: unknown queue `teir1`" in found["rendered"]
+    fails = tests.replace("escalate: teir1", "escalate: tier1")
+    assert (await post(api, "check", {"files": {**FILES, "a.tests.yaml": fails}}))["ok"]
+
+
 async def test_more_problems_than_anybody_reads_are_counted_and_errors_come_first(api: Api) -> None:
     many = RULES + "".join(f"  - {{id: bad-{n}, when: nonsense{n} > 1, then: {{review: later}}}}\n" for n in range(300))
     found = await post(api, "check", {"files": {"a.yaml": many}})
