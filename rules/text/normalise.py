@@ -41,6 +41,9 @@ def _charset(ranges: Iterable[tuple[int, int]]) -> str:
 _SINGLES = tuple((ord(typed), ord(typed)) for all_typed in _SAME.values() for typed in all_typed)
 _SPECIAL = re.compile(f"[{_charset((*_DROPPED_RANGES, *_SINGLES, (0xD800, 0xDFFF)))}]")
 _TAGS = re.compile("[\U000e0000-\U000e01ef]")
+# Marks on one letter that count, as in the stream-safe format of Unicode's annex 15. Python puts a run of them in order
+# in the square of its length: 100,000 marks took 12 s.
+MARKS_MAX = 30
 
 _CONTROLS = bytes([*range(0x20), 0x7F])
 
@@ -73,11 +76,32 @@ def _fold(text: str) -> str:
         text = _SPECIAL.sub(_plain_form, text)
     if _TAGS.search(text):
         text = _TAGS.sub("", text)
+    if _crowded().search(text):
+        text = _crowds().sub(r"\1", text)
     folded = unicodedata.normalize("NFKC", text).casefold()
     if not unicodedata.is_normalized("NFKC", folded):
         # Folding took some letters apart again (ǰ becomes j and a caron).
         folded = unicodedata.normalize("NFKC", folded)
     return folded
+
+
+@lru_cache(maxsize=1)
+def _crowded() -> re.Pattern[str]:
+    """Return a pattern that every run of too many marks holds, quick to look for: the other planes are one range."""
+    marks = _charset((code, code) for code in range(0x300, 0x10000) if _is_mark(chr(code)))
+    return re.compile(rf"[{marks}\U00010000-\U0010ffff]{{{MARKS_MAX + 1}}}")
+
+
+@lru_cache(maxsize=1)
+def _crowds() -> re.Pattern[str]:
+    """Return a pattern of the runs of too many marks, those that count being its first group."""
+    marks = _charset((code, code) for code in range(0x300, 0x20000) if _is_mark(chr(code)))
+    return re.compile(rf"([{marks}]{{{MARKS_MAX}}})[{marks}]+")
+
+
+def _is_mark(character: str) -> bool:
+    """Return whether a character is put in order among those around it, or becomes one that is."""
+    return unicodedata.combining(unicodedata.normalize("NFKD", character)[0]) > 0
 
 
 def _plain_form(special: re.Match[str]) -> str:
@@ -141,13 +165,20 @@ def _folded_stretches(text: str) -> Iterator[tuple[str, int, int]]:
     """Yield every character of the folded text, white space not yet folded, with the stretch it came from."""
     plain = _plain()
     for word in re.finditer(r"\S+|\s+", text):
-        first, last = word.span()
-        if plain.fullmatch(word[0]):
-            yield from zip(word[0], range(first, last), range(first + 1, last + 1), strict=True)
+        # Taken once: a word may be the whole of a long text, and each `word[0]` copies it.
+        whole, (first, last) = word[0], word.span()
+        if plain.fullmatch(whole):
+            yield from zip(whole, range(first, last), range(first + 1, last + 1), strict=True)
             continue
-        for start, end in _pieces(word[0]):
-            for character in _fold(word[0][start:end]):
+        for start, end in _pieces(whole):
+            piece = whole[start:end]
+            for character in _folded_letter(piece) if len(piece) == 1 else _fold(piece):
                 yield character, first + start, first + end
+
+
+@lru_cache(maxsize=4096)
+def _folded_letter(letter: str) -> str:
+    return _fold(letter)
 
 
 def _pieces(text: str) -> Iterator[tuple[int, int]]:
