@@ -57,6 +57,11 @@ COMMANDS: dict[str, tuple[Row, ...]] = {
             "List what was shed: decisions that asked people for less, as a queue was over its budget.",
         ),
         Row(
+            "calls",
+            "service.cli.calls:calls",
+            "List calls that customers were promised and that nobody has made, the longest promised first.",
+        ),
+        Row(
             "floods",
             "service.cli.floods:floods",
             "List floods: the same over and over, for which one handoff stands in the queue.",

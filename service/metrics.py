@@ -65,6 +65,15 @@ class LastDrill:
     took_ms: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class CallsOwed:
+    """How many calls a tenant owes its customers, and how long ago the first of them was promised; 0 for none."""
+
+    tenant: str
+    count: int
+    oldest_ms: int
+
+
 # What is counted of a channel -> what it means.
 CHANNEL_COUNTS: Mapping[str, str] = {
     "messages": "Messages that a channel took.",
@@ -133,6 +142,7 @@ class Metrics:
         fares: Sequence[ChannelFares] = (),
         drills: Sequence[LastDrill] = (),
         pressures: Mapping[tuple[str, str], int] = MappingProxyType({}),
+        calls: Sequence[CallsOwed] = (),
     ) -> bytes:
         """Return everything in the text format of Prometheus; `late` is how late the store knows timers to be.
 
@@ -144,6 +154,7 @@ class Metrics:
         registry.register(_ChannelFamilies(fares))
         registry.register(_DrillFamilies(drills))
         registry.register(_PressureFamilies(pressures))
+        registry.register(_CallFamilies(calls))
         return generate_latest(registry)
 
 
@@ -312,6 +323,20 @@ class _PressureFamilies:
         about = "Minutes spent and asked for, as a share of the queue's budget; missing while it is unknown."
         values: dict[tuple[str, ...], float] = {key: percent / 100 for key, percent in self._pressures.items()}
         yield _gauge("queue_pressure_ratio", about, ("tenant", "queue"), values)
+
+
+class _CallFamilies:
+    """One scrape's view of the calls that customers were promised."""
+
+    def __init__(self, calls: Sequence[CallsOwed]) -> None:
+        self._calls = calls
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield both families."""
+        owed: dict[tuple[str, ...], float] = {(each.tenant,): float(each.count) for each in self._calls}
+        yield _gauge("calls_owed", "Calls that were promised to customers and that nobody has made.", ("tenant",), owed)
+        oldest: dict[tuple[str, ...], float] = {(each.tenant,): each.oldest_ms / 1000 for each in self._calls}
+        yield _gauge("calls_owed_oldest_seconds", "How long ago the first of them was promised.", ("tenant",), oldest)
 
 
 def _of(depth: QueueDepth) -> tuple[str, str]:

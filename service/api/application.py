@@ -20,6 +20,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from service.api import (
     agents,
+    calls,
     chains,
     channels,
     decisions,
@@ -81,6 +82,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     channels.router,
     drills.router,
     shed.router,
+    calls.router,
     floods.router,
     opening.router,
     schemas.router,

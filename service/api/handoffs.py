@@ -7,7 +7,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from rules.handoff import Handoff, State
+from rules.handoff import ENDED, Handoff, State
 from service.api.handoff_answers import (
     HandoffAnswer,
     HandoffPageAnswer,
@@ -18,7 +18,7 @@ from service.api.handoff_answers import (
 )
 from service.api.routes import NAME_CHARS_MAX, Call, HandoffId, answered, called, problems_documented
 from service.clock import now_ms
-from service.flows import budgets, floods, handoffs, waits
+from service.flows import budgets, floods, handoffs, listings, waits
 
 # Below the 60 s after which proxies and clients commonly give up on a silent connection.
 WAIT_MS_MAX = 30_000
@@ -98,9 +98,13 @@ async def page(
     cursor: Annotated[str | None, Query(max_length=CURSOR_CHARS_MAX)] = None,
     limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = PAGE_DEFAULT,
 ) -> Response:
-    """Of all queues or one; ask again with `cursor` until it is null."""
-    store = call.running.store
-    found = await handoffs.list_open(store, call.caller.tenant, queue, state, cursor, limit)
+    """Of all queues or one; ask again with `cursor` until it is null. With a `state` in which a handoff has ended those
+    that ended lately, latest first: the last 10,000 of each partition, as long as they are kept."""
+    store, tenant = call.running.store, call.caller.tenant
+    if state in ENDED:
+        found = await listings.ended(store, tenant, queue, state, cursor, limit)
+    else:
+        found = await handoffs.list_open(store, tenant, queue, state, cursor, limit)
     return answered(page_answer(found, await floods.seen(store, found.handoffs)))
 
 

@@ -11,10 +11,10 @@ from service.api.rules_fault import RulesFault
 from service.api.running import Running
 from service.clock import now_ms
 from service.errors import Refusal, StoreAway
-from service.flows import budgets, channels, deadlines, drills, handoffs
+from service.flows import budgets, channels, deadlines, drills, handoffs, listings
 from service.flows.deadlines import LATE_BOUNDS_MS
 from service.flows.drills import Drill
-from service.metrics import CONTENT_TYPE, ChannelFares, LastDrill, Lateness, QueueDepth
+from service.metrics import CONTENT_TYPE, CallsOwed, ChannelFares, LastDrill, Lateness, QueueDepth
 
 router = APIRouter(tags=["health"])
 
@@ -78,6 +78,7 @@ async def metrics(call: Annotated[Call, called("oversee")]) -> Response:
     late = Lateness(LATE_BOUNDS_MS, *await deadlines.lateness(running.store, tenant))
     seen = await channels.seen(running.store, tenant)
     fares = [ChannelFares(tenant, each.name, each.fares.counts, each.fares.failures, each.owed) for each in seen]
+    calls, promised_at_ms = await listings.owed(running.store, tenant)
     told = running.metrics.exposition(
         depths,
         store_up=True,
@@ -85,6 +86,7 @@ async def metrics(call: Annotated[Call, called("oversee")]) -> Response:
         fares=fares,
         drills=[_last(tenant, each) for each in await drills.last_ended(running.store, tenant, at_ms)],
         pressures={(tenant, queue): load.percent for queue, load in loads.items() if load.percent is not None},
+        calls=[CallsOwed(tenant, calls, 0 if promised_at_ms is None else max(0, at_ms - promised_at_ms))],
     )
     return Response(told, media_type=CONTENT_TYPE)
 

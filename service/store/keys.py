@@ -120,8 +120,8 @@ class Place:
 
     @property
     def calls(self) -> str:
-        """ZSET handoff_id -> since when it stands for a call that is owed to a customer. Nothing is ever cut off it: a
-        handoff leaves it with its end, and another one stands for what is owed still."""
+        """ZSET handoff_id -> when the call was promised that it owes a customer. Nothing is ever cut off it: a handoff
+        leaves it with its end, and another one stands for what is owed still."""
         return f"{self.tag}calls"
 
     @property

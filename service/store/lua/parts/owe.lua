@@ -9,7 +9,8 @@ local function owe(handoff, call, conversation, waiting, open, class, classes, d
   redis.call('SADD', queues, of[5])
   enter(classes, class, of[4], of[1], of[2])
   redis.call('ZADD', deadlines, of[3], of[1])
-  redis.call('ZADD', calls, at_ms, of[1])
+  local promised_at_ms = cjson.decode(redis.call('HGET', call, 'call')).promised_at_ms
+  redis.call('ZADD', calls, string.format('%d', promised_at_ms), of[1])
   if of[6] and of[6] ~= '' then
     redis.call('HSETNX', group, 'since_ms', at_ms)
     redis.call('HINCRBY', group, 'grouped', 1)

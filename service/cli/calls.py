@@ -1,0 +1,77 @@
+"""`handrail calls`: what customers were promised and nobody has done yet, and what became of the promises."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+from urllib.parse import urlencode
+
+import typer
+
+from service.cli.output import JsonFlag, say, say_json, say_table
+from service.cli.service_client import DataDirOption, KeyOption, Service, UrlOption, service_at
+
+PAGE_MAX = 100
+LIMIT_MAX = 1_000_000
+
+
+def calls(
+    queue: Annotated[str | None, typer.Option("--queue", help="Only of this queue.")] = None,
+    done: Annotated[bool, typer.Option("--done", help="Those that a person ended lately.")] = False,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=LIMIT_MAX, help="At most so many.")] = 100,
+    url: UrlOption = None,
+    key: KeyOption = None,
+    data_dir: DataDirOption = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """List calls that customers were promised and that nobody has made, the longest promised first.
+
+    With `--done` those that a person ended lately, latest first, with who it was and how it went. docs/budget.md says
+    when a call is promised and what ends it.
+
+    \b
+    Examples:
+      handrail calls
+      handrail calls --queue tier1 --done
+    """
+    told = _listed(service_at(url, key, data_dir), queue, done, limit)
+    if as_json:
+        say_json(told)
+        return
+    if not told["calls"]:
+        say("no call was ended lately" if done else "no call is owed")
+        return
+    if done:
+        rows = [
+            (_moment(each["promised_at_ms"]), _moment(each["ended_at_ms"]), each["queue"], each["ended_by"] or "",
+             each["outcome"] or "", each["handoff_id"])
+            for each in told["calls"]
+        ]  # fmt: skip
+        say_table("Calls that were ended", ("promised (UTC)", "ended", "queue", "by", "outcome", "handoff"), rows)
+    else:
+        rows = [
+            (_moment(each["promised_at_ms"]), each["queue"], each["priority"], each["holder"] or "nobody yet",
+             each["say"] or "", each["handoff_id"])
+            for each in told["calls"]
+        ]  # fmt: skip
+        say_table("Calls that are owed", ("promised (UTC)", "queue", "priority", "has it", "words", "handoff"), rows)
+    if told["cursor"] is not None:
+        say("there are more; `--limit` shows them")
+
+
+def _moment(at_ms: int) -> str:
+    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M")
+
+
+def _listed(service: Service, queue: str | None, done: bool, limit: int) -> dict[str, Any]:
+    """Return the calls page after page, with the `cursor` of the last page."""
+    found: list[Any] = []
+    cursor: str | None = None
+    while True:
+        asked = {"limit": str(min(limit - len(found), PAGE_MAX)), "done": str(done).lower()}
+        asked |= {name: value for name, value in (("queue", queue), ("cursor", cursor)) if value is not None}
+        told = service.get(f"/calls?{urlencode(asked)}")
+        found += told["calls"]
+        cursor = told["cursor"]
+        if cursor is None or len(found) >= limit:
+            return {"calls": found, "cursor": cursor}
