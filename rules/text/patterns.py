@@ -10,6 +10,7 @@ from typing import Any
 
 import re2
 
+from rules.text.boundaries import is_torn
 from rules.text.literals import needed_words
 from rules.text.normalise import is_word, normalise
 
@@ -173,12 +174,11 @@ def pattern_problem(pattern: str) -> str | None:
 
 
 def _alternative_problem(pattern: Pattern) -> str | None:
-    inner = re.search(r"(?<!\\)(?:\\\\)*\\b[^\x00-\x7f]|[^\x00-\x7f]\\b", pattern.core)
-    if inner:
+    pattern.compile()
+    if is_torn(_tokens(pattern.core)):
         return (
             "`\\b` inside a pattern knows ASCII letters only; beside other letters write a space, or split the pattern"
         )
-    pattern.compile()
     steps = pattern.loose.programsize
     if steps > STEPS_MAX:
         return f"compiles to {steps} steps, the limit is {STEPS_MAX}; split it into several patterns"
