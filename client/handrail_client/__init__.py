@@ -2,6 +2,7 @@
 
 from handrail_client.answers import (
     Broke,
+    Call,
     Chain,
     ChainTurn,
     Claimed,
@@ -35,6 +36,7 @@ __all__ = [
     "Agent",
     "AsyncHandrail",
     "Broke",
+    "Call",
     "Chain",
     "ChainTurn",
     "Claimed",

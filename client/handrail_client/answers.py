@@ -164,8 +164,22 @@ class Dealt(_Answered):
     left: int
 
 
+class Call(_Answered):
+    """A call that the customer was promised and that nobody has made yet: when, and in which words.
+
+    `after` is the handoff that ended before with the call still owed, None where a busy queue promised it.
+    """
+
+    promised_at_ms: int
+    say: str | None = None
+    after: str | None = None
+
+
 class Handoff(_Answered):
-    """One conversation's wait for, or time with, a person. `resolution` is there once it has ended."""
+    """One conversation's wait for, or time with, a person. `resolution` is there once it has ended.
+
+    `call` is what the customer was promised besides; `call_id` the handoff in which that waits once this one has ended.
+    """
 
     id: str = Field(validation_alias=AliasChoices("id", "handoff_id"))
     state: State
@@ -192,6 +206,8 @@ class Handoff(_Answered):
     replies: tuple[Reply, ...] = ()
     resolution: Resolution | None = None
     group: Group | None = None
+    call: Call | None = None
+    call_id: str | None = None
 
     @property
     def ended(self) -> bool:

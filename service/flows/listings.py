@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from rules.handoff import Handoff, State
+from rules.handoff import OPEN, Handoff, State
 from service.flows.cursors import cursor_of, read_cursor
 from service.flows.handoffs import PAGE_MAX, PAGE_READS_MAX, Page
 from service.store import handoffs, listings
@@ -21,7 +21,8 @@ async def calls(store: Store, tenant: str, queue: str | None, cursor: str | None
     """
 
     def is_wanted(handoff: Handoff) -> bool:
-        return queue in (None, handoff.queue)
+        # One that a process of an earlier version ended has stayed in the list.
+        return handoff.state in OPEN and queue in (None, handoff.queue)
 
     return await _page(store, tenant, _calls, is_wanted, cursor, limit)
 

@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from handrail_client.answers import Handoff
 from service.cli.service_client import Service
 from service.clock import now_ms
 from service.flows import deadlines
@@ -84,6 +85,9 @@ async def test_what_was_promised_is_listed_until_it_is_done(api: Api) -> None:
     taken = (await api.post(f"/handoffs/{owed[0]['handoff_id']}/claim")).json()
     assert taken["handoff"]["call"] == {"promised_at_ms": owed[0]["promised_at_ms"], "say": "Le llamaremos.",
                                         "after": owed[0]["after"]}  # fmt: skip
+    read = Handoff.model_validate(taken["handoff"])
+    assert read.call is not None
+    assert (read.call.say, read.call.after, read.call_id) == ("Le llamaremos.", owed[0]["after"], None)
     assert taken["packet"]["task"]["sentence"].startswith("call the customer back: promised at 20")
     assert next(each for each in await listed(api, "/calls") if each["holder"])["state"] == "leased"
     body = {"token": taken["lease"]["token"], "action": "take_over", "outcome": "too_late"}

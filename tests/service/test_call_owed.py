@@ -10,7 +10,7 @@ import pytest
 
 from rules.compile.rule_files import files_or_raise
 from rules.evaluation.evaluate import build
-from rules.handoff import NO_DEADLINE_AT_MS, Call, Handoff, Resolution
+from rules.handoff import NO_DEADLINE_AT_MS, Call, Handoff, Resolution, wanted
 from rules.marks import DRILL_MARK
 from rules.packet.packet import build as build_packet
 from rules.routing.calls import call_owed
@@ -19,6 +19,8 @@ from service.flows.access import Store
 from service.flows.decide import Decided, decide
 from service.flows.handoffs import Claimed, Claiming, HandingBack, Lease, Resolving
 from service.store import codec
+from service.store.calls import owed_words
+from service.store.scripts import Argument
 from tests.service.conftest import RULES
 from tests.service.turns import angry, calm, refunding, turn, wordy
 
@@ -181,6 +183,50 @@ async def test_a_draft_that_is_looked_at_leaves_the_call_owed(store: Store, tena
     assert still.call == Call(MISSED, WORDS, call.handoff_id)
     assert (still.kind, still.state, still.queue) == ("review", "waiting", "approvals")
     assert await owed(store, tenant) == [still.handoff_id]
+
+
+@pytest.mark.parametrize("verb", ["resolve", "hand_back", "expire"])
+async def test_an_end_that_was_thought_before_the_promise_is_thought_again(
+    store: Store, tenant: str, verb: str
+) -> None:
+    _, call = await missed(store, tenant)
+    await decide(store, RULESET, tenant, refunding("c1"), MISSED + 1)
+    before = await handoffs.get(store, tenant, call.handoff_id)
+    at_ms = MISSED + 1 + 5 * MINUTE
+    token = ""
+    if verb != "expire":
+        at_ms = MISSED + 3
+        token = (await claim(store, tenant, MISSED + 2)).token
+    # As if the promise had joined it in the moment between the look at it and the end.
+    place, unaware = store.places(tenant)[0], replace(before, call=None)
+    resolution = Resolution("timeout" if verb == "expire" else "approve", "mia", at_ms, verdict="deny")
+    shared = {
+        "handoff": place.handoff(call.handoff_id),
+        "conversation": place.conversation("c1"),
+        "turns": place.turns("c1"),
+        "open": place.open("approvals"),
+        "deadlines": place.deadlines,
+        "outbox": place.outbox,
+        "loads": place.loads,
+        "classes": place.classes,
+        "group": place.group(""),
+        "now_ms": at_ms,
+        "queue": "approvals",
+        "handoff_id": call.handoff_id,
+        "resolution": codec.dumps(resolution),
+        "kept_ms": store.kept_ms,
+        "version": before.version - 1,
+        **owed_words(place, unaware, resolution),
+    }
+    if verb == "expire":
+        in_class = wanted(before).text
+        own: dict[str, Argument] = {"waiting": place.waiting("approvals"), "actor": "handrail"}
+        own |= {"in_class": place.waiting_in(in_class), "class_name": in_class}
+    else:
+        own = {"leases": place.leases, "request": place.request("r"), "token": token, "answer_kept_ms": 1_000}
+        own |= {"unseen": ""} if verb == "resolve" else {}
+    assert (await store.scripts.run(verb, **shared, **own))[0] == b"moved"
+    assert await owed(store, tenant) == [call.handoff_id]
 
 
 async def test_a_review_that_nobody_read_promised_nobody_anything(store: Store, tenant: str) -> None:
