@@ -66,8 +66,10 @@ class Settings(BaseSettings):
     redis_url: RedisUrl | None = Field(None, description="Redis >= 7 or Valkey >= 7.2 to use, not the embedded server.")
     rq_url: RedisUrl | None = Field(None, description="Redis for the workers' jobs, where `redis_url` is a cluster.")
     partitions: int = Field(1, ge=1, le=PARTITIONS_MAX, description="Hash slots that conversations are spread over.")
-    durable: Literal["default", "strict"] = Field(
-        "default", description="`strict` waits for the disk of a remote server (WAITAOF) before an answer goes out."
+    durable: Literal["default", "strict", "replicated"] = Field(
+        "default",
+        description="What an answer waits for: `strict` for the disk of a remote server (WAITAOF), `replicated` for a "
+        "replica that may take its place (WAIT).",
     )
     lease_ms: int = Field(60_000, ge=LEASE_MS_MIN, le=LEASE_MS_MAX, description="How long a claim lasts unrenewed.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")

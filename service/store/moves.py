@@ -7,11 +7,9 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-from redis.exceptions import RedisError
-
 from service.errors import LimitReached
 from service.store.keys import MOVED_CHANNEL
-from service.store.pooled import client, close, subscription
+from service.store.pooled import AWAY, client, close, subscription
 
 WAITERS_MAX = 10_000  # one is an open request and 2 kB; the process has better uses for its last memory
 IDLE_MS = 5_000  # a quiet subscription is asked this often whether it still lives
@@ -58,7 +56,7 @@ class Moves:
         server = client(self._url)
         try:
             while True:
-                with contextlib.suppress(RedisError, OSError, TimeoutError):
+                with contextlib.suppress(*AWAY):
                     await self._subscribed(await subscription(server))
                 await asyncio.sleep(RETRY_MS / 1000)
         finally:

@@ -7,9 +7,7 @@ import contextlib
 from collections.abc import Callable
 from typing import Any
 
-from redis.exceptions import RedisError
-
-from service.store.pooled import client, close, subscription
+from service.store.pooled import AWAY, client, close, subscription
 
 IDLE_MS = 5_000  # a quiet subscription is asked this often whether it still lives
 RETRY_MS = 200  # those who listen look by themselves all the same, so a lost subscription only costs time
@@ -32,7 +30,7 @@ async def _listen(url: str, channel: str, heard: Callable[[str | None], None]) -
     server = client(url)
     try:
         while True:
-            with contextlib.suppress(RedisError, OSError, TimeoutError):
+            with contextlib.suppress(*AWAY):
                 await _subscribed(await subscription(server), channel, heard)
             await asyncio.sleep(RETRY_MS / 1000)
     finally:

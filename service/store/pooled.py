@@ -7,18 +7,21 @@ may be sent again is decided in one place, by its header (see `scripts`).
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import ssl
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from redis import exceptions
 from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster
-from redis.asyncio.cluster import PipelineCommand
+from redis.asyncio.cluster import ClusterNode, PipelineCommand
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
-from redis.backoff import NoBackoff
+from redis.backoff import ExponentialBackoff, NoBackoff
 
 from service.errors import NotDurable, ServerUnfit, StoreAway
+from service.redis_address import cluster_nodes, sentinels
 from service.store.multiplexed import (
     CALL_MS_MAX,
     CONNECT_MS_MAX,
@@ -31,7 +34,14 @@ from service.store.multiplexed import (
 )
 
 CONNECTIONS_MAX = 64  # to each server; the scripts take 20 microseconds there, so more connections only queue there
+# How often redis-py asks a cluster for its slots anew, and tries once more, when a node is gone. Its own pauses are a
+# second and longer: a turn whose shard is gone would wait for seconds instead of being answered degraded.
+CLUSTER_TRIES_MAX, CLUSTER_PAUSE_S_MIN, CLUSTER_PAUSE_S_MAX = 3, 0.05, 0.2
 MOVES_MAX = 5  # how often one call follows a cluster that is moving its slots
+
+# What redis-py raises where no server answers; a cluster of which no node answers is no RedisError to it.
+AWAY = (exceptions.RedisError, exceptions.RedisClusterException, OSError, TimeoutError)
+CAUSES_MAX = 8  # of one error that are looked at for a certificate that is not trusted
 
 # Commands of the store whose answers redis-py would turn into values of its own.
 CALLED_RAW = (
@@ -75,8 +85,8 @@ class Pooled:
                 return await self._client.execute_command(*words)
         except (exceptions.ResponseError, exceptions.ConnectionError) as error:
             raise _said(error) from error
-        except (exceptions.RedisError, OSError, TimeoutError) as error:
-            raise StoreAway(f"the server does not answer ({type(error).__name__})") from error
+        except AWAY as error:
+            raise _untrusted(error) or StoreAway(f"the server does not answer ({type(error).__name__})") from error
 
     async def close(self) -> None:
         """Let go of every connection."""
@@ -88,8 +98,8 @@ async def _call_durable(client: Redis | RedisCluster, barrier: Barrier, words: t
     if isinstance(client, RedisCluster):
         key = str(words[KEY_PLACE.get(str(words[0]), 1)])
         # The mark must lie where the write lies, so it takes the same hash tag.
-        mark = ("SET", key[: key.index("}") + 1] + ":mark", "")
-        answers = await _on_node_of(client, key, (words, mark, barrier.words))
+        mark = key[: key.index("}") + 1] + ":mark"
+        answers = await _on_node_of(client, mark, (words, ("SET", mark, ""), barrier.words))
     else:
         pipe = client.pipeline(transaction=False)
         for command in (words, barrier.mark, barrier.words):
@@ -104,18 +114,41 @@ async def _call_durable(client: Redis | RedisCluster, barrier: Barrier, words: t
     return answers[0]
 
 
-async def _on_node_of(cluster: RedisCluster, key: str, commands: tuple[tuple[Word, ...], ...]) -> list[Any]:
+async def _on_node_of(cluster: RedisCluster, mark: str, commands: tuple[tuple[Word, ...], ...]) -> list[Any]:
+    """Send the commands over one connection to whichever node has the mark, and follow it where its slot moves."""
+    await cluster.initialize()
+    node, asking = cluster.get_node_from_key(mark), False
     for _ in range(MOVES_MAX):
-        await cluster.initialize()
-        node = cluster.get_node_from_key(key)
         if node is None:
             raise StoreAway("no shard holds that slot")
-        sent = [PipelineCommand(place, *command) for place, command in enumerate(commands)]
-        await node.execute_pipeline(sent)
-        if not isinstance(sent[0].result, exceptions.MovedError | exceptions.AskError):
-            return [command.result for command in sent]
-        await cluster.aclose()  # the next `initialize` asks for the slots anew
+        # Where a slot is on its way to, each command of it must say that it was sent there.
+        words = [one for command in commands for one in ((("ASKING",), command) if asking else (command,))]
+        sent = [PipelineCommand(place, *command) for place, command in enumerate(words)]
+        try:
+            await node.execute_pipeline(sent)
+        except exceptions.ConnectionError:
+            await _ask_anew(cluster, mark)
+            raise
+        results = [command.result for command in sent][1 if asking else 0 :: 2 if asking else 1]
+        moved = results[0]
+        if not isinstance(moved, exceptions.AskError):
+            if any(isinstance(each, exceptions.AskError) for each in results):
+                # It was done where its keys still are, and the mark has gone before: nothing says whether it is safe.
+                raise StoreAway("the slot is on its way to another shard")
+            return results
+        asking = not isinstance(moved, exceptions.MovedError)
+        if asking:
+            node = cluster.get_node(host=moved.host, port=moved.port)
+        else:
+            await _ask_anew(cluster, mark)
+            node = cluster.get_node_from_key(mark)
     raise StoreAway("the cluster keeps moving its slots")
+
+
+async def _ask_anew(cluster: RedisCluster, mark: str) -> None:
+    """Have redis-py find out who has a slot now, without breaking the connections that others use."""
+    with contextlib.suppress(*AWAY):
+        await cluster.execute_command("EXISTS", mark)
 
 
 def _said(error: Exception) -> Exception:
@@ -123,8 +156,21 @@ def _said(error: Exception) -> Exception:
         if isinstance(error, kind):
             return fact(ServerError(f"{word} {error}"))
     if isinstance(error, exceptions.ConnectionError):
-        return StoreAway(f"the server does not answer ({type(error).__name__})")
+        return _untrusted(error) or StoreAway(f"the server does not answer ({type(error).__name__})")
     return fact(error)
+
+
+def _untrusted(error: BaseException | None) -> ServerUnfit | None:
+    """Return what to do where a connection failed for the certificate that the server shows, None where it did not."""
+    for _ in range(CAUSES_MAX):
+        if isinstance(error, ssl.SSLCertVerificationError):
+            reason = error.verify_message.rstrip(".")
+            return ServerUnfit(
+                f"the server's certificate is not trusted: {reason}",
+                "name its CA in the address: `?ssl_ca_certs=/path`",
+            )
+        error = None if error is None else error.__cause__ or error.__context__
+    return None
 
 
 def pooled(url: str, barrier: Barrier | None = None) -> Pooled:
@@ -136,16 +182,21 @@ def client(url: str) -> Redis | RedisCluster:
     """Return redis-py's client for an address.
 
     `rediss://` is TLS. `redis+sentinel://host:port,host:port/service/db` asks Sentinels for the master, and
-    `redis+cluster://host:port` (or `?cluster=true`) is a cluster; `rediss+…` are the same over TLS.
+    `redis+cluster://host:port` (or `?cluster=true`) is a cluster; `rediss+…` are the same over TLS. `redis_address` has
+    what else an address may say.
     """
     parts = urlsplit(url)
     if "sentinel" in parts.scheme:
         return _sentinel(url)
     if is_cluster(url):
-        scheme = "rediss" if parts.scheme.startswith("rediss") else "redis"
-        plain = parts._replace(scheme=scheme, query="", path="").geturl()
+        first, others = cluster_nodes(url)
         return RedisCluster.from_url(
-            plain, protocol=2, socket_timeout=CALL_MS_MAX / 1000, socket_connect_timeout=CONNECT_MS_MAX / 1000
+            first,
+            startup_nodes=[ClusterNode(host, port) for host, port in others],
+            protocol=2,
+            socket_timeout=CALL_MS_MAX / 1000,
+            socket_connect_timeout=CONNECT_MS_MAX / 1000,
+            retry=Retry(ExponentialBackoff(CLUSTER_PAUSE_S_MAX, CLUSTER_PAUSE_S_MIN), CLUSTER_TRIES_MAX),
         )
     pool: BlockingConnectionPool = BlockingConnectionPool.from_url(url, **_options())
     return Redis(connection_pool=pool)
@@ -163,8 +214,9 @@ async def close(server: Redis | RedisCluster) -> None:
 
 
 async def subscription(server: Redis | RedisCluster) -> Any:
-    """Return redis-py's subscription object; a cluster has to know its nodes first."""
+    """Return redis-py's subscription object. Of a cluster the nodes are asked for anew: the one before may be gone."""
     if isinstance(server, RedisCluster):
+        await server.aclose()
         await server.initialize()
     return server.pubsub()
 
@@ -187,25 +239,13 @@ def _options() -> Mapping[str, Any]:
 
 
 def _sentinel(url: str) -> Redis:
-    parts = urlsplit(url)
-    hosts = []
-    for place in parts.netloc.rpartition("@")[2].split(","):
-        host, _, port = place.partition(":")
-        hosts.append((host, int(port or 26_379)))
-    names = [unquote(part) for part in parts.path.split("/") if part]
-    if not names:
+    asked = sentinels(url)
+    if asked.service is None:
         raise ServerUnfit("the address names no service", "write `redis+sentinel://host:port,host:port/service`")
-    options: dict[str, Any] = {
-        **_options(),
-        "username": unquote(parts.username) if parts.username else None,
-        "password": unquote(parts.password) if parts.password else None,
-        "db": int(names[1]) if len(names) > 1 else 0,
-    }
+    options: dict[str, Any] = {**_options(), **asked.master}
     del options["timeout"]
-    if parts.scheme.startswith("rediss"):
-        options["ssl"] = True
     sentinel = Sentinel(  # type: ignore[no-untyped-call]  # untyped in redis-py
-        hosts, sentinel_kwargs={"socket_timeout": CONNECT_MS_MAX / 1000, "protocol": 2}
+        asked.hosts, sentinel_kwargs={"socket_timeout": CONNECT_MS_MAX / 1000, "protocol": 2, **asked.own}
     )
-    master: Redis = sentinel.master_for(names[0], **options)
+    master: Redis = sentinel.master_for(asked.service, **options)
     return master

@@ -17,7 +17,7 @@ from service.store.scripts import Scripts, library
 from service.store.wait_views import WaitViews
 from service.store.work import Work
 
-Durable: TypeAlias = Literal["default", "strict"]
+Durable: TypeAlias = Literal["default", "strict", "replicated"]
 
 # How long answers, ended handoffs and quiet conversations are kept in Redis. A retry after a month is no retry, and
 # Redis holds what is open, not history; who needs decisions for ever reads the archive.
@@ -87,7 +87,7 @@ async def open_store(url: str, *, partitions: int = 1, durable: Durable = "defau
     link = link_to(url)
     try:
         await _check_version(link)
-        barrier = await _barrier(link) if durable == "strict" else None
+        barrier = await _barrier(link, durable) if durable != "default" else None
         if barrier is not None:
             await link.close()
             link = link_to(url, barrier)
@@ -114,8 +114,13 @@ async def _check_version(link: Link) -> None:
         raise ServerUnfit(f"the server is version {version[0]}.{version[1]}", "use Redis >= 7 or Valkey >= 7.2")
 
 
-async def _barrier(link: Link) -> Barrier | None:
-    """Return what a write waits for so that it survives a crash; None when the server syncs before it answers."""
+async def _barrier(link: Link, durable: Durable) -> Barrier | None:
+    """Return what a write waits for so that it survives a crash; None when the server syncs before it answers.
+
+    `replicated` waits for a replica instead, which may take the server's place and then has what was answered.
+    """
+    if durable == "replicated":
+        return Barrier(("WAIT", 1, DURABLE_MS_MAX), 1, ("SET", keys.MARK, ""))
     hint = "set `appendonly yes` on the server, with `appendfsync always` where it has no WAITAOF"
     try:
         _, appendonly = await link.call("CONFIG", "GET", "appendonly")

@@ -164,6 +164,48 @@ async def test_a_write_on_a_cluster_waits_for_the_disk_of_its_own_shard(nodes: l
         await link.close()
 
 
+async def test_a_cluster_that_was_gone_whole_is_found_again_and_wakes_who_waits(
+    store: Store, ruleset: Ruleset, nodes: list[Server], tmp_path: Path
+) -> None:
+    tenant, spool = "cluster-0", Spool(tmp_path / "spool")
+    first, second = [
+        (await decide(store, ruleset, tenant, angry(f"gone{number}"), NOW)).decision.handoff_id or ""
+        for number in (1, 2)
+    ]
+    # Whoever waits once has this process listen, and it must go on listening.
+    assert (await handoffs.wait(store, tenant, first, 500, None, NOW)).state == "waiting"
+    for node in nodes:
+        node.kill()
+    answer = await decide(store, ruleset, tenant, angry("gone3"), NOW, spool=spool)
+    assert answer.decision.degraded
+    for node in nodes:
+        node.start("--cluster-enabled", "yes", "--cluster-node-timeout", "2000")
+    await drained(store, spool)
+    assert (await handoffs.get(store, tenant, answer.decision.handoff_id or "")).state == "waiting"
+    waiting = asyncio.create_task(handoffs.wait(store, tenant, second, 30_000, None, NOW))
+    await asyncio.sleep(2)
+    claimed = await handoffs.claim_one(store, tenant, second, Claiming("mia", 60_000), NOW)
+    assert await asyncio.wait_for(waiting, 10) == claimed.handoff
+
+
+async def drained(store: Store, spool: Spool) -> None:
+    for _ in range(100):
+        try:
+            while await degraded.drain(store, spool):
+                pass
+            break
+        except StoreAway:
+            await asyncio.sleep(0.1)
+    assert spool.held() == []
+
+
+async def test_any_of_the_nodes_that_are_named_leads_to_all(nodes: list[Server]) -> None:
+    link = link_to(f"redis+cluster://127.0.0.1:{free_port()},127.0.0.1:{nodes[1].port}")
+    for partition in range(8):
+        assert await link.call("EXISTS", place("named", partition).queues) == 0
+    await link.close()
+
+
 async def test_a_shard_that_is_gone_takes_only_its_conversations_with_it(
     store: Store, ruleset: Ruleset, nodes: list[Server], tmp_path: Path
 ) -> None:
@@ -176,14 +218,7 @@ async def test_a_shard_that_is_gone_takes_only_its_conversations_with_it(
     assert {answer.decision.verdict for answer in answers} == {"escalate"}
     assert 0 < sum(answer.decision.degraded for answer in answers) <= 12
     nodes[2].start("--cluster-enabled", "yes", "--cluster-node-timeout", "2000")
-    for _ in range(100):
-        try:
-            while await degraded.drain(store, spool):
-                pass
-            break
-        except StoreAway:
-            await asyncio.sleep(0.1)
-    assert spool.held() == []
+    await drained(store, spool)
     for answer in answers:
         found = await handoffs.get(store, tenant, answer.decision.handoff_id or "")
         assert found.state == "waiting"

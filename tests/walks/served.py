@@ -53,7 +53,7 @@ class Served:
         self.port = port or free_port()
         self.log = folder / f"serve-{self.port}.log"
         kept = {name: value for name, value in os.environ.items() if not name.startswith("HANDRAIL_")}
-        self._environment = kept | {
+        self.environment = kept | {
             "HANDRAIL_DATA_DIR": str(self.data_dir),
             "HANDRAIL_RULES": str(self.rules),
             "HANDRAIL_PORT": str(self.port),
@@ -64,7 +64,7 @@ class Served:
     def _start(self) -> subprocess.Popen[bytes]:
         with self.log.open("ab") as log:
             return subprocess.Popen(
-                [sys.executable, "-P", "-m", "service", "serve"], env=self._environment, stdout=log, stderr=log
+                [sys.executable, "-P", "-m", "service", "serve"], env=self.environment, stdout=log, stderr=log
             )
 
     def __enter__(self) -> Served:
