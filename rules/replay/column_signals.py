@@ -18,7 +18,7 @@ import polars as pl
 from rules.evaluation.comparisons import COMPARISONS, tester
 from rules.evaluation.late_signals import WEEKDAYS
 from rules.evaluation.signals import SIGNALS, TOPIC_SETS, SignalType
-from rules.model import Compare, RuleFiles, Topic
+from rules.model import Compare, RuleFiles, Span, Topic
 from rules.replay.column_leaves import (
     Leaf,
     Sets,
@@ -41,6 +41,7 @@ from rules.turn import Scalar, Value
 _DAY_MS, _MINUTE_MS = 86_400_000, 60_000
 # 1970-01-01 as datetime.date.toordinal() counts it; it was a Thursday.
 _EPOCH_ORDINAL, _EPOCH_WEEKDAY = 719_163, 3
+_NOWHERE = Span("", 1, 1, 1)
 
 # The texts that a log keeps, so that other topics can be looked for in them.
 _TEXTS: frozenset[Inside] = frozenset({"message", "reply"})
@@ -129,6 +130,15 @@ class ColumnSignals:
         column = name if declared is None else f"sent.{name}:number"
         spec_type = SIGNALS[name].type if declared is None and name in SIGNALS else declared and declared.type
         return column if spec_type == "number" and column in self._logged.columns else None
+
+    def known(self, name: str) -> Truth:
+        """Return where a signal is known; of one that is a column as it stands, whether it is known on any row."""
+        if name in OF_RULE_FILES and name not in self.files.signals:
+            return self.leaf(name)(Compare(name, "is known", None, "", _NOWHERE))
+        return any(
+            column in self._logged.columns and self._logged[column].count() > 0
+            for column in columns_of(name, self.files, self.names)
+        )
 
     def _leaf(self, name: str) -> Leaf:
         declared = self.files.signals.get(name)

@@ -49,10 +49,12 @@ class _Sums:
 class Windows:
     """Where the windows of a part's rows lie. `longest` is how many rows the longest can have: no stretch has more.
 
-    `age` is how many rows of the same stretch stand before each row, as far as windows reach.
+    `turns` are the part's own columns, with the number of each row and its age: how many rows of the same stretch stand
+    before it, as far as windows reach.
     """
 
     staged: Staged
+    turns: pl.DataFrame
     longest: int
     span_ms_max: int
     line: pl.Series | None = None
@@ -78,17 +80,16 @@ class Windows:
 
         Times are laid end to end, a gap wider than any span between stretches, so that one walk finds them all.
         """
-        frame = self.staged.frame
         if self.line is None:
             wide = self.span_ms_max + 1
             step = pl.when(pl.col(_AGE) > 0).then((pl.col("at_ms") - pl.col("at_ms").shift(1)).clip(0, wide))
-            self.line = frame.select(step.otherwise(wide).cum_sum()).to_series()
+            self.line = self.turns.select(step.otherwise(wide).cum_sum()).to_series()
         # Both stand in order, so they are walked together: searching for each row takes five times as long.
         asked = pl.DataFrame({"at": self.line - span_ms}).set_sorted("at")
-        held = pl.DataFrame({"at": self.line, "row": frame[_ROW]}).set_sorted("at")
+        held = pl.DataFrame({"at": self.line, "row": self.turns[_ROW]}).set_sorted("at")
         since = asked.join_asof(held, on="at", strategy="forward")["row"]
         nearest = pl.col(_ROW) - pl.col(_AGE)
-        return frame.select(pl.max_horizontal(nearest, since)).to_series()
+        return self.turns.select(pl.max_horizontal(nearest, since)).to_series()
 
     def back(self, expr: pl.Expr, rows: int, how: Join) -> pl.Expr:
         """Return what stands so many rows before each row: nothing, where that is another stretch."""
@@ -117,12 +118,14 @@ def reach_of(window: Window) -> int:
 
 def windows_of(staged: Staged, first_rows: pl.Series, spans_ms: Sequence[int]) -> Windows:
     """Return the windows of a part: its turns, the first row of each stretch, and the spans that will be asked for."""
-    stretch = staged.frame["stretch"]
+    turns = staged.frame
+    stretch = turns["stretch"]
     rows = pl.int_range(len(stretch), dtype=pl.UInt32, eager=True)
     age = (rows - first_rows.cast(pl.UInt32).gather(stretch)).clip(0, ROWS_MAX - 1).cast(pl.UInt8)
     staged.add(_ROW, rows)
     staged.add(_AGE, age)
-    return Windows(staged, int(age.max() or 0) + 1, max(spans_ms, default=0))  # type: ignore[arg-type]  # a number
+    turns = turns.with_columns(rows.alias(_ROW), age.alias(_AGE))
+    return Windows(staged, turns, int(age.max() or 0) + 1, max(spans_ms, default=0))  # type: ignore[arg-type]  # a number
 
 
 def any_met(windows: Windows, window: Window, held: str) -> pl.Expr:
@@ -222,7 +225,7 @@ _FITTING_MAX = 2.0**40
 
 def _sums(windows: Windows, name: str) -> _Sums:
     """Add a column's numbers as whole ones, by a scale for which the largest of them has room."""
-    numbers = windows.staged.frame.select(number=pl.col(name).fill_null(0.0))
+    numbers = windows.turns.select(number=pl.col(name).fill_null(0.0))
     fits = pl.col("number").abs() < _FITTING_MAX
     largest = numbers.select(pl.when(fits).then(pl.col("number").abs()).max()).item() or 0.0
     scale = 2.0 ** (_HIGH_BITS - max(math.frexp(largest)[1], -_HIGH_BITS))
@@ -246,7 +249,7 @@ def _one_by_one(windows: Windows, window: Window, name: str, found: pl.DataFrame
     rows = found["doubt"].arg_true()
     if not len(rows):
         return found["mean"]
-    numbers = windows.staged.frame[name]
+    numbers = windows.turns[name]
     exact = [
         _mean(numbers[first : row + 1 - window.earlier].drop_nulls().reverse().to_list())
         for first, row in zip(found["start"].gather(rows), rows, strict=True)

@@ -225,7 +225,7 @@ class _Columns:
         of_calls: set[str] = set()
         for compare, in_call in compares:
             (of_calls if in_call else names).add(str(compare.left) if in_call else signal_of(compare))
-        known = {name: self.signals.leaf(name)(_compare(name, "is known")) for name in names}
+        known = {name: self.signals.known(name) for name in names}
         # A call whose name was not recorded has none that a rule could ask for.
         known_calls = {name: self._call_compared(_compare(name, "is known")) for name in of_calls}
         known_calls |= {"name": self._call_compared(_UNNAMED)} if "name" in of_calls else {}

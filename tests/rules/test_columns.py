@@ -3,10 +3,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Literal
 
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from rules.compile.rule_files import files_or_raise
 from rules.evaluation import evaluate, reference
 from rules.evaluation.asked import asked_signals
 from rules.evaluation.evaluate import Evaluation, Ruleset, build
@@ -14,9 +16,10 @@ from rules.history import cut, remember
 from rules.model import RuleFiles
 from rules.replay import columns
 from rules.replay.logged_turns import LoggedTurns, settled
+from rules.replay.transcripts import RecordedTurn
 from rules.replay.turn_log import Part, part_of
 from rules.replay.turn_rows import Rows, Stretch
-from rules.turn import Conversation, Turn
+from rules.turn import Conversation, ToolCall, Turn
 from tests.rules.recorded_stretches import every_signal_files, recorded
 from tests.rules.strategies import rule_files
 
@@ -117,3 +120,38 @@ def test_every_logged_turn_judged_by_itself_fires_the_same(files: RuleFiles, str
         for evaluation in turns.judged("conv-0", part.turns.slice(row["first_row"], row["rows"]).to_dicts())
     ]
     assert found == walked_all(reference.evaluate, files, [stretches])
+
+
+def test_a_signal_and_a_part_of_a_call_that_share_a_name_do_not_share_an_answer() -> None:
+    files = files_or_raise({"rules.yaml": _SAME_WORDS})
+    at_ms = 1_790_000_000_000
+    both: list[tuple[str | None, Literal["ok", "error"]]] = [
+        ("ok", "error"),
+        ("error", "ok"),
+        ("ok", "ok"),
+        (None, "ok"),
+    ]
+    turns = [
+        RecordedTurn(
+            Turn("conv-0", f"t{number}", tool_calls=(ToolCall("pay", status=of_call),), signals={"status": of_turn}),
+            at_ms + number,
+            number,
+        )
+        for number, (of_turn, of_call) in enumerate(both)
+    ]
+    stretches = (Stretch(tuple(turns), None),)
+    fired = in_columns(part_with([files], stretches), files)
+    assert fired == walked_all(reference.evaluate, files, [stretches])
+    assert fired == [["all", "turn"], ["any", "call"], ["all", "any", "call", "turn"], ["any", "call"]]
+
+
+_SAME_WORDS = """
+handrail: 1
+signals: {status: {type: text}}
+queues: {tier1: {answer_within: 15m, on_timeout: {verdict: callback, say: {en: We call.}}}}
+rules:
+  - {id: turn, why: because, when: status = ok, then: {review: tier1}}
+  - {id: all, why: because, when: {all: [status = ok, tool_calls_count >= 1]}, then: {review: tier1}}
+  - {id: call, why: because, when: {tool_call: status = ok}, then: {review: tier1}}
+  - {id: any, why: because, when: {tool_call: {all: [status = ok, name = pay]}}, then: {review: tier1}}
+"""

@@ -80,6 +80,7 @@ def test_what_differs_is_what_two_replays_tell_apart(
     rows = Rows([before, after], masked=False)
     kinds: Counter[DeltaKind] = Counter()
     turns: list[Counter[str]] = [Counter(), Counter()]
+    shadow: list[Counter[str]] = [Counter(), Counter()]
     for number, stretches in enumerate(several):
         name = f"conv-{number}"
         first = tuple(replace(each, turn=replace(each.turn, conversation_id=name)) for each in stretches[0].turns)
@@ -88,12 +89,15 @@ def test_what_differs_is_what_two_replays_tell_apart(
         kind = kind_of(steps[0], steps[1])
         if kind is not None:
             kinds[kind] += 1
-        for files, count in zip((before, after), turns, strict=True):
+        for files, count, in_shadow in zip((before, after), turns, shadow, strict=True):
             for step in play(build(files), Recorded(name, first, Truth(), "recorded")).steps:
                 count.update(step.rules)
+                in_shadow.update(step.shadow)
     delta = delta_over(part_of(rows), before, after)
     assert {kind: total.n for kind, total in delta.kinds.items() if total.n} == dict(kinds)
-    for side, count in zip((delta.before, delta.after), turns, strict=True):
-        assert {rule_id: total.turns for rule_id, total in side.by_rule.items() if total.turns} == dict(count)
+    for side, count, in_shadow in zip((delta.before, delta.after), turns, shadow, strict=True):
+        told = side.by_rule.items()
+        assert {rule_id: total.turns for rule_id, total in told if total.turns} == dict(count)
+        assert {rule_id: total.shadow_turns for rule_id, total in told if total.shadow_turns} == dict(in_shadow)
     known = sum(total.needed for total in delta.kinds.values()), sum(total.not_needed for total in delta.kinds.values())
     assert known == (sum(kinds.values()) * (needed is True), sum(kinds.values()) * (needed is False))
