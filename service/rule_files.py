@@ -9,12 +9,15 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rules.compile.names import UNKNOWN_CODES, UNUSED_CODES, Declared
 from rules.compile.rule_files import Compiled, compile_files, compiled
-from rules.evaluation.evaluate import Ruleset, build
 from rules.files.errors import Problem, RuleFileInvalid
 from rules.model import RuleFiles, Span
+
+if TYPE_CHECKING:
+    from rules.evaluation.evaluate import Ruleset
 
 # The rule files that ship with Handrail, in the installed package as in the checkout.
 LIBRARY = Path(__file__).resolve().parent.parent / "rules" / "library"
@@ -146,7 +149,9 @@ def _place(problem: Problem) -> tuple[str, int, int]:
 def check(path: Path) -> tuple[Ruleset | None, tuple[Problem, ...]]:
     """Return the ruleset of a directory, None when it has errors, and every problem with its path from here."""
     files, problems = compile_files(read_directory(path))
-    return (None if files is None else build(files)), located(problems, path)
+    # What judges turns is loaded for those who judge some.
+    ruleset = None if files is None else import_module("rules.evaluation.evaluate").build(files)
+    return ruleset, located(problems, path)
 
 
 def load(path: Path) -> Ruleset:

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import Literal, TypeAlias
 
 from rules.chains.chain import Chain, ChainTurn
+from rules.chains.kinds import DISAGREEMENTS as DISAGREEMENTS
+from rules.chains.kinds import DisagreementKind as DisagreementKind
 from rules.chains.same_matter import (
     AMOUNT,
     VALUE_CHARS_MAX,
@@ -27,13 +28,6 @@ from rules.evaluation.call_values import ARGS_PREFIX
 from rules.text.mask import mask
 from rules.text.normalise import normalise
 from rules.turn import Value
-
-DisagreementKind: TypeAlias = Literal["argument", "amount", "answer"]
-DISAGREEMENTS: dict[DisagreementKind, str] = {
-    "argument": "an argument of one tool with two values",
-    "amount": "two amounts for one thing",
-    "answer": "two answers to one message, by agents that one agent asked",
-}
 
 # More would not be read; a chain of two agents has one or two.
 DISAGREEMENTS_MAX = 20

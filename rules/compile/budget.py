@@ -18,7 +18,7 @@ from rules.compile.values import (
     read_say,
     read_word,
 )
-from rules.evaluation.signals import TOPIC_SETS
+from rules.evaluation.signal_table import TOPIC_SETS
 from rules.files.grammar import duration_ms
 from rules.files.keys import BUDGET_KEYS, BUSY_KEYS
 from rules.files.nodes import Node, TextNode

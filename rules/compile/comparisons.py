@@ -9,7 +9,8 @@ from typing import Literal, NoReturn, TypeAlias, cast
 from rules.compile.names import Names
 from rules.compile.operands import Misfit, Wanted, read_operand, short_time
 from rules.compile.values import did_you_mean, nearest, one_of
-from rules.evaluation.signals import ARGS_PREFIX, CALL_SIGNALS, TOPIC_SETS, SignalSpec, SignalType
+from rules.evaluation.call_values import ARGS_PREFIX, SignalType
+from rules.evaluation.signal_table import CALL_SIGNALS, TOPIC_SETS, SignalSpec
 from rules.files.grammar import (
     COUNTING,
     FUNCTIONS,

@@ -11,7 +11,7 @@ from rules.compile.comparisons import read_comparison
 from rules.compile.names import Names
 from rules.compile.values import did_you_mean, is_empty, nearest, one_of
 from rules.evaluation.comparisons import aggregate_key, opposite, tester
-from rules.evaluation.signals import CALL_SIGNALS, SignalSpec
+from rules.evaluation.signal_table import CALL_SIGNALS, SignalSpec
 from rules.files.keys import CONDITION_KEYS
 from rules.files.meant import MEANT_KEYS
 from rules.files.nodes import ListNode, MapNode, Node, TextNode

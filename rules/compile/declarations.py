@@ -18,7 +18,8 @@ from rules.compile.values import (
     read_texts,
     read_word,
 )
-from rules.evaluation.signals import CUSTOMER_PREFIX, SIGNALS, SignalSpec, SignalType
+from rules.evaluation.call_values import SignalType
+from rules.evaluation.signal_table import CUSTOMER_PREFIX, SIGNALS, SignalSpec
 from rules.files.grammar import duration_ms
 from rules.files.keys import (
     FILE_KEYS,
@@ -31,7 +32,8 @@ from rules.files.source import Source
 from rules.findings.topics import tell_of_phrases
 from rules.model import SignalDeclaration, Topic
 from rules.text.normalise import normalise
-from rules.text.topics import pattern_problem, phrase_problem
+from rules.text.patterns import pattern_problem
+from rules.text.phrases import phrase_problem
 
 
 def read_thresholds(source: Source, node: Node, names: Names) -> None:

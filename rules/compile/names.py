@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from rules.compile.values import did_you_mean
-from rules.evaluation.signals import SIGNALS, SignalSpec
+from rules.evaluation.signal_table import SIGNALS, SignalSpec
 from rules.files.nodes import Node, TextNode
 from rules.files.source import Source
 from rules.model import Queue, RuleFiles, SignalDeclaration, Topic

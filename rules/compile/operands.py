@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from rules.compile.names import Names, Threshold
-from rules.evaluation.signals import SignalSpec
+from rules.evaluation.signal_table import SignalSpec
 from rules.files.grammar import Operand
 from rules.turn import Scalar
 

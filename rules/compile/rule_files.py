@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from importlib import import_module
 from typing import TypeVar
 
 from rules.compile.agents import Described, read_agents, read_undescribed
@@ -26,7 +27,6 @@ from rules.files.keys import FILE_KEYS, VERSION
 from rules.files.nodes import ListNode, MapNode, Node, TextNode
 from rules.files.source import Source, read_source
 from rules.findings.languages import read_languages, tell_of_languages
-from rules.findings.queues import tell_of_operators
 from rules.findings.rules import tell_of_rules
 from rules.findings.topics import tell_of_regulated
 from rules.model import Rule, RuleFiles, Span
@@ -100,12 +100,18 @@ def compiled(texts: Mapping[str, str], operators: Mapping[str, str] | None = Non
     names.refuse_unused()
     if not names.declared.get("agent") and not any(isinstance(values.get("rules"), ListNode) for _, values in read):
         sources[0].refuse_at("W209", Span(sources[0].file, 1, 1, 2), "no file holds a rule")
-    problems = _sorted(sources, tell_of_operators(operators or {}, names))
+    problems = _sorted(sources, _told_of_operators(operators, names) if operators else [])
     if any(problem.severity == "error" for problem in problems):
         return Compiled(None, problems, names.declared_names(timezone))
     files = _rule_files(texts, names, rules)
     files = replace(files, timezone=timezone, approvals=approvals, agents=described.agents)
     return Compiled(files, problems, declared_in(files))
+
+
+def _told_of_operators(operators: Mapping[str, str], names: Names) -> list[Problem]:
+    # Few directories say who works, and only for them people and handoffs are loaded.
+    told: list[Problem] = import_module("rules.findings.queues").tell_of_operators(operators, names)
+    return told
 
 
 def files_or_raise(texts: Mapping[str, str]) -> RuleFiles:

@@ -22,7 +22,7 @@ from rules.compile.values import (
     read_text,
     read_word,
 )
-from rules.evaluation.signals import TOPIC_SETS
+from rules.evaluation.signal_table import TOPIC_SETS
 from rules.files.keys import CONTINUE_KEYS, MODE_KEYS, MODES, RULE_KEYS, RULE_VERDICTS, THEN_KEYS
 from rules.files.nodes import MapNode, Node, TextNode
 from rules.files.source import Source

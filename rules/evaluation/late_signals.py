@@ -8,9 +8,9 @@ from functools import lru_cache
 from typing import NamedTuple, TypeAlias
 from zoneinfo import ZoneInfo
 
+from rules.evaluation.signal_table import WEEKDAYS as WEEKDAYS
 from rules.turn import Conversation, Turn, TurnRecord, Value
 
-WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 # The names under which a turn's texts are remembered for `message_repeats` and `reply_repeats`: no rule can say them.
 MESSAGE_HASH = "_message"
 REPLY_HASH = "_reply"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 
 from rules.evaluation.comparisons import kind_of
-from rules.evaluation.signals import CALL_SIGNALS, SIGNALS, Unit
+from rules.evaluation.signal_table import CALL_SIGNALS, SIGNALS, Unit
 from rules.model import Aggregate, Compare
 from rules.turn import Scalar, Value
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from rules.agents.descriptions import AUTONOMIES
-from rules.evaluation.signals import MEANINGS
+from rules.evaluation.signal_table import MEANINGS
 from rules.model import PRIORITIES
 from rules.telling.notices import DAYS as DAYS
 from rules.telling.notices import OCCASIONS

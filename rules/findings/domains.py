@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from rules.evaluation.comparisons import Key, aggregate_key
-from rules.evaluation.signals import SignalSpec
+from rules.evaluation.signal_table import SignalSpec
 from rules.findings.regions import (
     ALL_NUMBERS,
     ALL_SETS,

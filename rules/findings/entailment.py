@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeAlias
 
 from rules.evaluation.clauses import Calls, Clause, Every, Node, OneOf, Some, clauses_of, one_of
 from rules.evaluation.comparisons import Key
-from rules.evaluation.signals import CALL_SIGNALS, SignalSpec
+from rules.evaluation.signal_table import CALL_SIGNALS, SignalSpec
 from rules.findings.domains import Domains
 from rules.findings.regions import Interval, Region, covers, joined, met, region_of, spans, whole
 from rules.model import Aggregate, Compare

@@ -9,7 +9,7 @@ from ahocorasick_rs import AhoCorasick
 
 from rules.compile.conditions import comparisons
 from rules.compile.names import Names
-from rules.evaluation.signals import MEANINGS, TOPIC_SETS
+from rules.evaluation.signal_table import MEANINGS, TOPIC_SETS
 from rules.files.nodes import TextNode
 from rules.files.source import Source
 from rules.model import Rule

@@ -14,14 +14,13 @@ from rules.decision import INSIDES, Evidence, Inside
 from rules.model import Topic
 from rules.text.normalise import normalise, original_spans, stands_alone
 from rules.text.patterns import Pattern, alternatives, pattern_problem
+from rules.text.phrases import PHRASE_LENGTH_MAX, phrase_problem
 from rules.text.word_index import WordIndex
 
 __all__ = ["EVIDENCE_MAX", "PHRASE_LENGTH_MAX", "Inside", "Matcher", "normalise", "pattern_problem", "phrase_problem"]
 
 # Places of one topic in one text that are kept: a person reads the first few, and a Decision stays small.
 EVIDENCE_MAX = 8
-# The longest phrase: a sentence. It bounds the work of one character of text.
-PHRASE_LENGTH_MAX = 200
 
 
 class _Hit(NamedTuple):
@@ -31,15 +30,6 @@ class _Hit(NamedTuple):
     start: int
     end: int
     source: str | None
-
-
-def phrase_problem(phrase: str) -> str | None:
-    """Return why a phrase is refused, or None when it may be used."""
-    if len(phrase) > PHRASE_LENGTH_MAX:
-        return f"{len(phrase)} characters long, the limit is {PHRASE_LENGTH_MAX}; keep the words that tell"
-    if not normalise(phrase):
-        return "holds nothing to look for"
-    return None
 
 
 class Matcher:

@@ -138,18 +138,14 @@ def test_a_torn_test_file_and_one_that_cannot_be_read_hide_nothing_of_the_rest(r
     assert told([each for each in problems if each["file"] == "rules/c.tests.yaml"]) == TOLD
 
 
-def test_without_tests_their_language_is_not_loaded(rules: Path) -> None:
+def test_what_judges_turns_and_what_reads_tests_is_not_loaded_to_check_rules(rules: Path) -> None:
+    unneeded = (
+        "rules.cases.case_files rules.chains.disagreements rules.decision rules.evaluation.evaluate rules.handoff"
+    )
     asked = (
-        "import sys; from service import rule_files; from pathlib import Path;"
-        " rule_files.examine_with_tests(Path('rules')); print('rules.cases.case_files' in sys.modules)"
+        "import sys; from pathlib import Path; from service.cli.check_formats import Checked;"
+        f" Checked.of(Path('rules')); print(sorted(set('{unneeded}'.split()) & set(sys.modules)))"
     )
-
-    root = Path(rule_files.__file__).parents[1]
-    done = subprocess.run(
-        [sys.executable, "-c", asked],
-        capture_output=True,
-        text=True,
-        check=True,
-        env=os.environ | {"PYTHONPATH": str(root)},
-    )
-    assert done.stdout == "False\n"
+    environment = os.environ | {"PYTHONPATH": str(Path(rule_files.__file__).parents[1])}
+    done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout == "[]\n"
