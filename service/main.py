@@ -318,6 +318,7 @@ def _greet(given: Settings, listener: socket.socket, running: Running, made: dic
     source = f"version {version.version}" if version is not None and version.version else running.rules_from
     where = "the embedded server in " + str(given.data_dir) if given.embedded else _without_password(given.redis_url)
     typer.echo(f"handrail listens on {address}")
+    typer.echo(f"  console {address}/console")
     typer.echo(f"  rules   {source}: {len(files.rules)} rules, {files.hash[:12]}")
     typer.echo(f"  store   {where}")
     typer.echo(f"  worker  {'beside this process' if given.work else 'none here; run `handrail work`'}")

@@ -218,7 +218,19 @@ def test_an_operator_claims_hears_the_customer_replies_and_ends_it(desk: Desk) -
         page.get_by_label("Text for the customer").fill("It is on its way.")
         page.get_by_label("yes", exact=True).check()
         page.get_by_label("the customer had to repeat themselves").check()
+        # A draft that is still on its way when the end is sent must not arrive after it, and come back as unsent.
+        slow: list[Route] = []
+
+        def hold_back(route: Route) -> None:
+            slow.append(route)
+
+        page.route("**/draft", hold_back)
+        page.get_by_label("Root cause").fill("a lost parcel")
+        while not slow:
+            page.wait_for_timeout(50)
         page.get_by_role("button", name="End it").click()
+        page.wait_for_timeout(300)
+        slow[0].continue_()
         expect(page.get_by_text("It has ended: answer, by operator")).to_be_visible()
     ended = desk.handoff(handoff_id)
     assert [reply["text"] for reply in ended["replies"]] == ["Yes, I am.\nWhat happened?"]
@@ -268,6 +280,28 @@ def test_a_held_call_is_edited_and_a_conversation_is_held_released_and_handed_ba
         page.get_by_role("button", name="End it").click()
         expect(page.get_by_text("It has ended: hand back")).to_be_visible()
     assert desk.handoff(handoff_id)["resolution"]["facts"] == {"parcel": "A-7 is in Berlin"}
+
+
+def test_a_long_conversation_is_folded_so_that_the_reply_is_never_far(desk: Desk) -> None:
+    for number in range(1, 20):
+        body = {
+            "conversation_id": "long",
+            "turn_id": f"t{number}",
+            "message": f"words {number}",
+            "reply": f"told {number}",
+        }
+        desk.served.post("/should-escalate", body, "agent")
+    handoff_id = desk.asked("long", turn_id="20")
+    with telephone(desk.browser) as page:
+        desk.take(page, handoff_id)
+        expect(page.get_by_text("words 19")).to_be_visible()
+        expect(page.get_by_text("words 2", exact=True)).to_be_hidden()
+        page.get_by_text("Earlier (25)").click()
+        expect(page.get_by_text("words 2", exact=True)).to_be_visible()
+        # What comes now is drawn, and what was unfolded stays so.
+        desk.asked("long", "one more thing", "21")
+        expect(page.locator("#talk")).to_contain_text("one more thing")
+        expect(page.get_by_text("words 2", exact=True)).to_be_visible()
 
 
 def test_hostile_words_stay_words(desk: Desk) -> None:

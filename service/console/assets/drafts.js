@@ -7,6 +7,7 @@ import { say } from "./words.js";
 
 const PAUSE_MS = 700;
 const AGAIN_MS = 3000;
+const SETTLED_MS_MAX = 2000;
 
 export function keepDraft(handoffId, read, tell) {
   const path = `handoffs/${encodeURIComponent(handoffId)}/draft`;
@@ -46,6 +47,12 @@ export function keepDraft(handoffId, read, tell) {
   return {
     changed,
     flush: () => save(),
+    /** Wait until nothing of it is under way: a draft that arrives after what was sent would come back as unsent. */
+    settled: () => {
+      clearTimeout(waiting);
+      waiting = null;
+      return Promise.race([saving, new Promise((resolve) => setTimeout(resolve, SETTLED_MS_MAX))]);
+    },
     /** Save at once as the page goes away: the browser finishes this request after it. */
     leave: () => {
       const text = JSON.stringify(read());

@@ -15,7 +15,7 @@ const GONE = ["resolved", "handed_back", "expired"];
 export async function showHandoff(me, id, room) {
   const path = `handoffs/${encodeURIComponent(id)}`;
   const parts = Object.fromEntries(
-    ["head", "task", "talk", "take", "why", "drafts", "more"].map((name) => [name, el("section", { id: name })]),
+    ["head", "task", "talk", "take", "why", "drafts", "more"].map((name) => [name, el("section", { id: name, tabindex: name === "take" ? "-1" : null })]),
   );
   const said = el("p", { class: "said-now", role: "status", "aria-live": "polite" });
   const alarm = el("div", { role: "alert" });
@@ -117,7 +117,9 @@ export async function showHandoff(me, id, room) {
     if (seen !== drawn) {
       parts.head.replaceChildren(...story.head(handoff, packet, me));
       parts.task.replaceChildren(...story.task(handoff, packet));
+      const unfolded = parts.talk.querySelector("details")?.open;
       parts.talk.replaceChildren(el("h2", {}, say("talk")), ...story.talk(handoff, packet, me));
+      if (unfolded) parts.talk.querySelector("details").open = true;
       parts.why.replaceChildren(...story.why(packet));
       parts.drafts.replaceChildren(...story.drafts(drafts, me, have ? (text) => work.add(text) : null));
       const open = [...parts.more.querySelectorAll("details")].map((each) => each.open && each.firstChild.textContent);
@@ -222,6 +224,7 @@ export async function showHandoff(me, id, room) {
 
   function withToken(verb, body, after, done) {
     return doing(async () => {
+      await keeper.settled();
       const seen = await move(`${path}/${verb}`, { ...body, token: mine.token() });
       after?.();
       if (["release", "resolve", "hand-back"].includes(verb)) {
@@ -231,7 +234,12 @@ export async function showHandoff(me, id, room) {
       changed(seen);
       announce(done);
       // With what was sent the service has forgotten the draft: what else is written is kept anew.
-      if (["resolve", "hand-back"].includes(verb)) return keeper.done();
+      if (["resolve", "hand-back"].includes(verb)) {
+        keeper.done();
+        // The forms are gone; what became of it stands further up.
+        parts.take.focus();
+        return;
+      }
       keeper.known({});
       keeper.changed();
     });
@@ -262,11 +270,9 @@ export async function showHandoff(me, id, room) {
   function refused(error) {
     if (error.code === "lease_lost") mine.drop();
     problem(error);
-    if (error instanceof Refused) {
-      again();
-      // A text that came too late is kept by the service; what stands in the fields is kept as well.
-      keeper?.flush();
-    }
+    if (error instanceof Refused) again();
+    // A text that came too late is kept by the service; what stands in the fields is kept as well.
+    keeper?.changed();
   }
 
   function problem(error) {

@@ -4,6 +4,8 @@ import { button, clock, el, left, now, span, time, words } from "./dom.js";
 import { has, language, say } from "./words.js";
 
 const SOON_MS = 120_000;
+// As many as a telephone shows in three screens: what was said before is folded, so that the reply is never far.
+const LINES_SHOWN = 14;
 
 /** Return the top: why it is here, where it waits, and the deadlines that count down. */
 export function head(handoff, packet, me) {
@@ -116,8 +118,11 @@ export function talk(handoff, packet, me) {
   // A stable sort: what belongs to one turn keeps its order.
   lines.sort((one, other) => one.at - other.at);
   if (!lines.length) return [el("p", { class: "quiet" }, say("talk.empty"))];
+  const earlier = lines.length > LINES_SHOWN + 2 ? lines.splice(0, lines.length - LINES_SHOWN) : [];
+  const list = (some) => el("ol", { class: "talk" }, ...some.map((line) => said(line, me)));
   return [
-    el("ol", { class: "talk" }, ...lines.map((line) => said(line, me))),
+    earlier.length ? el("details", { class: "earlier" }, el("summary", {}, say("talk.earlier", { count: earlier.length })), list(earlier)) : "",
+    list(lines),
     packet.masks?.length ? el("p", { class: "quiet" }, say("talk.masked")) : "",
   ];
 }
