@@ -1,4 +1,4 @@
-"""Times `handrail check` on 500 rules: CPU time, the best of several. Writes bench/results/check.json."""
+"""Times `handrail check` on 500 rules: the checking alone, and the whole command. Writes bench/results/check.json."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 import platform
 import random
 import resource
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -19,9 +20,12 @@ from rules.compile.rule_files import compile_files
 from rules.text import patterns
 
 RESULTS = Path(__file__).parent / "results" / "check.json"
-TARGET_S = 0.3
+TARGET_S = 0.3  # of the checking alone, in processor time
+COMMAND_TARGET_S = 0.3  # of the whole command, imports of Python included
 RULES, TOPICS, QUEUES, THRESHOLDS = 500, 60, 10, 30
 ROUNDS = 15
+# Fresh processes whose median is told.
+COMMANDS = 11
 
 _WORDS = "account bank bill card charge claim delivery dispute fee fraud loan order parcel payment refund transfer"
 WORDS = _WORDS.split()
@@ -98,7 +102,7 @@ SETS: dict[str, Callable[[random.Random], dict[str, str]]] = {"mixed": mixed, "o
 
 
 def measure(made: Callable[[random.Random], dict[str, str]], rounds: int) -> dict[str, float | int]:
-    """Return the best CPU seconds of checking the texts, and of the whole command, imports of Python included."""
+    """Return the best CPU seconds of checking the texts, and the median and best user time of the whole command."""
     texts = made(random.Random(7))
     checks = []
     found = 0
@@ -115,8 +119,14 @@ def measure(made: Callable[[random.Random], dict[str, str]], rounds: int) -> dic
     with tempfile.TemporaryDirectory() as folder:
         for name, text in texts.items():
             Path(folder, name).write_text(text)
-        commands = [_command_s(folder) for _ in range(max(3, rounds // 3))]
-    return {"check_s": round(min(checks), 3), "command_s": round(min(commands), 3), "warnings": found}
+        # The first one may have to write the files that Python compiles.
+        commands = [_command_s(folder) for _ in range(1 + (COMMANDS if rounds == ROUNDS else 3))][1:]
+    return {
+        "check_s": round(min(checks), 3),
+        "command_s": round(statistics.median(commands), 3),
+        "command_best_s": round(min(commands), 3),
+        "warnings": found,
+    }
 
 
 def _command_s(folder: str) -> float:
@@ -127,7 +137,7 @@ def _command_s(folder: str) -> float:
         stdout=subprocess.DEVNULL,
     )
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return after.ru_utime - before.ru_utime
 
 
 def main() -> None:
@@ -138,14 +148,18 @@ def main() -> None:
     runs = {name: measure(made, 3 if options.quick else ROUNDS) for name, made in SETS.items()}
     for name, run in runs.items():
         print(
-            f"{name:10} {run['check_s'] * 1000:5.0f} ms to check {RULES} rules, "
-            f"{run['command_s'] * 1000:5.0f} ms the whole command, {run['warnings']} warnings"
+            f"{name:10} {run['check_s'] * 1000:5.0f} ms to check {RULES} rules (limit {TARGET_S * 1000:.0f}), "
+            f"{run['command_s'] * 1000:5.0f} ms the whole command (limit {COMMAND_TARGET_S * 1000:.0f}, "
+            f"best {run['command_best_s'] * 1000:.0f}), {run['warnings']} warnings"
         )
     result = {
-        "what": f"CPU seconds of checking {RULES} rules, best of {ROUNDS}; `command_s` is the whole process",
+        "what": f"CPU seconds of checking {RULES} rules, best of {ROUNDS}; `command_s` is the user time of the whole "
+        f"command, the median of {COMMANDS} fresh processes",
         "rerun": "python -m bench.check",
         "target_s": TARGET_S,
         "met": all(run["check_s"] < TARGET_S for run in runs.values()),
+        "command_target_s": COMMAND_TARGET_S,
+        "command_met": all(run["command_s"] < COMMAND_TARGET_S for run in runs.values()),
         "machine": {
             "machine": platform.machine(),
             "system": platform.platform(),
