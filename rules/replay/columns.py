@@ -325,13 +325,14 @@ class _Columns:
             met = dict.fromkeys(met, False)
         asked = {f"{number}": truth for number, truth in enumerate(met.values()) if not isinstance(truth, bool)}
         found = self._calls.frame.select("row", **asked) if asked else self._part.calls
+        nowhere = pl.repeat(False, self._part.turns.height, dtype=pl.Boolean, eager=True)
         for number, (key, truth) in enumerate(met.items()):
             if truth is False:
                 self._any_call[key] = False
                 continue
             rows = found["row"] if truth is True else found["row"].filter(found[f"{number}"])
-            nowhere = pl.repeat(False, self._part.turns.height, dtype=pl.Boolean, eager=True)
-            column = nowhere.scatter(rows, True) if len(rows) else nowhere
+            # `scatter` writes in place.
+            column = nowhere.clone().scatter(rows, True) if len(rows) else nowhere
             self._any_call[key] = self._staged.add(f"#call {len(self._any_call)}", column)
 
     def _call_truth(self, node: Node) -> Truth:
