@@ -104,24 +104,24 @@ class Pattern:
         end = f"(?:$|{edge})" if self.word_end else ""
         return f"{start}({self.core}){end}".encode()
 
-    def places(self, folded: str, data: bytes) -> list[tuple[int, int]]:
-        """Return where the pattern stands in a folded text, `data` being its UTF-8; at most PLACES_MAX, none empty."""
+    def places(self, folded: str, data: bytes, most: int = PLACES_MAX) -> list[tuple[int, int]]:
+        """Return where the pattern stands in a folded text, `data` being its UTF-8; at most so many, none empty."""
         if self.sieve is not None and not self.sieve.search(data):
             return []
-        found = self._searched(self.loose, data)
+        found = self._searched(self.loose, data, most)
         if len(data) == len(folded):
             return found
         places = _in_characters(found, data)
         # What both find is the same: the loose pattern takes more edges, and prefers among matches as the exact does.
         if all(self._stands(folded, start, end) for start, end in places):
             return places
-        return _in_characters(self._searched(self.exact, data), data)
+        return _in_characters(self._searched(self.exact, data, most), data)
 
-    def _searched(self, compiled: Any, data: bytes) -> list[tuple[int, int]]:
+    def _searched(self, compiled: Any, data: bytes, most: int) -> list[tuple[int, int]]:
         """Return where a compiled pattern's first group stands, in bytes, in order and apart from each other."""
         places: list[tuple[int, int]] = []
         place = last_end = 0
-        while len(places) < PLACES_MAX and (found := compiled.search(data, place)):
+        while len(places) < most and (found := compiled.search(data, place)):
             start, end = found.span(1)
             if start < last_end or end == start:
                 place = max(last_end, place + 1)

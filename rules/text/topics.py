@@ -13,7 +13,7 @@ from ahocorasick_rs import AhoCorasick, MatchKind
 from rules.decision import INSIDES, Evidence, Inside
 from rules.model import Topic
 from rules.text.normalise import normalise, original_spans, stands_alone
-from rules.text.patterns import Pattern, alternatives, pattern_problem
+from rules.text.patterns import PLACES_MAX, Pattern, alternatives, pattern_problem
 from rules.text.phrases import PHRASE_LENGTH_MAX, phrase_problem
 from rules.text.word_index import WordIndex
 
@@ -97,9 +97,11 @@ class _Search:
         candidates = self._index.candidates(folded)
         if candidates:
             data = folded.encode()
+            # The first places may all be taken back, and one behind them not: then every place is looked at.
+            most = len(data) if any(hit.source is None for hit in hits) else PLACES_MAX
             for number in candidates:
                 pattern, topics = self._patterns[number]
-                for start, end in pattern.places(folded, data):
+                for start, end in pattern.places(folded, data, most):
                     hits.extend(_Hit(topic, start, end, pattern.source) for topic in topics)
         return hits
 

@@ -39,6 +39,13 @@ def test_a_match_is_found_however_far_in(pattern: str, text: str, before: int) -
     assert [each.matched for each in told] == [pattern]
 
 
+@pytest.mark.parametrize("times", [1, 63, 64, 65, 5_000])
+def test_what_follows_however_many_places_that_are_taken_back_is_found(times: int) -> None:
+    matcher = Matcher({"t": Topic("t", patterns=(r"\bagents?\b",), unless=("travel agent",))})
+    text = "a travel agent, " * times + "an agent"
+    assert [text[each.start : each.end] for each in matcher.find(text, "message")] == ["agent"]
+
+
 def test_patterns_do_not_hide_one_another() -> None:
     patterns = (
         r"<%[\s\S]+%>",
