@@ -198,11 +198,11 @@ def main() -> None:
         for name, back in (("signals alone", False), ("two of ten look back, two at a call", True)):
             rows[name] = measured(directory, rule_files(looking_back=back), 3 if options.quick else ROUNDS)
             show(name, rows[name])
-    met = rows["signals alone"]["times_the_scan"]["rules"] <= TARGET
+    met = all(row["times_the_scan"]["rules"] <= TARGET for row in rows.values())
     result = {
         "what": f"{RULES} rules over recorded turns in columns, against reading these columns and nothing else",
         "rerun": "python -m bench.replay",
-        "target": {"times_the_scan": TARGET, "of": "signals alone: rules"},
+        "target": {"times_the_scan": TARGET, "of": "rules, in both mixes"},
         "met": met,
         "machine": {**_machine(), "polars": version("polars")},
         "mixes": rows,
