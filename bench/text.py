@@ -135,15 +135,21 @@ def measure(messages: int) -> dict[str, float | int]:
     }
 
 
-def machine() -> dict[str, str | int]:
-    """Return what the figures depend on."""
+def machine() -> dict[str, str | int | float]:
+    """Return what the figures depend on; with a load above the number of cores they are upper bounds."""
     versions = {"python": platform.python_version()}
     for package in ("ahocorasick-rs", "google-re2"):
         try:
             versions[package] = version(package)
         except PackageNotFoundError:
             versions[package] = "absent"
-    return {"machine": platform.machine(), "system": platform.platform(), "cores": os.cpu_count() or 0, **versions}
+    return {
+        "machine": platform.machine(),
+        "system": platform.platform(),
+        "cores": os.cpu_count() or 0,
+        "load": round(os.getloadavg()[0], 1),
+        **versions,
+    }
 
 
 def main() -> None:
