@@ -25,8 +25,8 @@ SARIF_VERSION = "2.1.0"
 class Checked:
     """One path that was checked: its rule files, None when they cannot be used, and everything found there.
 
-    `cases` counts the tests that can be read, None where there is no file of them. A file that lies below this directory
-    is called as it is from here, as code hosts and editors ask for it.
+    `cases` counts the tests that can be read, None where there is no file of them. What lies below this directory is
+    called as it is from here, as code hosts and editors ask for it.
     """
 
     path: Path
