@@ -41,9 +41,17 @@ def folder() -> Iterator[Path]:
         yield Path(made)
 
 
-async def test_every_acknowledged_escalation_is_resolved_once_while_masters_die_and_slots_move(folder: Path) -> None:
-    rq = Server(str(get_binary_path()), folder / "rq")
-    rq.start()
+@pytest.fixture
+def rq(folder: Path) -> Iterator[Server]:
+    server = Server(str(get_binary_path()), folder / "rq")
+    server.start()
+    yield server
+    server.kill()
+
+
+async def test_every_acknowledged_escalation_is_resolved_once_while_masters_die_and_slots_move(
+    folder: Path, rq: Server
+) -> None:
     rights = documented_rights()["handrail"].split()
     with Cluster(folder, "--user", "handrail", "on", f">{PASSWORD}", *rights) as cluster:
         url = cluster.url.replace("//", f"//handrail:{quote(PASSWORD, safe='')}@")
@@ -54,7 +62,6 @@ async def test_every_acknowledged_escalation_is_resolved_once_while_masters_die_
             await each_was_resolved_once(served, shift)
         # The rights that are documented were enough.
         assert [cluster.call(number, "ACL", "LOG") for number in cluster.living()] == [[]] * len(cluster.nodes)
-    rq.kill()
     # Shown by `pytest -s`: what the long run is run for.
     sys.stdout.write(f"\n{len(shift.told)} handoffs, {shift.degraded} of them told degraded; {ROUNDS} masters killed\n")
 
