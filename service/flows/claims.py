@@ -113,7 +113,8 @@ async def claim_next(
             taken = await _first(store, tenant, found, tried)
             if isinstance(taken, Taken):
                 return await _claimed(store, tenant, taken, tried)
-            if taken is not None and declared is not None:
+            # What is too heavy hides nothing lighter: where some was not seen, it is looked for.
+            if taken is not None and declared is not None and not found.more:
                 await _leave(tried)
                 raise CapacityReached(sum(found.in_hand), declared.capacity or 0)
         finally:

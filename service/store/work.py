@@ -60,7 +60,8 @@ class Found:
     """What an operator may take: `rows` most urgent first, `classes` how many are open to them.
 
     `in_hand` is the weight that they hold, by partition, and `clocks_ms` what its server's clock said; `due_at_ms` is
-    when time next does something to any handoff. No rows, but classes: not all was seen, look again.
+    when time next does something to any handoff. No rows, but classes: not all was seen, look again. `more`: less
+    urgent classes were not seen, which the next look reads.
     """
 
     rows: list[Row]
@@ -68,6 +69,7 @@ class Found:
     in_hand: tuple[int, ...]
     clocks_ms: tuple[int, ...]
     due_at_ms: int | None = None
+    more: bool = False
     promised: str | None = None
 
 
@@ -224,11 +226,12 @@ class Work:
         while rows and self._promised.get(rows[0][1], 0.0) > now_s:
             rows.pop(0)
         if not asking.sure or not rows:
-            return Found(rows.copy(), len(mine), look.loads[number], look.clocks_ms, look.due_at_ms)
+            more = any(key not in look.firsts for key in mine[:CLASSES_READ_MAX])
+            return Found(rows.copy(), len(mine), look.loads[number], look.clocks_ms, look.due_at_ms, more)
         promised = rows[0][1]
         self._promised[promised] = now_s + PROMISED_MS_MAX / 1000
         # Behind the first only what is tried when another process was quicker: they weigh nothing for who is sure.
-        return Found(rows[:SURE_MAX], len(mine), look.loads[number], look.clocks_ms, look.due_at_ms, promised)
+        return Found(rows[:SURE_MAX], len(mine), look.loads[number], look.clocks_ms, look.due_at_ms, promised=promised)
 
 
 def _to_read(seen: Sequence[str], asking: Sequence[Asking]) -> list[str]:

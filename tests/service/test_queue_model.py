@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar, cast
 
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from rules.compile.rule_files import files_or_raise
 from rules.evaluation.evaluate import build
@@ -94,7 +94,16 @@ ASKS = {
     "sues": ("escalate", "lawyers", "normal"),
     "calm": None,
 }
+# What is drawn depends on nothing that happened: of two who claim at once either may be the first, and a run that is
+# repeated must draw the same. The newest are where things happen, and there are seldom more than ten.
+BACK = st.integers(0, 9)
+STALE = st.integers(-5, 4)
 _TENANTS = (f"model-{number}" for number in itertools.count())
+
+
+def from_the_end(those: Sequence[T], back: int) -> T:
+    """Return one by its place, as ids are random and a failure must be found again; the first where there are fewer."""
+    return those[-1 - min(back, len(those) - 1)]
 
 
 @dataclass
@@ -304,10 +313,11 @@ class QueueMachine(RuleBasedStateMachine):
             one.reroutes = queue == "tier2"
             one.calls_back, one.level_and_queues = queue in CALLING, None
 
-    @precondition(lambda self: self.decided)
-    @rule(data=st.data())
-    def a_turn_is_sent_again(self, data: st.DataObject) -> None:
-        one, first = data.draw(st.sampled_from(self.decided))
+    @rule(back=BACK)
+    def a_turn_is_sent_again(self, back: int) -> None:
+        if not self.decided:
+            return
+        one, first = self.decided[-1 - back % len(self.decided)]
         again = self.do(decide(self.store, RULESET, self.tenant, one, self.now_ms))
         assert again.repeated
         assert again.decision == first.decision
@@ -358,10 +368,11 @@ class QueueMachine(RuleBasedStateMachine):
         one.tokens.append(claimed.token)
         assert claimed.packet.handoff_id == one.handoff_id
 
-    @precondition(lambda self: self.all)
-    @rule(data=st.data(), operator=st.sampled_from(OPERATORS))
-    def an_operator_claims_one(self, data: st.DataObject, operator: str) -> None:
-        one = self.drawn(data, list(self.all.values()))
+    @rule(back=BACK, operator=st.sampled_from(OPERATORS))
+    def an_operator_claims_one(self, back: int, operator: str) -> None:
+        if not self.all:
+            return
+        one = from_the_end(list(self.all.values()), back)
         claiming = Claiming(operator, LEASE_MS, declared=DECLARED[operator])
         work = handoffs.claim_one(self.store, self.tenant, one.handoff_id, claiming, self.now_ms)
         claimed: Claimed | None = None
@@ -383,37 +394,36 @@ class QueueMachine(RuleBasedStateMachine):
             assert not one.free_for(operator, self.now_ms)
             assert isinstance(refused, MoveIllegal) == (one.state in ENDED)
 
-    def drawn(self, data: st.DataObject, those: list[Modelled]) -> Modelled:
-        # By place: ids are random, and a failure must be found again. The newest are where things happen.
-        return those[-1 - min(data.draw(st.integers(0, len(those) + 2)), len(those) - 1)]
+    @rule(back=BACK, stale=STALE, verb=st.sampled_from(["renew", "resume", "hold", "reply"]), lost=st.booleans())
+    def an_operator_keeps_it(self, back: int, stale: int, verb: str, lost: bool) -> None:
+        self.with_a_token(back, stale, verb, None, None, lost)
 
-    @precondition(lambda self: any(one.tokens for one in self.all.values()))
-    @rule(data=st.data(), verb=st.sampled_from(["renew", "resume", "hold", "reply"]), lost=st.booleans())
-    def an_operator_keeps_it(self, data: st.DataObject, verb: str, lost: bool) -> None:
-        self.with_a_token(data, verb, None, None, lost)
+    @rule(back=BACK, stale=STALE, verb=st.sampled_from(["release", "resolve", "hand_back"]), lost=st.booleans())
+    def an_operator_lets_it_go(self, back: int, stale: int, verb: str, lost: bool) -> None:
+        self.with_a_token(back, stale, verb, None, None, lost)
 
-    @precondition(lambda self: any(one.tokens for one in self.all.values()))
-    @rule(data=st.data(), verb=st.sampled_from(["release", "resolve", "hand_back"]), lost=st.booleans())
-    def an_operator_lets_it_go(self, data: st.DataObject, verb: str, lost: bool) -> None:
-        self.with_a_token(data, verb, None, None, lost)
-
-    @precondition(lambda self: any(one.tokens for one in self.all.values()))
     @rule(
-        data=st.data(),
+        back=BACK,
+        stale=STALE,
         queue=st.sampled_from([None, *QUEUES]),
         operator=st.sampled_from([None, *OPERATORS]),
         lost=st.booleans(),
     )
     def an_operator_passes_it_on(
-        self, data: st.DataObject, queue: str | None, operator: str | None, lost: bool
+        self, back: int, stale: int, queue: str | None, operator: str | None, lost: bool
     ) -> None:
-        self.with_a_token(data, "transfer", queue, operator, lost)
+        self.with_a_token(back, stale, "transfer", queue, operator, lost)
 
-    def with_a_token(self, data: st.DataObject, verb: str, queue: str | None, operator: str | None, lost: bool) -> None:
-        # Those that are held now come last, where `drawn` looks first.
-        one = self.drawn(data, sorted((m for m in self.all.values() if m.tokens), key=lambda m: m.token is not None))
+    def with_a_token(
+        self, back: int, stale: int, verb: str, queue: str | None, operator: str | None, lost: bool
+    ) -> None:
+        # Those that are held now come last, where `from_the_end` looks first.
+        held_last = sorted((m for m in self.all.values() if m.tokens), key=lambda m: m.token is not None)
+        if not held_last:
+            return
+        one = from_the_end(held_last, back)
         # The newest token most often; now and then one that somebody kept from before.
-        token = one.tokens[-1 - max(data.draw(st.integers(-5, len(one.tokens) - 1)), 0)]
+        token = from_the_end(one.tokens, max(stale, 0))
         lease = Lease(one.handoff_id, token, f"r{next(self.requests)}")
         expected: type[Refusal] | None = None
         if one.state in ENDED:
@@ -473,11 +483,12 @@ class QueueMachine(RuleBasedStateMachine):
         else:
             self.end(one, "resolved" if verb == "resolve" else "handed_back")
 
-    @precondition(lambda self: self.all)
-    @rule(data=st.data(), operator=st.sampled_from(OPERATORS), nothing=st.booleans())
-    def an_operator_writes(self, data: st.DataObject, operator: str, nothing: bool) -> None:
+    @rule(back=BACK, operator=st.sampled_from(OPERATORS), nothing=st.booleans())
+    def an_operator_writes(self, back: int, operator: str, nothing: bool) -> None:
+        if not self.all:
+            return
         # Whoever holds it, and whether anybody does: what is written is not lost with a lease.
-        one = self.drawn(data, list(self.all.values()))
+        one = from_the_end(list(self.all.values()), back)
         number = next(self.requests)
         fields = {} if nothing else {"text": number}
         self.do(drafts.save(self.store, self.tenant, one.handoff_id, operator, fields, self.now_ms))
