@@ -178,7 +178,10 @@ async def test_an_acknowledgement_silences_the_wait_and_its_deadline_but_not_wha
     await world.until(NOON + 119 * MINUTE)
     assert world.got == []
     await world.until(NOON + 125 * MINUTE)
-    assert [message.subject for _, _, message, _ in world.got] == ["[Handrail] tier1 (normal): nobody came in time"]
+    # What ended, and the call that its customer was promised: one message.
+    ((_, _, message, told),) = world.got
+    assert (message.subject, told[0]) == ("[Handrail] 2 handoffs: 2 normal", handoff.handoff_id)
+    assert message.text.index("nobody came in time") < message.text.index("no deadline, a call was promised")
 
 
 async def test_one_that_comes_back_is_told_anew_and_the_old_pages_stay_silent(world: World) -> None:
