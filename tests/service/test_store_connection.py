@@ -15,7 +15,7 @@ import pytest
 from service.errors import NotDurable, ServerUnfit, StoreAway, StoreBusy
 from service.store import multiplexed
 from service.store.connection import address_of, link_to
-from service.store.multiplexed import TOGETHER_MAX, Address, Barrier, Multiplexed, ServerError
+from service.store.multiplexed import TOGETHER_MAX, Address, Barrier, Multiplexed, ServerError, Wire
 from service.store.pooled import is_cluster
 from tests.service.conftest import Server
 
@@ -231,7 +231,7 @@ async def test_several_connections_take_turns_and_are_made_anew_together_when_on
         await link.close()
 
 
-async def test_what_is_called_together_leaves_on_one_connection_as_far_as_the_server_reads_at_once(
+async def test_what_is_called_together_leaves_on_one_connection_as_far_as_one_write_goes(
     own_server: Server,
 ) -> None:
     link = Multiplexed(Address(path=str(own_server.socket)), connections=4)
@@ -245,3 +245,26 @@ async def test_what_is_called_together_leaves_on_one_connection_as_far_as_the_se
         assert len(set(more)) == 3
     finally:
         await link.close()
+
+
+@pytest.mark.parametrize(("barrier", "writes"), [(None, 1), (Barrier((b"WAITAOF", 1, 0, 0), 1, (b"PING",)), 0)])
+async def test_a_full_write_leaves_at_once_unless_it_ends_in_a_wait_for_the_disk(
+    barrier: Barrier | None, writes: int
+) -> None:
+    class Wrote(asyncio.Transport):
+        def __init__(self) -> None:
+            super().__init__()
+            self.sent: list[bytes] = []
+
+        def write(self, data: bytes | bytearray | memoryview) -> None:
+            self.sent.append(bytes(data))
+
+    wire, wrote = Wire(asyncio.get_running_loop(), barrier), Wrote()
+    wire.connection_made(wrote)
+    for _ in range(TOGETHER_MAX):
+        assert wrote.sent == []
+        wire.send(b"x", durable=True)
+    assert len(wrote.sent) == writes
+    wire.send(b"y", durable=True)
+    await asyncio.sleep(0)
+    assert b"".join(wrote.sent).startswith(b"x" * TOGETHER_MAX + b"y")
