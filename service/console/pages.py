@@ -1,4 +1,4 @@
-"""The addresses of the console. A browser is given HTML here; whoever asks for JSON is left to the API."""
+"""The addresses of the console. Where the API has one too, a browser is given HTML, and all others are left to it."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class PageRoute(Route):
         return match, {**found, "route": self}
 
 
-class FileRoute(Route):
-    """A script or the stylesheet."""
+class OwnRoute(Route):
+    """An address at which the API has nothing: it is there for everybody."""
 
     def matches(self, scope: MutableMapping[str, Any]) -> tuple[Match, Any]:
         """Name the pattern for the log as the API's routes do."""
@@ -87,9 +87,9 @@ def refused(request: Request, status: int, detail: str, hint: str) -> Response:
 
 ROUTES: tuple[Route, ...] = (
     PageRoute("/open/{handoff_id}", opened),
-    PageRoute("/console", queues),
-    PageRoute("/console/handoffs/{handoff_id}", handoff),
-    FileRoute("/console/static/{version}/{name}", asset),
+    OwnRoute("/console", queues),
+    OwnRoute("/console/handoffs/{handoff_id}", handoff),
+    OwnRoute("/console/static/{version}/{name}", asset),
 )
 
 
