@@ -15,7 +15,7 @@ import structlog
 from rules.decision import Decision, FiredRule
 from rules.evaluation.evaluate import Evaluation, Ruleset, is_live
 from rules.evaluation.signals import SIGNALS
-from rules.handoff import Handoff
+from rules.handoff import KINDS, Handoff
 from rules.model import Aggregate, CallMatch, Compare, Condition, FloodLimit, Not, Rule
 from rules.routing.floods import Guard
 from rules.routing.route import Likeness
@@ -139,7 +139,7 @@ async def _fitted(store: Store, place: Place, loaded: Loaded, told: Change) -> C
     if asked is None:
         return told
     current = await handoffs.find(store, place, loaded.open_handoff_id) if loaded.open_handoff_id else None
-    met = await _handled(store, place, told) or current
+    met = await _handled(store, place, told, asked) or current
     if met is None:
         return told
     if met.handoff_id != asked.handoff_id:
@@ -150,19 +150,21 @@ async def _fitted(store: Store, place: Place, loaded: Loaded, told: Change) -> C
     return replace(told, before=current, handoff=join(current, asked), event="handoff.joined", guards=())
 
 
-async def _handled(store: Store, place: Place, told: Change) -> Handoff | None:
-    """Return the handoff that this very turn has led to before, None where there was none.
+async def _handled(store: Store, place: Place, told: Change, asked: Handoff) -> Handoff | None:
+    """Return the handoff that this very turn has led to before, None where there was none, or one that is too weak.
 
     A server that hangs does in the end what it was asked: a handoff that nobody was told of may be claimed, and even
-    resolved, before the told one comes. Nobody is asked twice for one turn.
+    resolved, before the told one comes. Nobody is asked twice for one turn; but whoever looked at a draft has not
+    spoken to the customer, who was promised a person.
     """
     written = await decisions.get(store, place, told.decision.decision_id)
     if written is None or written.handoff_id is None:
         return None
     try:
-        return await handoffs.get(store, place.tenant, written.handoff_id)
+        found = await handoffs.get(store, place.tenant, written.handoff_id)
     except HandoffUnknown:
         return None
+    return found if KINDS.index(found.kind) >= KINDS.index(asked.kind) else None
 
 
 def spooled(told: Change, tenant: str) -> bytes:

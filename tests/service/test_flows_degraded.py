@@ -24,7 +24,7 @@ from service.flows.spool import Spool
 from service.store import conversations, outbox
 from service.store.conversations import Loaded
 from tests.service.conftest import RULES, Server
-from tests.service.turns import angry, calm, turn, unsure
+from tests.service.turns import angry, calm, turn, unsure, wordy
 
 pytestmark = pytest.mark.server
 
@@ -209,6 +209,21 @@ async def test_a_turn_whose_handoff_was_resolved_before_its_told_answer_arrived_
         assert (await ask(store, ruleset, spool, one, NOW + 2)).decision == told.decision
         # The process that delivered it died before it could take it out of the spool.
         await degraded.answer_alone(spool, ruleset, names, one, NOW + 1)
+
+
+async def test_a_review_that_nobody_was_told_of_is_no_person_for_a_customer_who_was_promised_one(
+    store: Store, ruleset: Ruleset, spool: Spool, place: Path
+) -> None:
+    lost = await ask(store, ruleset, Spool(place / "other"), wordy("c1", "t1"))
+    assert lost.decision.verdict == "review"
+    claimed = await handoffs.claim_one(store, "acme", lost.decision.handoff_id or "", Claiming("mia", 1_000), NOW)
+    lease = Lease(claimed.handoff.handoff_id, claimed.token)
+    await handoffs.resolve(store, "acme", lease, Resolving("approve", "not_needed"), NOW)
+    names = Names("acme", lost.decision.decision_id, "hof_0_00000000000000aa")
+    await degraded.answer_alone(spool, ruleset, names, angry("c1", "t1"), NOW + 1)
+    assert await degraded.drain(store, spool) == 1
+    found = await handoffs.get(store, "acme", names.handoff_id)
+    assert (found.handoff_id, found.kind, found.state) == (names.handoff_id, "escalate", "waiting")
 
 
 async def test_without_a_spool_the_caller_is_told(store: Store, ruleset: Ruleset, own_server: Server) -> None:
