@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any
-from urllib.parse import urlencode
+from typing import Annotated
 
 import typer
 
 from service.cli.output import JsonFlag, say, say_json, say_table
-from service.cli.service_client import DataDirOption, KeyOption, Service, UrlOption, service_at
+from service.cli.service_client import DataDirOption, KeyOption, UrlOption, service_at
 
 PAGE_MAX = 100
 LIMIT_MAX = 1_000_000
@@ -34,7 +33,8 @@ def calls(
       handrail calls
       handrail calls --queue tier1 --done
     """
-    told = _listed(service_at(url, key, data_dir), queue, done, limit)
+    asked = {"queue": queue, "done": str(done).lower()}
+    told = service_at(url, key, data_dir).pages("/calls", "calls", asked, limit, PAGE_MAX)
     if as_json:
         say_json(told)
         return
@@ -61,17 +61,3 @@ def calls(
 
 def _moment(at_ms: int) -> str:
     return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M")
-
-
-def _listed(service: Service, queue: str | None, done: bool, limit: int) -> dict[str, Any]:
-    """Return the calls page after page, with the `cursor` of the last page."""
-    found: list[Any] = []
-    cursor: str | None = None
-    while True:
-        asked = {"limit": str(min(limit - len(found), PAGE_MAX)), "done": str(done).lower()}
-        asked |= {name: value for name, value in (("queue", queue), ("cursor", cursor)) if value is not None}
-        told = service.get(f"/calls?{urlencode(asked)}")
-        found += told["calls"]
-        cursor = told["cursor"]
-        if cursor is None or len(found) >= limit:
-            return {"calls": found, "cursor": cursor}

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ipaddress
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import httpx
 import typer
@@ -68,6 +69,22 @@ class Service:
     def get(self, path: str) -> Any:
         """Return the JSON that the service answers. Raises ServiceRefused, and ServiceSilent where nobody answers."""
         return self._ask("GET", path, None)
+
+    def pages(self, path: str, name: str, asked: Mapping[str, str | None], limit: int, page_max: int) -> dict[str, Any]:
+        """Return a list that the service answers page after page, at most `limit` of it; raises as `get` does.
+
+        It stands under `name`, beside the `cursor` of the last page: None when there are no more.
+        """
+        found: list[Any] = []
+        cursor: str | None = None
+        given = {key: value for key, value in asked.items() if value is not None}
+        while True:
+            page = given | {"limit": str(min(limit - len(found), page_max))} | ({"cursor": cursor} if cursor else {})
+            told = self.get(f"{path}?{urlencode(page)}")
+            found += told[name]
+            cursor = told["cursor"]
+            if cursor is None or len(found) >= limit:
+                return {name: found, "cursor": cursor}
 
     def post(self, path: str, body: object = None) -> Any:
         """Send a JSON body and return the JSON that the service answers; raises as `get` does."""

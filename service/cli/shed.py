@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any
-from urllib.parse import urlencode
 
 import typer
 
 from rules.evaluation.wording import span_text
 from service.cli.output import JsonFlag, say, say_json, say_table
-from service.cli.service_client import DataDirOption, KeyOption, Service, UrlOption, service_at
+from service.cli.service_client import DataDirOption, KeyOption, UrlOption, service_at
 
 PAGE_MAX = 1_000
 LIMIT_MAX = 1_000_000
@@ -36,7 +35,7 @@ def shed(
       handrail shed --queue tier1 --limit 20
     """
     service = service_at(url, key, data_dir)
-    told = _listed(service, queue, limit)
+    told = service.pages("/shed", "decisions", {"queue": queue}, limit, PAGE_MAX)
     if as_json:
         say_json(told)
         return
@@ -65,20 +64,6 @@ def shed(
     say_table("Shed", ("when (UTC)", "queue", "pressure", "rule", "what", "decision"), rows)
     if told["cursor"] is not None:
         say("earlier ones are not shown; `--limit` shows more")
-
-
-def _listed(service: Service, queue: str | None, limit: int) -> dict[str, Any]:
-    """Return the latest decisions that shed something, page after page, with the `cursor` of the last page."""
-    found: list[Any] = []
-    cursor: str | None = None
-    while True:
-        asked = {"limit": str(min(limit - len(found), PAGE_MAX))}
-        asked |= {name: value for name, value in (("queue", queue), ("cursor", cursor)) if value is not None}
-        told = service.get(f"/shed?{urlencode(asked)}")
-        found += told["decisions"]
-        cursor = told["cursor"]
-        if cursor is None or len(found) >= limit:
-            return {"decisions": found, "cursor": cursor}
 
 
 def _budget_text(queue: str, budget: Mapping[str, Any]) -> str:
