@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 
 from rules.cases.probes import Leaf, Met, Probe, probe_of
 from rules.evaluation import signals
+from rules.evaluation.call_values import call_values
 from rules.evaluation.comparisons import COMPARISONS
 from rules.evaluation.evaluate import Evaluation, Ruleset
 from rules.evaluation.facts import Facts
-from rules.evaluation.signals import call_values
 from rules.model import Aggregate, Span
 from rules.turn import Conversation, ToolCall, Turn
 

@@ -18,7 +18,8 @@ from rules.cases.runner import render_case, run_case
 from rules.compile.budget import PERCENT_MAX
 from rules.decision import Decision
 from rules.evaluation.evaluate import Ruleset, find_topics, is_live
-from rules.evaluation.signals import CUSTOMER_PREFIX, TOPIC_SCORE_MIN
+from rules.evaluation.signal_table import CUSTOMER_PREFIX
+from rules.evaluation.signals import TOPIC_SCORE_MIN
 from rules.files.errors import render
 from rules.files.yaml_text import item_lines
 from rules.handoff import MOVES, Handoff

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 from rules.cases.case_run import Seen
 from rules.cases.probes import Leaf, Truth, probe_of
 from rules.cases.values import Expect
+from rules.evaluation.call_values import call_values
 from rules.evaluation.comparisons import COMPARISONS
 from rules.evaluation.evaluate import Evaluation, Ruleset
 from rules.evaluation.explain import fired
 from rules.evaluation.facts import Facts
 from rules.evaluation.near_misses import near_misses
-from rules.evaluation.signals import call_values
 from rules.evaluation.wording import unit_of, value_text
 from rules.turn import Value
 

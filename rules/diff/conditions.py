@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from rules.diff.differences import OPPOSITE, Direction, together
 from rules.evaluation.clauses import Calls, Every, Node, Some, without_not
 from rules.evaluation.explain import condition_text
-from rules.evaluation.signals import SIGNALS, SignalSpec
+from rules.evaluation.signal_table import SIGNALS, SignalSpec
 from rules.findings.entailment import Reasoning
 from rules.model import Aggregate, All, Any, CallMatch, Compare, Condition, Not, RuleFiles, Topic
 

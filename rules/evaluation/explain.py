@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 
 from rules.chains.standing import TOLD_WITH
 from rules.decision import Check, Evidence, FiredRule
+from rules.evaluation.call_values import call_values
 from rules.evaluation.comparisons import COMPARISONS, opposite, tester
 from rules.evaluation.evaluate import Evaluation, Ruleset
-from rules.evaluation.signals import call_values
 from rules.evaluation.wording import aggregate_text, operand_text, unit_of, value_text
 from rules.model import Aggregate, All, CallMatch, Compare, Condition, Not, Rule, Topic
 from rules.turn import Value

@@ -10,9 +10,9 @@ from itertools import compress, takewhile
 from math import fsum
 from typing import TypeAlias, TypeGuard
 
+from rules.evaluation.call_values import call_values
 from rules.evaluation.clauses import ANY_CALL, Calls, Every, Node, OneOf, Some
 from rules.evaluation.comparisons import NUMBER_MAX, Key, aggregate_key, kind_of, tester
-from rules.evaluation.signals import call_values
 from rules.history import TURNS_READ_MAX
 from rules.model import Aggregate, Compare, Window
 from rules.turn import Conversation, Turn, TurnRecord, Value

@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from math import isfinite
 from typing import TypeGuard
 
+from rules.evaluation.call_values import call_values
 from rules.evaluation.comparisons import COMPARISONS, opposite, tester
 from rules.evaluation.evaluate import Evaluation, Ruleset
 from rules.evaluation.facts import Facts
-from rules.evaluation.signals import SIGNALS, call_values
+from rules.evaluation.signal_table import SIGNALS
 from rules.evaluation.wording import aggregate_text, operand_text, unit_of, value_text
 from rules.model import Aggregate, All, CallMatch, Compare, Condition, Not, Rule, Verdict
 from rules.turn import Conversation, Value

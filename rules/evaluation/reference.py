@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import cast
 
 from rules.evaluation import signals
+from rules.evaluation.call_values import call_values
 from rules.evaluation.evaluate import Evaluation, Ruleset, aggregates_of, find_topics, is_live
 from rules.evaluation.wording import aggregate_text
 from rules.model import VERDICTS, Aggregate, All, CallMatch, Compare, Condition, Not, Verdict
@@ -54,7 +55,7 @@ class Moment:
             value = self.number(left) if isinstance(left, Aggregate) else self.values.get(left)
             return compared(value, condition.operator, condition.operand)
         if isinstance(condition, CallMatch):
-            calls = [signals.call_values(call) for call in self.turn.tool_calls]
+            calls = [call_values(call) for call in self.turn.tool_calls]
             return any_of(_truth_of_call(condition.condition, call) for call in calls)
         if isinstance(condition, Not):
             return negated(self.truth(condition.part))

@@ -8,21 +8,10 @@ from hashlib import blake2b
 
 from rules.chains.standing import CHAIN_SIGNALS, values_of
 from rules.decision import Evidence
-from rules.evaluation.call_values import ARGS_DEPTH_MAX as ARGS_DEPTH_MAX
-from rules.evaluation.call_values import ARGS_PREFIX as ARGS_PREFIX
-from rules.evaluation.call_values import ARGS_READ_MAX as ARGS_READ_MAX
-from rules.evaluation.call_values import SignalType as SignalType
-from rules.evaluation.call_values import call_values as call_values
-from rules.evaluation.call_values import read_as as read_as
+from rules.evaluation.call_values import SignalType, read_as
 from rules.evaluation.comparisons import NUMBER_MAX
 from rules.evaluation.late_signals import LATE, MESSAGE_HASH, REPLY_HASH, Asked, LateReader
-from rules.evaluation.signal_table import CALL_SIGNALS as CALL_SIGNALS
-from rules.evaluation.signal_table import CUSTOMER_PREFIX as CUSTOMER_PREFIX
-from rules.evaluation.signal_table import MEANINGS as MEANINGS
-from rules.evaluation.signal_table import SIGNALS as SIGNALS
-from rules.evaluation.signal_table import TOPIC_SETS as TOPIC_SETS
-from rules.evaluation.signal_table import SignalSpec as SignalSpec
-from rules.evaluation.signal_table import Unit as Unit
+from rules.evaluation.signal_table import CUSTOMER_PREFIX, SIGNALS
 from rules.model import RuleFiles
 from rules.text.normalise import normalise
 from rules.turn import CHAINED, Conversation, ToolCall, Turn, TurnRecord, Value

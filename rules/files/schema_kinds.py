@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
 from rules.evaluation.comparisons import COMPARISONS
-from rules.evaluation.signals import CALL_SIGNALS, SIGNALS, SignalSpec
+from rules.evaluation.signal_table import CALL_SIGNALS, SIGNALS, SignalSpec
 from rules.files.grammar import DURATION_UNITS_MS, FUNCTIONS
 from rules.files.keys import RULE_VERDICTS, VERSION, KeySpec, KeyTable, ValueKind
 from rules.routing.route import LEVEL_MAX

@@ -15,9 +15,10 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
+from rules.evaluation.call_values import SignalType
 from rules.evaluation.comparisons import COMPARISONS, tester
 from rules.evaluation.late_signals import WEEKDAYS
-from rules.evaluation.signals import SIGNALS, TOPIC_SETS, SignalType
+from rules.evaluation.signal_table import SIGNALS, TOPIC_SETS
 from rules.model import Compare, RuleFiles, Span, Topic
 from rules.replay.column_leaves import (
     Leaf,

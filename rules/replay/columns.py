@@ -12,9 +12,10 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from rules.evaluation.call_values import ARGS_PREFIX, SignalType
 from rules.evaluation.clauses import Calls, Every, Node, OneOf, Some, without_not
 from rules.evaluation.comparisons import Key, aggregate_key, key_of
-from rules.evaluation.signals import ARGS_PREFIX, CALL_SIGNALS, MEANINGS, TOPIC_SETS, SignalType
+from rules.evaluation.signal_table import CALL_SIGNALS, MEANINGS, TOPIC_SETS
 from rules.model import Aggregate, Compare, RuleFiles, Span
 from rules.replay import column_windows
 from rules.replay.column_leaves import (

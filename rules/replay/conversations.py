@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from rules.evaluation.asked import asked_signals
+from rules.evaluation.call_values import call_values
 from rules.evaluation.comparisons import opposite, tester
 from rules.evaluation.evaluate import Ruleset, evaluate
-from rules.evaluation.signals import call_values
 from rules.history import remember
 from rules.model import STOPPING, VERDICTS, Aggregate, All, Any, CallMatch, Compare, Condition, Not, Rule, Verdict
 from rules.replay.agent_scores import AgentCounts, AgentScore

@@ -14,9 +14,10 @@ import polars as pl
 
 from rules.decision import Evidence
 from rules.evaluation import signals
+from rules.evaluation.call_values import SignalType
 from rules.evaluation.evaluate import Evaluation, Ruleset, find_topics, judge
 from rules.evaluation.facts import Facts
-from rules.evaluation.signals import CUSTOMER_PREFIX, SIGNALS, SignalType
+from rules.evaluation.signal_table import CUSTOMER_PREFIX, SIGNALS
 from rules.history import TURNS_READ_MAX
 from rules.model import RuleFiles
 from rules.replay.column_signals import topic_names

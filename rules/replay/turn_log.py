@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from rules.evaluation.signals import CALL_SIGNALS, SIGNALS, SignalType
+from rules.evaluation.call_values import SignalType
+from rules.evaluation.signal_table import CALL_SIGNALS, SIGNALS
 from rules.replay.turn_rows import (
     FOUND,
     KEPT,

@@ -16,17 +16,11 @@ from typing import TypeAlias
 
 from rules.decision import Evidence, Inside
 from rules.evaluation import signals
+from rules.evaluation.call_values import SignalType, call_values, read_as
 from rules.evaluation.comparisons import kind_of
 from rules.evaluation.evaluate import find_topics
-from rules.evaluation.signals import (
-    CALL_SIGNALS,
-    CUSTOMER_PREFIX,
-    MEANINGS,
-    SIGNALS,
-    TOPIC_SCORE_MIN,
-    TOPIC_SETS,
-    read_as,
-)
+from rules.evaluation.signal_table import CALL_SIGNALS, CUSTOMER_PREFIX, MEANINGS, SIGNALS, TOPIC_SETS
+from rules.evaluation.signals import TOPIC_SCORE_MIN
 from rules.history import cut, remember
 from rules.model import RuleFiles, Topic
 from rules.replay.transcripts import Recorded, RecordedTurn
@@ -47,7 +41,7 @@ OF_RULE_FILES: frozenset[str] = frozenset(
     {*TOPIC_SETS, *MEANINGS, *(name for name in SIGNALS if name.startswith("clock."))}
 )
 KEPT: tuple[str, ...] = tuple(name for name in SIGNALS if name not in OF_RULE_FILES)
-KINDS: tuple[signals.SignalType, ...] = ("number", "text", "bool", "set")
+KINDS: tuple[SignalType, ...] = ("number", "text", "bool", "set")
 # The columns of the topics that were found, by the text they were found in: null where there was no such text.
 FOUND: Mapping[Inside, str] = {inside: f"{name}_found" for name, inside in TOPIC_SETS.items()}
 TOPICS_SENT = "topics_sent"
@@ -253,7 +247,7 @@ class Rows:
         odd: dict[str, Cell] = {}
         row: dict[str, Cell] = {"row": self.turns.height}
         args: dict[str, Cell] = {}
-        for name, value in signals.call_values(call).items():
+        for name, value in call_values(call).items():
             if name in CALL_SIGNALS:
                 row[name] = self._cell(name, value, odd)
             elif value is not None and _ASKED.fullmatch(name):

@@ -14,10 +14,12 @@ from pydantic import ValidationError
 from handrail_client import Turn as SentTurn
 from rules.decision import FiredRule
 from rules.evaluation import explain as reasons
+from rules.evaluation.call_values import read_as
 from rules.evaluation.evaluate import Evaluation, Ruleset, evaluate
 from rules.evaluation.explain_json import fired_json, near_json, values_json
 from rules.evaluation.near_misses import NearMiss, near_misses
-from rules.evaluation.signals import SIGNALS, read, read_as
+from rules.evaluation.signal_table import SIGNALS
+from rules.evaluation.signals import read
 from rules.evaluation.wording import unit_of, value_text
 from rules.history import remember
 from rules.model import STOPPING

@@ -12,7 +12,8 @@ from zoneinfo import ZoneInfo
 
 from rules.cases.case_files import TURN_GAP_MS
 from rules.compile.budget import percent_of_budget
-from rules.evaluation.signals import CUSTOMER_PREFIX, SIGNALS, read_as
+from rules.evaluation.call_values import read_as
+from rules.evaluation.signal_table import CUSTOMER_PREFIX, SIGNALS
 from rules.evaluation.wording import unit_of, value_text
 from rules.files.grammar import duration_ms, number_of
 from rules.model import SignalType

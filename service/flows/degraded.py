@@ -14,7 +14,7 @@ import structlog
 
 from rules.decision import Decision, FiredRule
 from rules.evaluation.evaluate import Evaluation, Ruleset, is_live
-from rules.evaluation.signals import SIGNALS
+from rules.evaluation.signal_table import SIGNALS
 from rules.handoff import KINDS, Handoff
 from rules.model import Aggregate, CallMatch, Compare, Condition, FloodLimit, Not, Rule
 from rules.routing.floods import Guard

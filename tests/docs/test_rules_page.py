@@ -15,7 +15,7 @@ from rules.compile.conditions import CONDITION_DEPTH_MAX
 from rules.compile.rule_files import compile_files, files_or_raise
 from rules.compile.rules import RULES_MAX
 from rules.compile.values import NAME_CHARACTERS_MAX, SAY_CHARACTERS_MAX
-from rules.evaluation.signals import CALL_SIGNALS, SIGNALS, SignalSpec
+from rules.evaluation.signal_table import CALL_SIGNALS, SIGNALS, SignalSpec
 from rules.files.errors import PROBLEMS, Problem, render
 from rules.files.grammar import COMPARISON_CHARACTERS_MAX, DURATION_MS_MAX, FUNCTIONS
 from rules.files.keys import (

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from hypothesis import strategies as st
 
-from rules.evaluation.signals import CALL_SIGNALS, SIGNALS
+from rules.evaluation.signal_table import CALL_SIGNALS, SIGNALS
 from rules.model import Aggregate, CallMatch, Compare, Condition, Mode, Rule, RuleFiles, Then, Topic
 from rules.replay.transcripts import RecordedTurn
 from rules.replay.turn_rows import Ended, Stretch

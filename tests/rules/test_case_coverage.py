@@ -13,9 +13,9 @@ from rules.cases.coverage import RuleCoverage, Watch, percent, totals
 from rules.cases.probes import WAYS_MAX, probe_of
 from rules.cases.runner import coverage, run_cases
 from rules.compile.rule_files import files_or_raise
+from rules.evaluation.call_values import call_values
 from rules.evaluation.evaluate import Ruleset, build, evaluate
 from rules.evaluation.facts import Facts
-from rules.evaluation.signals import call_values
 from rules.model import RuleFiles
 from rules.turn import Conversation, Turn
 from tests.rules.strategies import NOW_MS, conversations, rule_files, turns

@@ -15,7 +15,8 @@ from rules.chains.disagreements import Disagreement, compare_all, compare_last, 
 from rules.chains.same_matter import SENTENCES
 from rules.chains.standing import CHAIN_SIGNALS, path_text
 from rules.chains.told_turns import chain_turn_told, kept_beside, turn_told
-from rules.evaluation.signals import SIGNALS, read, record
+from rules.evaluation.signal_table import SIGNALS
+from rules.evaluation.signals import read, record
 from rules.history import before, cut, remember
 from rules.model import RuleFiles
 from rules.packet.context_packet import TranscriptTurn

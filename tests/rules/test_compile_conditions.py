@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from rules.compile.conditions import CONDITION_DEPTH_MAX, comparisons
 from rules.compile.rule_files import compile_files
-from rules.evaluation.signals import CALL_SIGNALS, SIGNALS, TOPIC_SETS
+from rules.evaluation.signal_table import CALL_SIGNALS, SIGNALS, TOPIC_SETS
 from rules.files.errors import Problem
 from rules.model import Aggregate, All, Any, CallMatch, Compare, Condition, Not, Span, Window
 

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from rules.compile.rule_files import compile_files
 from rules.evaluation import comparisons, signals
+from rules.evaluation.call_values import SignalType, call_values
 from rules.evaluation.clauses import without_not
 from rules.evaluation.reference import Moment
-from rules.evaluation.signals import CALL_SIGNALS, SIGNALS, SignalSpec
+from rules.evaluation.signal_table import CALL_SIGNALS, SIGNALS, SignalSpec
 from rules.findings.domains import NEVER_UNKNOWN, Domains
 from rules.findings.entailment import Reasoning
 from rules.findings.regions import Region, covers, joined, met, region_of, whole
@@ -157,7 +158,7 @@ def test_a_rule_that_follows_is_always_found_by_what_it_speaks_of(one: Condition
 @given(turns, make.conversations)
 def test_a_signal_that_is_never_unknown_never_is(turn: Turn, conversation: Conversation) -> None:
     values = signals.read(make.files_of(()), turn, conversation, make.NOW_MS, ())
-    calls = [signals.call_values(call) for call in turn.tool_calls]
+    calls = [call_values(call) for call in turn.tool_calls]
     domains, call_domains = Domains(SPECS), Domains(CALL_SIGNALS)
     for name in NEVER_UNKNOWN:
         assert (name in SIGNALS) is not (name in CALL_SIGNALS)
@@ -324,4 +325,4 @@ def test_rules_that_name_unlike_things_are_never_held_against_each_other(one: st
     assert not asked(Reasoning(SPECS), parsed(one), parsed(other))
 
 
-MORE: dict[str, signals.SignalType] = {"tags": "set", "plan": "text", "mood": "number"}
+MORE: dict[str, SignalType] = {"tags": "set", "plan": "text", "mood": "number"}

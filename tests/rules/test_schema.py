@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from rules.cases import keys as case_keys
 from rules.cases.case_files import read_case_files
 from rules.compile.rule_files import compile_files, files_or_raise
-from rules.evaluation.signals import CALL_SIGNALS, SIGNALS
+from rules.evaluation.signal_table import CALL_SIGNALS, SIGNALS
 from rules.files import keys
 from rules.files.grammar import number_of, parse
 from rules.files.keys import KeyTable, ValueKind

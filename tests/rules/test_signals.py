@@ -13,16 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rules.decision import Evidence
-from rules.evaluation.signals import (
-    ARGS_DEPTH_MAX,
-    ARGS_READ_MAX,
-    CALL_SIGNALS,
-    SIGNALS,
-    call_values,
-    read,
-    read_as,
-    record,
-)
+from rules.evaluation.call_values import ARGS_DEPTH_MAX, ARGS_READ_MAX, call_values, read_as
+from rules.evaluation.signal_table import CALL_SIGNALS, SIGNALS
+from rules.evaluation.signals import read, record
 from rules.model import RuleFiles, SignalDeclaration, Topic
 from rules.turn import AgentRef, Conversation, Customer, Parent, ToolCall, TopicScore, Turn, TurnRecord, Value
 

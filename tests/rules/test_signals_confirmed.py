@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from rules.decision import Evidence
-from rules.evaluation.signals import call_values, read, record
+from rules.evaluation.call_values import call_values
+from rules.evaluation.signals import read, record
 from rules.model import RuleFiles, Topic
 from rules.turn import Conversation, ToolCall, TopicScore, Turn, Value
 

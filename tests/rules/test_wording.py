@@ -5,7 +5,7 @@ import math
 import pytest
 from hypothesis import given
 
-from rules.evaluation.signals import Unit
+from rules.evaluation.signal_table import Unit
 from rules.evaluation.wording import NAMED_MAX, aggregate_text, list_text, operand_text, span_text, unit_of, value_text
 from rules.model import Aggregate, Window
 from rules.turn import Value
