@@ -5,11 +5,13 @@ Whether a move may be made is asked elsewhere; the tests beside rules make them 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from rules.handoff import ENDED, MOVES, Handoff, Resolution, deadline, is_member, wanted
 from rules.history import cut
 from rules.model import PRIORITIES, Queue, Words
+from rules.routing.calls import call_owed
 from rules.routing.operators import People
 from rules.routing.route import after_step, moved_on, open_ended, route_into, step_at_ms, step_due
 from rules.routing.routing import score_ms
@@ -24,11 +26,27 @@ OFFER_ROUND_MS = 60_000
 # What comes back from a person goes to the front of its queue; after this nobody is there, and `on_timeout` holds.
 RETURNED_MS = 120_000
 ACTOR = "handrail"  # who did what nobody asked for
-SAY_MISSED: Words = {
-    "en": "Nobody was free in time. A colleague will get back to you.",
-    "de": "Es war rechtzeitig niemand frei. Eine Kollegin oder ein Kollege meldet sich bei Ihnen.",
-    "es": "Nadie estuvo disponible a tiempo. Un compañero se pondrá en contacto con usted.",
-    "fr": "Personne n'était libre à temps. Un collègue vous recontactera.",
+# What is said where a rule file has no words for a missed deadline. Only `callback` promises somebody, as a call waits
+# for a person only then.
+SAY_MISSED: Mapping[str, Words] = {
+    "callback": {
+        "en": "Nobody was free in time. A colleague will get back to you.",
+        "de": "Es war rechtzeitig niemand frei. Eine Kollegin oder ein Kollege meldet sich bei Ihnen.",
+        "es": "Nadie estuvo disponible a tiempo. Un compañero se pondrá en contacto con usted.",
+        "fr": "Personne n'était libre à temps. Un collègue vous recontactera.",
+    },
+    "continue": {
+        "en": "Nobody was free in time, so I am going on without a colleague.",
+        "de": "Es war rechtzeitig niemand frei, daher mache ich ohne Kollegin oder Kollegen weiter.",
+        "es": "Nadie estuvo disponible a tiempo, así que sigo yo sin un compañero.",
+        "fr": "Personne n'était libre à temps, je continue donc sans collègue.",
+    },
+    "deny": {
+        "en": "Nobody was free in time, so I cannot go on with this now.",
+        "de": "Es war rechtzeitig niemand frei, daher kann ich hiermit jetzt nicht weitermachen.",
+        "es": "Nadie estuvo disponible a tiempo, así que ahora no puedo seguir con esto.",
+        "fr": "Personne n'était libre à temps, je ne peux donc pas continuer maintenant.",
+    },
 }
 
 
@@ -219,12 +237,21 @@ def looked_for(handoff: Handoff, now_ms: int) -> Handoff:
 
 
 def missed(handoff: Handoff, now_ms: int) -> Resolution:
-    """Return how a handoff ends that nobody took in time: as its `on_timeout` promised."""
+    """Return how a handoff ends that nobody took in time: as its `on_timeout` promised.
+
+    Nothing is said that promises a call where none is opened. After a review, whose reply went out, the customer never
+    heard that somebody was asked, so nothing is said of it unless the rule file has words.
+    """
     promised = handoff.on_timeout
     # It was passed on once already, or had nowhere to go.
     verdict = "callback" if promised.verdict == "escalate" else promised.verdict
-    say = words(promised.say, locale=handoff.locale) or words(SAY_MISSED, locale=handoff.locale)
-    return Resolution(action="timeout", by=ACTOR, at_ms=now_ms, verdict=verdict, say=say)
+    silent = Resolution(action="timeout", by=ACTOR, at_ms=now_ms, verdict=verdict)
+    if verdict == "callback" and call_owed(handoff, silent) is None:
+        return silent
+    own = words(promised.say, locale=handoff.locale)
+    if own is None and handoff.kind != "review":
+        own = words(SAY_MISSED.get(verdict, SAY_MISSED["deny"]), locale=handoff.locale)
+    return replace(silent, say=own)
 
 
 def ended(handoff: Handoff, verb: str, resolution: Resolution) -> Handoff:
