@@ -23,8 +23,9 @@ from service.store.keys import place
 from tests.service.conftest import Server
 from tests.service.secured import PASSWORD, documented_rights
 from tests.walks.clustered import Cluster
-from tests.walks.failing import Failing, each_was_resolved_once, goes_on, make_keys, work_while
+from tests.walks.failing import goes_on, make_keys, work_while
 from tests.walks.served import Served
+from tests.walks.shift import Shift, each_was_resolved_once
 
 pytestmark = [
     pytest.mark.walk,
@@ -59,14 +60,14 @@ async def test_every_acknowledged_escalation_is_resolved_once_while_masters_die_
             make_keys(served)
             shift = await work_while(served, partial(masters_die_and_slots_move, cluster))
             assert shift.degraded > 0
-            await each_was_resolved_once(served, shift)
+            await each_was_resolved_once(shift)
         # The rights that are documented were enough.
         assert [cluster.call(number, "ACL", "LOG") for number in cluster.living()] == [[]] * len(cluster.nodes)
     # Shown by `pytest -s`: what the long run is run for.
     sys.stdout.write(f"\n{len(shift.told)} handoffs, {shift.degraded} of them told degraded; {ROUNDS} masters killed\n")
 
 
-async def masters_die_and_slots_move(cluster: Cluster, shift: Failing) -> None:
+async def masters_die_and_slots_move(cluster: Cluster, shift: Shift) -> None:
     for number in range(ROUNDS):
         await goes_on(shift)
         dead = next(each for each in cluster.living() if cluster.role(each) == "master")

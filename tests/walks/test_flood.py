@@ -16,7 +16,7 @@ import pytest
 
 from tests.service.cli_run import handrail
 from tests.walks.served import RULES, Served, turn, wait_until
-from tests.walks.test_killed import counted
+from tests.walks.shift import counted
 
 pytestmark = [
     pytest.mark.walk,

@@ -16,8 +16,9 @@ import pytest
 from service.errors import ServerUnfit
 from service.store.connection import link_to
 from tests.service.secured import Secured, secured, why_not
-from tests.walks.failing import Failing, each_was_resolved_once, goes_on, make_keys, work_while
+from tests.walks.failing import goes_on, make_keys, work_while
 from tests.walks.served import Served, wait_until
+from tests.walks.shift import Shift, each_was_resolved_once
 
 pytestmark = [
     pytest.mark.walk,
@@ -57,7 +58,7 @@ async def test_it_goes_on_with_the_replica_and_needs_no_more_than_the_documented
             def leads() -> bool:
                 return bool(client.info("replication")["role"] == "master")
 
-            async def fails(shift: Failing) -> None:
+            async def fails(shift: Shift) -> None:
                 await goes_on(shift)
                 assert denied(found) == set()
                 found.master.kill()
@@ -66,7 +67,7 @@ async def test_it_goes_on_with_the_replica_and_needs_no_more_than_the_documented
 
             shift = await work_while(served, fails)
             assert shift.degraded > 0
-            await each_was_resolved_once(served, shift)
+            await each_was_resolved_once(shift)
             assert denied(found) == set()
             log = served.log.read_text()
     assert "p@ss" not in log
