@@ -62,6 +62,7 @@ def claimed(handoff: Handoff, operator: str, now_ms: int) -> Handoff:
         acknowledged_by=None,
         answered_version=handoff.version + 1,
         version=handoff.version + 1,
+        lease_version=handoff.version + 1,
     )
 
 
@@ -78,6 +79,7 @@ def released(handoff: Handoff, now_ms: int) -> Handoff:
         holder=None,
         lease_expires_at_ms=None,
         hold_reason=None,
+        lease_version=None,
         acknowledged_by=None,
         version=handoff.version + 1,
     )
@@ -141,6 +143,7 @@ def transferred(
         holder=None,
         lease_expires_at_ms=None,
         hold_reason=None,
+        lease_version=None,
         acknowledged_by=None,
         version=handoff.version + 1,
     )
@@ -277,3 +280,4 @@ def after_handoff(conversation: Conversation, at_ms: int) -> Conversation:
     """Return the conversation once its handoff has ended: counted, and what came before never counts again."""
     counted = replace(conversation, handoffs_count=conversation.handoffs_count + 1, last_handoff_at_ms=at_ms)
     return cut(counted, at_ms)
+        lease_version=None,

@@ -184,9 +184,12 @@ class AlreadyClaimed(Refusal):
 
     code = "already_claimed"
 
-    def __init__(self, handoff_id: str, holder: str, until_at_ms: int, reserved: bool = False) -> None:
+    def __init__(
+        self, handoff_id: str, holder: str, until_at_ms: int, *, reserved: bool = False, own: bool = False
+    ) -> None:
         how = "is reserved for" if reserved else "is held by"
-        super().__init__(f"{handoff_id} {how} {holder}", f"ask {holder}, or claim another")
+        hint = "it is yours: claim it with `again` to go on here" if own else f"ask {holder}, or claim another"
+        super().__init__(f"{handoff_id} {how} {holder}", hint)
         self.handoff_id = handoff_id
         self.holder = holder
         self.until_at_ms = until_at_ms

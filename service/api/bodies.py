@@ -57,6 +57,13 @@ class TokenBody(Body):
     token: Token
 
 
+class ClaimThisBody(ClaimBody):
+    """Claim this one; with `again` also where the caller has it in hand: they get a new token, and the one before is
+    stale. For a window that was closed, or another device."""
+
+    again: StrictBool = False
+
+
 class HoldBody(TokenBody):
     """Keep the handoff without heartbeat until a moment."""
 

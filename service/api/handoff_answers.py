@@ -109,6 +109,7 @@ class HandoffAnswer(Shape):
     lease_expires_at_ms: int | None
     lease_warn_at_ms: int | None
     reserved_for: str | None
+    lease_version: int | None
     reserved_until_at_ms: int | None
     hold_reason: str | None
     rerouted: bool
@@ -246,6 +247,7 @@ def handoff_answer(
         "lease_expires_at_ms": handoff.lease_expires_at_ms,
         "lease_warn_at_ms": _warn_at_ms(handoff),
         "reserved_for": handoff.reserved_for,
+        "lease_version": handoff.lease_version,
         "reserved_until_at_ms": handoff.reserved_until_at_ms,
         "hold_reason": handoff.hold_reason,
         "rerouted": handoff.rerouted,

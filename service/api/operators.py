@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Response
 
 from service.api.bodies import (
     ClaimBody,
+    ClaimThisBody,
     DraftBody,
     HandBackBody,
     HoldBody,
@@ -94,10 +96,12 @@ async def decline(handoff_id: HandoffId, call: Working) -> Response:
         **problems_documented("handoff_unknown", "already_claimed", "capacity_reached", "move_illegal"),
     },
 )
-async def claim_one(handoff_id: HandoffId, call: Working, body: ClaimBody | None = None) -> Response:
-    """Out of its turn, for instance because its customer is on the telephone."""
+async def claim_one(handoff_id: HandoffId, call: Working, body: ClaimThisBody | None = None) -> Response:
+    """Out of its turn, for instance because its customer is on the telephone. With `again` you get what you have in
+    hand already once more, with a new token: the window that had the one before can do nothing with it any more."""
     running, caller = call.running, call.caller
-    claim = handoffs.claim_one(running.store, caller.tenant, handoff_id, await call.claiming(), now_ms())
+    claiming = replace(await call.claiming(), again=body is not None and body.again)
+    claim = handoffs.claim_one(running.store, caller.tenant, handoff_id, claiming, now_ms())
     return await call.claimed(claim)
 
 

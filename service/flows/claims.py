@@ -18,7 +18,7 @@ from service.errors import AlreadyClaimed, CapacityReached, ConversationBusy, Ha
 from service.flows import deadlines, floods
 from service.flows.rooms import Room, until_ms
 from service.store import conversations, decisions, handoffs, operators, packets, queues
-from service.store.handoffs import Candidate, Claim, Full, Refused, Taken, TooLate
+from service.store.handoffs import Candidate, Claim, ClaimAgain, Full, Refused, Taken, TooLate
 from service.store.keys import Place
 from service.store.rooms import KEPT_MS
 from service.store.store import Store
@@ -39,12 +39,14 @@ class Claiming:
     """Who claims, and for how long unless renewed. The same `request_id` again gets the same handoff and token.
 
     `declared` is what is known of the operator, None where no operators are declared: then they may take everything.
+    `again`: the one that they ask for by its id they get also where they have it in hand, with a new token.
     """
 
     operator: str
     lease_ms: int
     request_id: str | None = None
     declared: Operator | None = None
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +128,7 @@ async def claim_next(
 async def claim_one(store: Store, tenant: str, handoff_id: str, claiming: Claiming, now_ms: int) -> Claimed:
     """Give this handoff to the operator, whatever its ladder says: a person has looked and chosen.
 
+    With `claiming.again` whoever has it gets it once more, for a window that lost its token; the one before is stale.
     Raises AlreadyClaimed, MoveIllegal, HandoffUnknown, CapacityReached.
     """
     tried = _Try(claiming, _request_id(claiming), _room(store, tenant, claiming), now_ms)
@@ -138,6 +141,12 @@ async def claim_one(store: Store, tenant: str, handoff_id: str, claiming: Claimi
             await floods.let_go(store, handoff, claiming.operator, now_ms)
             continue
         place, in_class = handoffs.place_of(store, tenant, handoff.handoff_id), wanted(handoff).text
+        if claiming.again and handoff.holder == claiming.operator:
+            # Nothing more is in hand by it, so no room is asked for. None: it has just moved on, and is looked at anew.
+            once_more = await handoffs.claim_again(store, place, _asked_again(tried, handoff.handoff_id), now_ms)
+            if once_more is None:
+                continue
+            return await _claimed(store, tenant, once_more, tried)
         candidate = Candidate(handoff.handoff_id, handoff.queue, in_class)
         found = await _look(store, tenant, None, tried)
         taken = await handoffs.claim(store, place, [candidate], _asked(tried, found, place, "named"), now_ms)
@@ -299,6 +308,12 @@ def _asked(tried: _Try, found: Found, place: Place, how: Literal["next", "named"
     )
 
 
+def _asked_again(tried: _Try, handoff_id: str) -> ClaimAgain:
+    claiming = tried.claiming
+    until_ms = tried.now_ms + claiming.lease_ms
+    return ClaimAgain(handoff_id, claiming.operator, secrets.token_hex(12), until_ms, tried.request_id)
+
+
 async def _claimed(store: Store, tenant: str, taken: Taken, tried: _Try) -> Claimed:
     if tried.room is None:
         return await _shown(store, tenant, taken, tried.now_ms)
@@ -336,7 +351,8 @@ def _refuse(handoff_id: str, operator: str, refused: Refused, now_ms: int) -> No
     if refused.state != "waiting":
         if refused.holder is None or refused.lease_expires_at_ms is None:
             raise MoveIllegal("claim", refused.state, moves_from(refused.state))
-        raise AlreadyClaimed(handoff_id, refused.holder, refused.lease_expires_at_ms)
+        own = refused.holder == operator
+        raise AlreadyClaimed(handoff_id, refused.holder, refused.lease_expires_at_ms, own=own)
     until_at_ms = refused.reserved_until_at_ms
     if refused.reserved_for not in (None, operator) and until_at_ms is not None and until_at_ms > now_ms:
         raise AlreadyClaimed(handoff_id, refused.reserved_for or "", until_at_ms, reserved=True)

@@ -21,6 +21,7 @@ EVENTS: Mapping[str, str] = MappingProxyType(
         "handoff.joined": "another turn asked for a person; its reason joined the open handoff",
         "handoff.acknowledged": "somebody knows of it and comes; nothing more is told of it",
         "handoff.claimed": "an operator took the handoff",
+        "handoff.claimed_again": "its operator took it once more, in another window; the token before is stale",
         "handoff.held": "the operator keeps it until a given moment",
         "handoff.resumed": "the operator goes on with what they held",
         "handoff.released": "the operator put it back",

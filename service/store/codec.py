@@ -302,6 +302,7 @@ def handoff_in(flat: list[bytes]) -> Handoff | None:
         locale=text(get(b"locale")),
         holder=text(get(b"holder")),
         lease_expires_at_ms=number(get(b"lease_expires_at_ms")),
+        lease_version=number((get(b"token") or b"").partition(b"-")[0]),
         claimed_at_ms=number(get(b"claimed_at_ms")),
         reserved_for=text(get(b"reserved_for")),
         reserved_until_at_ms=number(get(b"reserved_until_at_ms")),

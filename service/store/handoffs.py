@@ -73,6 +73,16 @@ class Claim:
     until_ms: int | None = None
 
 
+class ClaimAgain(NamedTuple):
+    """What a new token for what somebody has in hand asks for."""
+
+    handoff_id: str
+    operator: str
+    random: str
+    lease_expires_at_ms: int
+    request_id: str
+
+
 class Candidate(NamedTuple):
     """A waiting handoff, and where it stands: its queue and the text of its class."""
 
@@ -172,6 +182,31 @@ async def claim(
         codec.number(reserved_until),
         codec.number(expires),
     )
+
+
+async def claim_again(store: Store, place: Place, asked: ClaimAgain, now_ms: int) -> Taken | None:
+    """Give the operator a new token for what they have in hand; return None where it is not, or no longer, theirs."""
+    word, rest = await move(
+        store,
+        "claim_again",
+        handoff=place.handoff(asked.handoff_id),
+        leases=place.leases,
+        request=place.request(asked.request_id),
+        outbox=place.outbox,
+        operator=asked.operator,
+        random=asked.random,
+        now_ms=now_ms,
+        lease_expires_at_ms=asked.lease_expires_at_ms,
+        answer_kept_ms=ANSWER_KEPT_MS,
+    )
+    if word == "repeated":
+        return _taken_before(rest[0])
+    if word == "not_theirs":
+        return None
+    handoff = codec.handoff_in(rest[2])
+    if handoff is None:
+        raise HandoffUnknown
+    return Taken(handoff.handoff_id, rest[0].decode(), int(rest[1]), handoff)
 
 
 def _claimed_out(assignment: Assignment) -> bytes:

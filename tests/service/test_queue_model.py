@@ -368,12 +368,16 @@ class QueueMachine(RuleBasedStateMachine):
         one.tokens.append(claimed.token)
         assert claimed.packet.handoff_id == one.handoff_id
 
-    @rule(back=BACK, operator=st.sampled_from(OPERATORS))
-    def an_operator_claims_one(self, back: int, operator: str) -> None:
+    @rule(back=BACK, operator=st.sampled_from(OPERATORS), again=st.booleans())
+    def an_operator_claims_one(self, back: int, operator: str, again: bool) -> None:
         if not self.all:
             return
-        one = from_the_end(list(self.all.values()), back)
-        claiming = Claiming(operator, LEASE_MS, declared=DECLARED[operator])
+        # Those that are held now come last, where `from_the_end` looks first.
+        one = from_the_end(sorted(self.all.values(), key=lambda m: again and m.token is not None), back)
+        claiming = Claiming(operator, LEASE_MS, declared=DECLARED[operator], again=again)
+        if again and one.holder == operator and one.lease_at_ms > self.now_ms:
+            self.claims_again(one, claiming)
+            return
         work = handoffs.claim_one(self.store, self.tenant, one.handoff_id, claiming, self.now_ms)
         claimed: Claimed | None = None
         try:
@@ -393,6 +397,16 @@ class QueueMachine(RuleBasedStateMachine):
         else:
             assert not one.free_for(operator, self.now_ms)
             assert isinstance(refused, MoveIllegal) == (one.state in ENDED)
+
+    def claims_again(self, one: Modelled, claiming: Claiming) -> None:
+        """Whoever has it gets a new token, whatever they carry; it stays on hold, and no other lease gets longer."""
+        claimed = self.do(handoffs.claim_one(self.store, self.tenant, one.handoff_id, claiming, self.now_ms))
+        assert claimed.token not in one.tokens
+        assert (claimed.handoff.state, claimed.handoff.holder) == (one.state, one.holder)
+        one.lease_at_ms = one.lease_at_ms if one.state == "held" else self.now_ms + LEASE_MS
+        assert claimed.lease_expires_at_ms == claimed.handoff.lease_expires_at_ms == one.lease_at_ms
+        one.token = claimed.token
+        one.tokens.append(claimed.token)
 
     @rule(back=BACK, stale=STALE, verb=st.sampled_from(["renew", "resume", "hold", "reply"]), lost=st.booleans())
     def an_operator_keeps_it(self, back: int, stale: int, verb: str, lost: bool) -> None:
