@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rules.handoff import Call
+from rules.handoff import Handoff
 from service.api.decision_answers import Shape
 
 
@@ -10,15 +10,23 @@ class CallAnswer(Shape):
     """A call that the customer was promised and that nobody has made yet: when, and in which words.
 
     `after` is the handoff that ended before this one with the call still owed, null where a busy queue promised it.
+    `customer_id` is the customer's as the agent named it, null where it named none.
     """
 
     promised_at_ms: int
     say: str | None
     after: str | None
+    customer_id: str | None
 
 
-def call_answer(call: Call | None) -> dict[str, object] | None:
-    """Return the call that a customer was promised, None for none."""
+def call_answer(handoff: Handoff) -> dict[str, object] | None:
+    """Return the call that a handoff's customer was promised, None for none."""
+    call = handoff.call
     if call is None:
         return None
-    return {"promised_at_ms": call.promised_at_ms, "say": call.say, "after": call.after}
+    return {
+        "promised_at_ms": call.promised_at_ms,
+        "say": call.say,
+        "after": call.after,
+        "customer_id": handoff.customer_id,
+    }

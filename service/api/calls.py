@@ -19,12 +19,14 @@ router = APIRouter(tags=["operators"])
 class PromisedCallAnswer(Shape):
     """A call that was promised, and the handoff that owes it, or with which it was owed no longer.
 
+    `customer_id` is the customer's as the agent named it, null where it named none.
     `say` are the words of the promise, `after` the handoff that ended before this one. `ended_at_ms`, `ended_by` and
     `outcome` tell how a person ended it; they are null while it is owed.
     """
 
     handoff_id: str
     conversation_id: str
+    customer_id: str | None
     queue: str
     priority: Priority
     locale: str | None
@@ -69,6 +71,7 @@ def _call(handoff: Handoff) -> dict[str, object]:
     return {
         "handoff_id": handoff.handoff_id,
         "conversation_id": handoff.conversation_id,
+        "customer_id": handoff.customer_id,
         "queue": handoff.queue,
         "priority": handoff.priority,
         "locale": handoff.locale,

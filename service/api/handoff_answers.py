@@ -260,7 +260,7 @@ def handoff_answer(
         "resolution": None if handoff.resolution is None else _resolution(handoff.resolution),
         "ended_at_ms": handoff.ended_at_ms,
         "group": group_answer(handoff, groups.get(handoff.handoff_id)),
-        "call": call_answer(handoff.call),
+        "call": call_answer(handoff),
         "call_id": handoff.call_id,
     }
 

@@ -69,11 +69,11 @@ async def missed(api: Api, count: int, **more: Any) -> list[str]:
 
 
 async def test_what_was_promised_is_listed_until_it_is_done(api: Api) -> None:
-    ended = await missed(api, 5, locale="es-MX")
+    ended = await missed(api, 5, locale="es-MX", customer={"id": "cus-8"})
     owed = await listed(api, "/calls")
     assert {each["after"] for each in owed} == set(ended)
-    assert {(each["queue"], each["priority"], each["say"], each["state"]) for each in owed} == {
-        ("tier1", "normal", "Le llamaremos.", "waiting")
+    assert {(each["queue"], each["priority"], each["say"], each["state"], each["customer_id"]) for each in owed} == {
+        ("tier1", "normal", "Le llamaremos.", "waiting", "cus-8")
     }
     assert await listed(api, "/calls", queue="tier2") == await listed(api, "/calls", done=True) == []
     expired = await listed(api, "/handoffs", state="expired")
@@ -84,7 +84,7 @@ async def test_what_was_promised_is_listed_until_it_is_done(api: Api) -> None:
 
     taken = (await api.post(f"/handoffs/{owed[0]['handoff_id']}/claim")).json()
     assert taken["handoff"]["call"] == {"promised_at_ms": owed[0]["promised_at_ms"], "say": "Le llamaremos.",
-                                        "after": owed[0]["after"]}  # fmt: skip
+                                        "after": owed[0]["after"], "customer_id": "cus-8"}  # fmt: skip
     read = Handoff.model_validate(taken["handoff"])
     assert read.call is not None
     assert (read.call.say, read.call.after, read.call_id) == ("Le llamaremos.", owed[0]["after"], None)
