@@ -10,11 +10,12 @@ from dataclasses import replace
 
 from rules.handoff import ENDED, MOVES, Handoff, Resolution, deadline, is_member, wanted
 from rules.history import cut
-from rules.model import PRIORITIES, Queue, Words
+from rules.model import PRIORITIES, Queue, Step, Words
 from rules.routing.calls import call_owed
 from rules.routing.operators import People
 from rules.routing.route import after_step, moved_on, open_ended, route_into, step_at_ms, step_due
 from rules.routing.routing import score_ms
+from rules.routing.widening import Widening
 from rules.say import words
 from rules.turn import Conversation
 
@@ -61,8 +62,8 @@ def claimed(handoff: Handoff, operator: str, now_ms: int) -> Handoff:
         reserved_until_at_ms=None,
         acknowledged_by=None,
         answered_version=handoff.version + 1,
-        version=handoff.version + 1,
         lease_version=handoff.version + 1,
+        version=handoff.version + 1,
     )
 
 
@@ -78,8 +79,8 @@ def released(handoff: Handoff, now_ms: int) -> Handoff:
         expires_at_ms=max(handoff.expires_at_ms, now_ms + RETURNED_MS),
         holder=None,
         lease_expires_at_ms=None,
-        hold_reason=None,
         lease_version=None,
+        hold_reason=None,
         acknowledged_by=None,
         version=handoff.version + 1,
     )
@@ -142,8 +143,8 @@ def transferred(
         leads=handoff.leads and queue is None,
         holder=None,
         lease_expires_at_ms=None,
-        hold_reason=None,
         lease_version=None,
+        hold_reason=None,
         acknowledged_by=None,
         version=handoff.version + 1,
     )
@@ -197,7 +198,27 @@ def advanced(handoff: Handoff, now_ms: int, people: People) -> tuple[Handoff, st
         priority = max(handoff.priority, step.priority, key=PRIORITIES.index)
         urgency = min(handoff.score_ms, score_ms(handoff.opened_at_ms, priority))
         after = replace(after, priority=priority, score_ms=urgency)
+    if step.event == "handoff.widened":
+        widened = (*route.widened, _widening(handoff, after, step))
+        after = replace(after, route=replace(after.route, widened=widened))
     return after, step.event, step.page or ""
+
+
+def _widening(before: Handoff, after: Handoff, step: Step) -> Widening:
+    """Return what a step of the ladder has made of the handoff; what it left alone is not told."""
+    was, now = before.route, after.route
+    needs, raised = was.needs != now.needs, before.priority != after.priority
+    return Widening(
+        at_ms=was.since_at_ms + step.after_ms,
+        after_ms=step.after_ms,
+        needs_before=was.needs if needs else None,
+        needs=now.needs if needs else None,
+        queues=tuple(queue for queue in now.also if queue not in was.also),
+        languages_dropped=tuple(language for language in was.languages if language not in now.languages),
+        priority_before=before.priority if raised else None,
+        priority=after.priority if raised else None,
+        paged=step.page,
+    )
 
 
 def let_go(handoff: Handoff, at_ms: int) -> tuple[Handoff, str, str]:
@@ -269,6 +290,7 @@ def ended(handoff: Handoff, verb: str, resolution: Resolution) -> Handoff:
         ended_at_ms=resolution.at_ms,
         holder=None,
         lease_expires_at_ms=None,
+        lease_version=None,
         hold_reason=None,
         reserved_for=None,
         reserved_until_at_ms=None,
@@ -280,4 +302,3 @@ def after_handoff(conversation: Conversation, at_ms: int) -> Conversation:
     """Return the conversation once its handoff has ended: counted, and what came before never counts again."""
     counted = replace(conversation, handoffs_count=conversation.handoffs_count + 1, last_handoff_at_ms=at_ms)
     return cut(counted, at_ms)
-        lease_version=None,

@@ -17,14 +17,17 @@ from handrail_client.answers import (
     HandoffPage,
     HumanStretch,
     Lease,
+    NeedsChange,
     OnTimeout,
     Packet,
+    PriorityChange,
     QueueView,
     Reply,
     Resolution,
     Station,
     Wait,
     Waiting,
+    Widened,
 )
 from handrail_client.asynchronous import AsyncHandrail
 from handrail_client.blocking import Handrail
@@ -56,10 +59,12 @@ __all__ = [
     "HandrailUnreachable",
     "HumanStretch",
     "Lease",
+    "NeedsChange",
     "OnTimeout",
     "OnUnreachable",
     "Packet",
     "Parent",
+    "PriorityChange",
     "QueueView",
     "Reply",
     "Resolution",
@@ -69,4 +74,5 @@ __all__ = [
     "Turn",
     "Wait",
     "Waiting",
+    "Widened",
 ]

@@ -175,6 +175,32 @@ class Call(_Answered):
     after: str | None = None
 
 
+class NeedsChange(_Answered):
+    """The skills that an operator had to have before a step of the ladder, and since, each with its level."""
+
+    before: dict[str, int] = Field(default_factory=dict)
+    now: dict[str, int] = Field(default_factory=dict)
+
+
+class PriorityChange(_Answered):
+    """The priority before a step of the ladder, and since."""
+
+    before: str
+    now: str
+
+
+class Widened(_Answered):
+    """A step of the queue's ladder that acted, named by its `after`; what it left as it was is None or empty."""
+
+    at_ms: int
+    after_ms: int
+    needs: NeedsChange | None = None
+    queues_added: tuple[str, ...] = ()
+    languages_dropped: tuple[str, ...] = ()
+    priority: PriorityChange | None = None
+    paged: str | None = None
+
+
 class Handoff(_Answered):
     """One conversation's wait for, or time with, a person. `resolution` is there once it has ended.
 
@@ -201,6 +227,7 @@ class Handoff(_Answered):
     reserved_for: str | None = None
     reserved_until_at_ms: int | None = None
     assigned_why: str | None = None
+    widened: tuple[Widened, ...] = ()
     version: int | None = None
     on_timeout: Timeout | None = None
     replies: tuple[Reply, ...] = ()

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from rules.model import FloodBy, Need, Queue, Step, Words
+from rules.routing.widening import Widening
 from rules.telling.notices import Notice
 
 LEVEL_MAX = 10
@@ -25,7 +26,8 @@ class Route:
     an offer go by, the last of them at `let_go_at_ms`. `offer_ms`: how long whoever is offered it has to accept, None
     where people claim; `offer_at_ms`: when somebody is next looked for. `notices`: who is told, fixed when it came
     into the queue. `kept_as`: why it is kept for somebody, while it is; `sent_by` a colleague.
-    `say`: what was promised to be said when it came here because nobody answered it elsewhere.
+    `say`: what was promised to be said when it came here because nobody answered it elsewhere. `widened`: the ladder's
+    steps that have acted, in their order.
     """
 
     since_at_ms: int = 0
@@ -42,6 +44,7 @@ class Route:
     sent_by: str = ""
     say: Words = field(default_factory=dict)
     notices: tuple[Notice, ...] = ()
+    widened: tuple[Widening, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,11 @@ from rules.handoff import Handoff, deadline
 from rules.marks import is_drill
 from rules.model import PRIORITIES
 from rules.routing.route import language_of
+from rules.routing.widening import Widening
+from rules.routing.widening import told as widening_told
 from rules.telling.notices import PAGE
 from rules.telling.telling import TEST, Telling
+from rules.telling.widened_text import widened_text
 
 # As many as are read on a telephone before somebody opens the list; the rest are counted.
 SHOWN_MAX = 10
@@ -133,7 +136,7 @@ def message(items: Sequence[Item], language: str, now_ms: int) -> Message:
     """Return what is said of them; only the first SHOWN_MAX have `why` and `link`, and only those are shown."""
     words = _WORDS[language]
     shown = items[:SHOWN_MAX]
-    lines = [line for item in shown for line in (*_lines(item, words, now_ms), "")]
+    lines = [line for item in shown for line in (*_lines(item, words, language, now_ms), "")]
     if len(items) > len(shown):
         lines += [words["more"].format(count=len(items) - len(shown)), ""]
     held = sum(any(telling.held for telling in item.tellings) for item in items)
@@ -153,6 +156,11 @@ def trial_message(channel: str, language: str) -> Message:
     return Message(f"[Handrail] {text}", text)
 
 
+def widened(told: Mapping[str, object]) -> str:
+    """Return in English what a step of a ladder changed, from what programs are told of it."""
+    return widened_text(told, "en", _WORDS["en"], plain)
+
+
 def _headline(item: Item, words: Mapping[str, str]) -> str:
     handoff = item.handoff
     mark = words["drill"] if is_drill(handoff.conversation_id) else ""
@@ -164,7 +172,7 @@ def _priorities(items: Sequence[Item], words: Mapping[str, str]) -> str:
     return ", ".join(f"{counts[each]} {words[each]}" for each in reversed(PRIORITIES) if counts[each])
 
 
-def _lines(item: Item, words: Mapping[str, str], now_ms: int) -> Iterable[str]:
+def _lines(item: Item, words: Mapping[str, str], language: str, now_ms: int) -> Iterable[str]:
     handoff = item.handoff
     yield _headline(item, words)
     if item.why:
@@ -177,6 +185,9 @@ def _lines(item: Item, words: Mapping[str, str], now_ms: int) -> Iterable[str]:
         deadline=_moment(handoff.expires_at_ms),
         left=words["left" if left_ms >= 0 else "over"].format(span=span_text(_whole(abs(left_ms)))),
     )
+    widening = _widening(item)
+    if widening is not None:
+        yield widened_text(widening_told(widening), language, words, plain)
     if handoff.group is not None and item.members:
         whose = words[handoff.group.by].format(who=plain(handoff.group.who))
         yield words["flood"].format(count=item.members, whose=whose)
@@ -189,6 +200,16 @@ def _lines(item: Item, words: Mapping[str, str], now_ms: int) -> Iterable[str]:
     if more:
         yield " · ".join(more)
     yield item.link or handoff.handoff_id
+
+
+def _widening(item: Item) -> Widening | None:
+    """Return the step of the ladder that paged this channel, or else the last that acted while it waits."""
+    handoff = item.handoff
+    if handoff.state != "waiting" or not handoff.route.widened:
+        return None
+    paged = {telling.channel for telling in item.tellings if telling.occasion == PAGE}
+    paging = (widening for widening in reversed(handoff.route.widened) if widening.paged in paged)
+    return next(paging, handoff.route.widened[-1])
 
 
 def _whole(span_ms: int) -> int:

@@ -26,6 +26,7 @@ from service.api.decision_answers import (
     wait_answer,
 )
 from service.api.group_answers import GroupAnswer, group_answer
+from service.api.widened_answers import WidenedAnswer, widened_answer
 from service.flows.drafts import Draft
 from service.flows.floods import GroupView
 from service.flows.handoffs import Claimed, Page, QueueView
@@ -108,13 +109,14 @@ class HandoffAnswer(Shape):
     claimed_at_ms: int | None
     lease_expires_at_ms: int | None
     lease_warn_at_ms: int | None
-    reserved_for: str | None
     lease_version: int | None
+    reserved_for: str | None
     reserved_until_at_ms: int | None
     hold_reason: str | None
     rerouted: bool
     say: str | None
     wanted: WantedAnswer
+    widened: list[WidenedAnswer]
     resolve_by_ms: int | None
     assigned_why: str | None
     assignments: list[AssignmentAnswer]
@@ -245,14 +247,15 @@ def handoff_answer(
         "acknowledged_by": handoff.acknowledged_by,
         "claimed_at_ms": handoff.claimed_at_ms,
         "lease_expires_at_ms": handoff.lease_expires_at_ms,
+        "lease_version": handoff.lease_version,
         "lease_warn_at_ms": _warn_at_ms(handoff),
         "reserved_for": handoff.reserved_for,
-        "lease_version": handoff.lease_version,
         "reserved_until_at_ms": handoff.reserved_until_at_ms,
         "hold_reason": handoff.hold_reason,
         "rerouted": handoff.rerouted,
         "say": words(handoff.route.say, locale=handoff.locale) if handoff.state == "waiting" else None,
         "wanted": _wanted(handoff),
+        "widened": widened_answer(handoff),
         "resolve_by_ms": handoff.route.resolve_by_ms,
         "assigned_why": None if handoff.assignment is None else why(handoff, handoff.assignment),
         "assignments": [_assignment(handoff, each) for each in handoff.assignments],

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from rules.telling import tell_text
 from service import settings
 from service.cli.output import EXIT_FINDINGS, JsonFlag, refuse, say, say_json, say_table
 from service.flows import audit as flow
@@ -109,5 +110,5 @@ def _row(line: dict[str, Any]) -> tuple[object, ...]:
         line.get("actor"),
         line.get("type"),
         about or (f"version {version}" if version else ""),
-        line["detail"],
+        tell_text.widened(line["widened"]) if line.get("widened") else line["detail"],
     )

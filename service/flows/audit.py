@@ -192,6 +192,7 @@ def _line(partition: int, event: Event, before: str) -> bytes:
         "handoff_id": event.handoff_id,
         "conversation_id": event.conversation_id,
         "detail": event.detail,
+        **({"widened": event.widened} if event.widened is not None else {}),
         "ruleset_version": event.ruleset_version,
         "entry_id": event.entry_id,
         "event_id": event.event_id,

@@ -15,6 +15,8 @@ from rules.moves import ACTOR as ACTOR
 from rules.moves import missed
 from rules.routing.floods import promoted
 from rules.routing.operators import People
+from rules.routing.widening import told
+from service.errors import StoreAway
 from service.flows.offers import Desk
 from service.store import calls, codec, floods, handoffs, keys, timers, waits
 from service.store.keys import Place
@@ -160,8 +162,14 @@ async def _expire(store: Store, place: Place, handoff_id: str, desk: Desk, now_m
     handoff = await handoffs.find(store, place, handoff_id)
     if handoff is not None:
         if moves.needs_people(handoff, now_ms):
-            async with desk.turn:
-                return await _offer(store, handoff, desk, now_ms)
+            try:
+                async with desk.turn:
+                    return await _offer(store, handoff, desk, now_ms)
+            except StoreAway:
+                # While a shard is away nobody knows who is free. What is due to this one waits, and nothing else does.
+                if store.reach.whole(store.places(handoff.tenant)):
+                    raise
+                return False
         advanced = moves.advanced(handoff, now_ms, People())
         if advanced is not None:
             return await advance(store, handoff, advanced, now_ms)
@@ -309,6 +317,7 @@ async def advance(
         detail=detail,
         actor=actor,
         until_ms="" if until_ms is None else until_ms,
+        widened=codec.dumps(told(after.route.widened[-1])) if event == "handoff.widened" else "",
         fields=codec.place_out(after),
     )
     return word == "done"

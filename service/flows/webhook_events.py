@@ -101,6 +101,8 @@ def body_of(delivery: Delivery) -> bytes:
         about["version"] = event.version
     if event.type == "handoff.replied" and event.detail:
         about["reply_number"] = int(event.detail)
+    if event.widened is not None:
+        about["widened"] = event.widened
     if event.ruleset_version is not None:
         subject = f"rulesets/{event.ruleset_version}"
         about = {"ruleset_version": event.ruleset_version}

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from hashlib import blake2b
+from typing import Any
+
+import orjson
 
 from service.store import keys
 from service.store.keys import Place
@@ -22,7 +25,7 @@ class Event:
 
     `detail` is the channel of a page, the queue of a reroute, the number of a reply, who was offered something or let
     it go by; else empty.
-    `version` is the handoff's after the change, 0 where it is not of one.
+    `version` is the handoff's after the change, 0 where it is not of one. `widened`: what a step of a ladder changed.
     """
 
     entry_id: str
@@ -36,6 +39,7 @@ class Event:
     ruleset_version: int | None = None
     detail: str = ""
     version: int = 0
+    widened: dict[str, Any] | None = None
 
 
 async def read(store: Store, place: Place, consumer: str, limit: int) -> list[Event]:
@@ -105,4 +109,5 @@ def _event(place: Place, entry_id: str, flat: list[bytes]) -> Event:
         ruleset_version=int(fields["ruleset_version"]) if "ruleset_version" in fields else None,
         detail=fields.get("detail", ""),
         version=int(fields.get("version", 0)),
+        widened=orjson.loads(fields["widened"]) if "widened" in fields else None,
     )

@@ -10,6 +10,7 @@ import orjson
 from rules.handoff import Reroute
 from rules.model import Need, OnTimeout, Step
 from rules.routing.route import Route
+from rules.routing.widening import Widening
 from rules.telling.notices import Notice, Quiet, Tier
 
 Json = dict[str, Any]
@@ -49,6 +50,19 @@ def _needs_in(needs: Sequence[Json]) -> tuple[Need, ...]:
     return tuple(Need(**need) for need in needs)
 
 
+def _widening_in(widening: Json) -> Widening:
+    needs, before = widening["needs"], widening["needs_before"]
+    return Widening(
+        **{
+            **widening,
+            "needs": None if needs is None else _needs_in(needs),
+            "needs_before": None if before is None else _needs_in(before),
+            "queues": tuple(widening["queues"]),
+            "languages_dropped": tuple(widening["languages_dropped"]),
+        }
+    )
+
+
 # The lists of a Route, with how each of their members is read.
 LISTS: Mapping[str, Callable[[Any], object]] = {
     "needs": lambda need: Need(**need),
@@ -57,4 +71,5 @@ LISTS: Mapping[str, Callable[[Any], object]] = {
     "passed_by": str,
     "steps": _step_in,
     "notices": _notice_in,
+    "widened": _widening_in,
 }

@@ -27,7 +27,8 @@ OWN = "We will call you back."
 # How one says that a person will come back to the customer, in the languages of the built-in words and the library.
 CALL_PROMISED = re.compile(
     r"get back to you|(?:contact|call|write to|tell|answer) you\b|(?:contactar|llamar|escribir)\w*"
-    r"|devolver\w* la llamada|pondr\w+ en contacto|le responder|se lo confirmar|meld\w+ (?:uns|sich)|ruf\w+ Sie|(?:recontact|rappel)\w+",
+    r"|devolver\w* la llamada|pondr\w+ en contacto|le responder|se lo confirmar|meld\w+ (?:uns|sich)"
+    r"|ruf\w+ Sie|(?:recontact|rappel)\w+",
     re.IGNORECASE,
 )
 

@@ -14,7 +14,8 @@
 -- ARGV[5] detail  of the event: the channel to page, who let it go, or empty
 -- ARGV[6] actor
 -- ARGV[7] until_ms  of this server's clock: past it nothing is done; empty for never
--- ARGV[8..] fields  of the handoff that the step changes: name, value, name, value
+-- ARGV[8] widened  JSON of what a step changed, told with the event; empty for nothing
+-- ARGV[9..] fields  of the handoff that the step changes: name, value, name, value
 -- RETURN done | unknown | illegal | moved | late
 --   done: the handoff's fields; illegal: state; moved: think again; late: what the caller knows is too old by now
 -- USES class, clock, tell
@@ -29,7 +30,7 @@ local waits = of[1] == 'waiting'
 if not waits and of[1] ~= 'leased' and of[1] ~= 'held' then return {'illegal', of[1]} end
 if of[2] ~= ARGV[2] then return {'moved'} end
 if ARGV[7] ~= '' and clock_ms() > tonumber(ARGV[7]) then return {'late'} end
-redis.call('HSET', KEYS[1], unpack(ARGV, 8))
+redis.call('HSET', KEYS[1], unpack(ARGV, 9))
 -- Looking for somebody in vain changes nothing for anybody: whoever waits for a new version is not to wake.
 if ARGV[4] ~= '' then redis.call('HINCRBY', KEYS[1], 'version', 1) end
 local now = redis.call('HMGET', KEYS[1], 'score_ms', 'timer_at_ms', 'timer_held_at_ms', 'class')
@@ -44,5 +45,5 @@ elseif now[3] ~= '' then
 else
   redis.call('ZREM', KEYS[4], ARGV[3])
 end
-if ARGV[4] ~= '' then tell(KEYS[5], KEYS[1], ARGV[4], ARGV[6], ARGV[1], ARGV[5]) end
+if ARGV[4] ~= '' then tell(KEYS[5], KEYS[1], ARGV[4], ARGV[6], ARGV[1], ARGV[5], ARGV[8]) end
 return {'done', redis.call('HGETALL', KEYS[1])}
