@@ -29,7 +29,7 @@ from rules.files.keys import (
 )
 from rules.files.nodes import ListNode, MapNode, Node, TextNode
 from rules.files.source import Source
-from rules.findings.topics import tell_of_phrases
+from rules.findings.topics import tell_of_patterns, tell_of_phrases
 from rules.model import SignalDeclaration, Topic
 from rules.text.normalise import normalise
 from rules.text.patterns import pattern_problem
@@ -162,12 +162,14 @@ def _topic(source: Source, key: TextNode, node: Node, names: Names) -> Topic:
     phrases = _phrases(source, values.get("phrases"), "`phrases`")
     unless = _phrases(source, values.get("unless"), "`unless`")
     tell_of_phrases(source, phrases, unless)
+    patterns = _patterns(source, values.get("patterns"))
+    tell_of_patterns(source, patterns)
     return Topic(
         name,
         regulated,
         law,
         phrases=tuple(node.value for node in phrases),
-        patterns=tuple(node.value for node in _patterns(source, values.get("patterns"))),
+        patterns=tuple(node.value for node in patterns),
         unless=tuple(node.value for node in unless),
         means=means,
         inside=_inside(source, values.get("inside")),

@@ -155,6 +155,12 @@ PROBLEMS: dict[str, ProblemSpec] = _table(
         "ask for it in a rule with a queue",
     ),
     ("W226", "a queue that nobody can serve", "needs: [spanish]", "give an operator the skill, or ask for less"),
+    (
+        "W227",
+        "a pattern that is never found",
+        "patterns: ['\\\\p{Lu}+']",
+        "write it as texts are read: small letters, single spaces",
+    ),
     ("W230", "a description that limits nothing", "autonomy: full", "say under `may:` or `must_not:` what it may do"),
     ("W231", "a test sends what is nearly a topic", "topics: [refnds]", "write a topic that a rule file declares"),
 )

@@ -1,4 +1,4 @@
-"""What is told of topics as a whole: phrases that change nothing, and a regulated topic that asks for nobody."""
+"""What is told of topics: phrases that change nothing, patterns never found, a regulated topic that asks for nobody."""
 
 from __future__ import annotations
 
@@ -13,7 +13,32 @@ from rules.evaluation.signal_table import MEANINGS, TOPIC_SETS
 from rules.files.nodes import TextNode
 from rules.files.source import Source
 from rules.model import Rule
+from rules.text.never_found import Reason
 from rules.text.normalise import normalise, stands_alone
+from rules.text.patterns import alternatives
+
+# Why a pattern is never found, and what to do: a text is folded before patterns are looked for in it.
+_WHY_NEVER: dict[Reason, tuple[str, str]] = {
+    "capital": (
+        "`{sign}` asks for capital letters, and a text is read in small letters",
+        "write small letters, or `\\pL` for any letter",
+    ),
+    "other form": ("`{sign}` is read as `{form}` in every text", "write `{form}`"),
+    "other forms": ("what `{sign}` asks for is read in a plainer form in every text", "write the plain form"),
+    "white space": (
+        "`{sign}` asks for white space that is no space, and a text is read with single spaces",
+        "write a space or `\\s`",
+    ),
+    "no width": ("`{sign}` asks for a character without width, and a text is read without these", "remove it"),
+    "nothing": ("`{sign}` stands for no character", "correct or remove it"),
+    "two spaces": (
+        "it asks for a space behind a space, and a text is read with single spaces",
+        "write one space, or `\\s+`",
+    ),
+    "end": ("it asks for a space at an end of the text, and a text is read without these", "remove the space"),
+    "place": ("`{sign}` cannot stand behind what is before it", "correct or remove one of the two"),
+}
+_ESCAPES = {"\n": "\\n", "\t": "\\t", "\r": "\\r", "\f": "\\f", "\v": "\\v"}
 
 
 class Phrase(NamedTuple):
@@ -52,6 +77,23 @@ def _inside(phrases: Sequence[Phrase], others: Sequence[Phrase]) -> list[tuple[P
                 found.append((phrase, other))
                 break
     return found
+
+
+def tell_of_patterns(source: Source, patterns: Sequence[TextNode]) -> None:
+    """Note each pattern, or alternative of one, that no text can hold as texts stand when patterns are looked for."""
+    for node in patterns:
+        ways = alternatives(node.value)
+        lost = next(filter(None, (way.never_found for way in ways)), None)
+        if lost is not None:
+            fact, hint = _WHY_NEVER[lost.reason]
+            which = "an alternative of this pattern" if len(ways) > 1 else "this pattern"
+            message = f"{which} is never found: {fact.format(sign=_written(lost.sign), form=lost.form)}"
+            source.refuse("W227", node, message, hint.format(form=lost.form))
+
+
+def _written(sign: str) -> str:
+    """Return a sign of a pattern so that it can be seen."""
+    return sign if sign.isprintable() else _ESCAPES.get(sign, "".join(f"\\x{{{ord(each):x}}}" for each in sign))
 
 
 def tell_of_regulated(rules: Iterable[Rule], names: Names) -> None:

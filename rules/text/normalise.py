@@ -78,11 +78,31 @@ def _fold(text: str) -> str:
         text = _TAGS.sub("", text)
     if _crowded().search(text):
         text = _crowds().sub(r"\1", text)
+    return _cased(text)
+
+
+def _cased(text: str) -> str:
     folded = unicodedata.normalize("NFKC", text).casefold()
     if not unicodedata.is_normalized("NFKC", folded):
         # Folding took some letters apart again (ǰ becomes j and a caron).
         folded = unicodedata.normalize("NFKC", folded)
     return folded
+
+
+def kept(characters: str) -> str:
+    """Return those of the characters that folded texts hold: all that stay what they are, and no other stands there.
+
+    They are folded in one go, a line break between them, for whoever asks about all there are.
+    """
+    if _cased(characters) == characters == "".join(characters.split()) and not (
+        _SPECIAL.search(characters) or _TAGS.search(characters)
+    ):
+        # Nothing to fold, as in most of the many that no script uses yet: what stays in a row stays alone.
+        return characters
+    lone = [each for each in characters if not (each.isspace() or each in _PLAIN_FORM or _TAGS.match(each))]
+    lone += " " * (" " in characters)
+    folded = _cased("\n".join(lone)).split("\n") if lone else []
+    return "".join(each for each, form in zip(lone, folded, strict=True) if each == form)
 
 
 @lru_cache(maxsize=1)

@@ -12,6 +12,7 @@ import re2
 
 from rules.text.boundaries import is_torn
 from rules.text.literals import needed_words
+from rules.text.never_found import NeverFound, never_found
 from rules.text.normalise import is_word, normalise
 
 # A pattern a person can still read; the longest of the shipped library has 300 characters.
@@ -84,6 +85,11 @@ class Pattern:
     def needed_words(self) -> tuple[frozenset[str], ...]:
         """Return sets of words of which every text that the pattern is found in holds one each."""
         return needed_words(_tokens(self.core))
+
+    @property
+    def never_found(self) -> NeverFound | None:
+        """Return the sign for which no text can hold the pattern, None where one may."""
+        return never_found(_tokens(self.core))
 
     @cached_property
     def loose(self) -> Any:
@@ -222,7 +228,9 @@ def _tokens(pattern: str) -> list[str]:
 def _folded(token: str) -> str:
     """Fold letters and classes as texts are folded; escapes and signs keep their meaning."""
     if token.startswith("["):
-        return re.sub(r"\\(?:[pP]\{[^}]*\}|.)|[^\\]+", lambda part: _folded_letters(part[0]), token, flags=re.DOTALL)
+        return re.sub(
+            r"\\(?:[pP]\{[^}]*\}|[pP].|.)|[^\\]+", lambda part: _folded_letters(part[0]), token, flags=re.DOTALL
+        )
     return token if token[0] in "\\()|.*+?^${" else _folded_letters(token)
 
 

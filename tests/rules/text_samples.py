@@ -101,6 +101,11 @@ def sample(rng: random.Random, pattern: str) -> str:
     return _sampled(rng, _read(pattern))
 
 
+def length_max(pattern: str) -> int:
+    """Return how many characters a pattern takes at most."""
+    return int(_read(pattern).getwidth()[1])
+
+
 @cache
 def _read(pattern: str) -> Any:
     return _READER.parse(re.sub(r"\\pL", "[a-zéñ]", pattern).replace(r"\z", r"\Z"))
