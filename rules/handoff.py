@@ -183,6 +183,7 @@ class Handoff:
     how long it was told to wait when it opened. Only `reserved_for` may claim it until `reserved_until_at_ms`; after
     that anyone may whom `route` lets. `replies_told` is the number of the last reply that an answer has carried.
     `lease_version` is the one with which the present lease began, and its token: an earlier token is stale.
+    `lease_began_at_ms` is when it was last extended, or the hold begun.
     `acknowledged_by` has said that they know of it and come; `answered_version` is the one of the last claim or
     acknowledgement: what was to be told of an earlier one is told no more. `assignments` are the last, oldest first.
     `group` is the flood that it is part of; one that `leads` stands for it in the queue, the others are its members.
@@ -206,6 +207,7 @@ class Handoff:
     version: int = 1
     locale: str | None = None
     holder: str | None = None
+    lease_began_at_ms: int | None = None
     lease_expires_at_ms: int | None = None
     lease_version: int | None = None
     claimed_at_ms: int | None = None

@@ -12,6 +12,7 @@ from rules.handoff import Assignment, Handoff, Kind, Reason, Reply, Resolution, 
 from rules.marks import is_drill
 from rules.model import Priority, Verdict
 from rules.routing.assignment import why
+from rules.routing.leases import warn_at_ms
 from rules.routing.route import step_at_ms
 from rules.routing.shedding import Load
 from rules.say import words
@@ -32,10 +33,6 @@ from service.flows.floods import GroupView
 from service.flows.handoffs import Claimed, Page, QueueView
 from service.flows.waits import QueueWait, WaitTold
 
-# A quarter of the shortest lease that makes sense: time to finish a sentence and press a key.
-LEASE_WARN_MS = 15_000
-# Who holds a handoff is doing something else, and must come back to it.
-HOLD_WARN_MS = 120_000
 NO_GROUPS: Mapping[str, GroupView] = {}
 
 
@@ -186,7 +183,7 @@ class QueuesAnswer(Shape):
 class LeaseAnswer(Shape):
     """The right to work on the handoff until `expires_at_ms`; `token` goes with every move.
 
-    At `warn_at_ms` a console that has not renewed says so.
+    At `warn_at_ms` a console that has not renewed says so: a quarter of the lease before its end, at most 15 seconds.
     """
 
     token: str
@@ -272,14 +269,9 @@ def _assignment(handoff: Handoff, assignment: Assignment) -> dict[str, object]:
     return {"operator": assignment.operator, "at_ms": assignment.at_ms, "why": why(handoff, assignment)}
 
 
-def warn_at_ms(lease_expires_at_ms: int, *, held: bool) -> int:
-    """Return when whoever has a handoff is warned that they will lose it."""
-    return lease_expires_at_ms - (HOLD_WARN_MS if held else LEASE_WARN_MS)
-
-
 def _warn_at_ms(handoff: Handoff) -> int | None:
-    ends_at_ms = handoff.lease_expires_at_ms
-    return None if ends_at_ms is None else warn_at_ms(ends_at_ms, held=handoff.state == "held")
+    ends_at_ms, held = handoff.lease_expires_at_ms, handoff.state == "held"
+    return None if ends_at_ms is None else warn_at_ms(handoff.lease_began_at_ms, ends_at_ms, held=held)
 
 
 def _wanted(handoff: Handoff) -> dict[str, object]:
@@ -353,13 +345,14 @@ def claimed_answer(
     claimed: Claimed, drafts: Sequence[Draft], groups: Mapping[str, GroupView] = NO_GROUPS
 ) -> dict[str, object]:
     """Return what the operator who claimed gets."""
+    handoff, is_held = claimed.handoff, claimed.handoff.state == "held"
     return {
-        "handoff": handoff_answer(claimed.handoff, groups=groups),
+        "handoff": handoff_answer(handoff, groups=groups),
         "packet": orjson.Fragment(claimed.packet_json),
         "lease": {
             "token": claimed.token,
             "expires_at_ms": claimed.lease_expires_at_ms,
-            "warn_at_ms": warn_at_ms(claimed.lease_expires_at_ms, held=False),
+            "warn_at_ms": warn_at_ms(handoff.lease_began_at_ms, claimed.lease_expires_at_ms, held=is_held),
         },
         "drafts": [_draft(draft) for draft in drafts],
     }

@@ -302,6 +302,8 @@ def handoff_in(flat: list[bytes]) -> Handoff | None:
         locale=text(get(b"locale")),
         holder=text(get(b"holder")),
         lease_expires_at_ms=number(get(b"lease_expires_at_ms")),
+        # What was a lease until somebody put it back has an end no more, and so no beginning.
+        lease_began_at_ms=number(get(b"lease_began_at_ms")) if get(b"lease_expires_at_ms") else None,
         lease_version=number((get(b"token") or b"").partition(b"-")[0]),
         claimed_at_ms=number(get(b"claimed_at_ms")),
         reserved_for=text(get(b"reserved_for")),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from service.api.handoff_answers import LEASE_WARN_MS
+from rules.routing.leases import LEASE_WARN_MS
 from service.api.identity import ACTIONS
 from service.console import markup, pages
 from service.store.drafts import DRAFT_KEPT_MS

@@ -483,6 +483,11 @@ async def test_a_heartbeat_ends_no_hold_and_a_word_does(api: Api) -> None:
     until = {"token": token, "until_at_ms": now_ms() + 3_600_000, "reason": "asks the bank"}
     held = (await api.post(f"/handoffs/{handoff_id}/hold", until)).json()
     assert held["lease_warn_at_ms"] == until["until_at_ms"] - 120_000
+    before_ms = now_ms()
+    soon = {"token": token, "until_at_ms": before_ms + 40_000}
+    short = (await api.post(f"/handoffs/{handoff_id}/hold", soon)).json()
+    # The hold began a moment after `before_ms`: a quarter of what was left then.
+    assert before_ms + 30_000 <= short["lease_warn_at_ms"] < soon["until_at_ms"]
     renewed = await api.post(f"/handoffs/{handoff_id}/renew", {"token": token})
     assert (renewed.status_code, renewed.json()["code"]) == (409, "move_illegal")
     assert (await api.get(f"/handoffs/{handoff_id}")).json()["state"] == "held"

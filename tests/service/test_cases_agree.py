@@ -34,8 +34,10 @@ LEASE_MS = 86_400_000  # an operator of a test case never falls silent
 # Of a turn and of a handoff, what must be the same. The ids are each one's own.
 DECISION = ("verdict", "say", "queue", "expires_at_ms", "on_timeout", "must_stop", "rules", "decided_at_ms")
 # A case has no clock of people: nobody else waits or is at work, so no wait is told there.
-OF_THE_SERVICE = ("handoff_id", "tenant", "reasons", "resolution", "lease_expires_at_ms", "assignments", "told")
-HANDOFF = tuple(field.name for field in fields(Handoff) if field.name not in (*OF_THE_SERVICE, "call", "call_id"))
+OF_THE_SERVICE = ("handoff_id", "tenant", "reasons", "resolution", "assignments", "told", "call", "call_id")
+# How long a lease lasts is the service's matter too.
+OF_LEASES = ("lease_began_at_ms", "lease_expires_at_ms")
+HANDOFF = tuple(field.name for field in fields(Handoff) if field.name not in (*OF_THE_SERVICE, *OF_LEASES))
 RESOLUTION = tuple(field.name for field in fields(Resolution))
 MESSAGES = ("hi", "a refund please", "it is on fire", "my order W-7712, card 4111111111111111", None)
 MOODS = ("angry", "patient", "calm")

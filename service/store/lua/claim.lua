@@ -61,7 +61,7 @@ for i = 8, #KEYS, 4 do
       local assignments = assign(of[19], ARGV[8], ARGV[10], of[16], of[6], of[10], of[4] == ARGV[1] and of[17] or '',
         of[18])
       redis.call('HSET', KEYS[i], 'state', 'leased', 'holder', ARGV[1], 'token', token, 'lease_expires_at_ms', ARGV[4],
-        'claimed_at_ms', ARGV[3], 'reserved_for', '', 'reserved_until_at_ms', '', 'class', of[10],
+        'lease_began_at_ms', ARGV[3], 'claimed_at_ms', ARGV[3], 'reserved_for', '', 'reserved_until_at_ms', '', 'class', of[10],
         'timer_at_ms', of[11], 'weight', drilled and '' or weights[of[9]], 'assignments', assignments, 'acknowledged_by', '',
         'answered_version', version)
       leave(KEYS[1], KEYS[i + 2], of[8], of[7])

@@ -22,7 +22,7 @@ local has = (of[1] == 'leased' or of[1] == 'held') and of[2] == ARGV[1]
 -- A lease that has run out is lost even before anybody has noticed: somebody may be about to claim.
 if not has or tonumber(of[3]) <= tonumber(ARGV[3]) then return {'not_theirs'} end
 local until_at_ms = of[1] == 'held' and of[3] or ARGV[4]
-keep(KEYS[1], KEYS[2], of[1], until_at_ms, of[5] or '')
+keep(KEYS[1], KEYS[2], of[1], of[1] ~= 'held' and ARGV[3] or nil, until_at_ms, of[5] or '')
 -- The token begins with the version that its owner has read, as at a claim.
 local token = redis.call('HINCRBY', KEYS[1], 'version', 1) .. '-' .. ARGV[2]
 redis.call('HSET', KEYS[1], 'token', token, 'lease_ended_at_ms', ARGV[3])

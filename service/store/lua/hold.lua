@@ -16,7 +16,7 @@
 if redis.call('EXISTS', KEYS[3]) == 1 then return {'done', redis.call('HGETALL', KEYS[1])} end
 local refused = refusal(KEYS[1], ARGV[1], ARGV[2])
 if refused then return refused end
-keep(KEYS[1], KEYS[2], 'held', ARGV[3], ARGV[4])
+keep(KEYS[1], KEYS[2], 'held', ARGV[2], ARGV[3], ARGV[4])
 redis.call('HINCRBY', KEYS[1], 'version', 1)
 tell(KEYS[4], KEYS[1], 'handoff.held', redis.call('HGET', KEYS[1], 'holder'), ARGV[2])
 redis.call('SET', KEYS[3], 'hold', 'PX', ARGV[5])

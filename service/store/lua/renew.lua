@@ -13,5 +13,5 @@
 local refused = refusal(KEYS[1], ARGV[1], ARGV[2])
 if refused then return refused end
 if redis.call('HGET', KEYS[1], 'state') == 'held' then return {'illegal', 'held'} end
-keep(KEYS[1], KEYS[2], 'leased', ARGV[3], '')
+keep(KEYS[1], KEYS[2], 'leased', ARGV[2], ARGV[3], '')
 return {'done', redis.call('HGETALL', KEYS[1])}

@@ -24,7 +24,7 @@ if of[1] and of[1] ~= '' then replies = string.sub(of[1], 1, -2) .. ',' .. ARGV[
 redis.call('HSET', KEYS[1], 'replies', replies)
 local number = redis.call('HINCRBY', KEYS[1], 'replies_count', 1)
 redis.call('HINCRBY', KEYS[1], 'version', 1)
-keep(KEYS[1], KEYS[2], 'leased', ARGV[3], '')
+keep(KEYS[1], KEYS[2], 'leased', ARGV[2], ARGV[3], '')
 tell(KEYS[4], KEYS[1], 'handoff.replied', of[3], ARGV[2], number)
 redis.call('SET', KEYS[3], 'reply', 'PX', ARGV[6])
 return {'done', redis.call('HGETALL', KEYS[1])}

@@ -17,7 +17,7 @@ local refused = refusal(KEYS[1], ARGV[1], ARGV[2])
 if refused then return refused end
 local of = redis.call('HMGET', KEYS[1], 'state', 'holder')
 if of[1] ~= 'held' then return {'illegal', of[1]} end
-keep(KEYS[1], KEYS[2], 'leased', ARGV[3], '')
+keep(KEYS[1], KEYS[2], 'leased', ARGV[2], ARGV[3], '')
 redis.call('HINCRBY', KEYS[1], 'version', 1)
 tell(KEYS[4], KEYS[1], 'handoff.resumed', of[2], ARGV[2])
 redis.call('SET', KEYS[3], 'resume', 'PX', ARGV[4])
