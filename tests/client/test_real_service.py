@@ -6,7 +6,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -19,6 +18,7 @@ import httpx
 import pytest
 
 from handrail_client import Handrail, HandrailProblem, Resolution
+from tests.ports import free_port
 
 pytestmark = pytest.mark.walk
 
@@ -42,9 +42,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     folder = tmp_path_factory.mktemp("sdk")
     (folder / "rules").mkdir()
     (folder / "rules" / "sdk.yaml").write_text(blocks("yaml")[0], "utf-8")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     environment = {
         **os.environ,
         "HANDRAIL_PORT": str(port),

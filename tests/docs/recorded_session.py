@@ -10,12 +10,10 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import textwrap
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -25,6 +23,8 @@ from typing import Any
 import httpx
 
 from handrail_client import Handrail
+from tests.ports import free_port
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "session.md"
@@ -127,7 +127,7 @@ class Desk:
             self.processes.append(
                 subprocess.Popen(command, cwd=self.folder, env=self.environment, stdout=log, stderr=log)
             )
-        wait_until(lambda: _status(f"{self.url}/readyz") == httpx.codes.OK)
+        wait_until(lambda: _status(f"{self.url}/readyz") == httpx.codes.OK, WAIT_S)
 
     def stop(self) -> None:
         """End the service that runs, if one does."""
@@ -179,7 +179,7 @@ def agents_at_work(desk: Desk) -> None:
 
 def in_shadow(desk: Desk) -> None:
     agents_at_work(desk)
-    wait_until(lambda: desk.get("/rulesets/1/shadow")["judged"] >= AGENTS_CONVERSATIONS * AGENTS_TURNS)
+    wait_until(lambda: desk.get("/rulesets/1/shadow")["judged"] >= AGENTS_CONVERSATIONS * AGENTS_TURNS, WAIT_S)
 
 
 def from_directory(desk: Desk) -> None:
@@ -187,11 +187,11 @@ def from_directory(desk: Desk) -> None:
 
 
 def refused(desk: Desk) -> None:
-    wait_until(lambda: "rules" in httpx.get(f"{desk.url}/readyz").json())
+    wait_until(lambda: "rules" in httpx.get(f"{desk.url}/readyz").json(), WAIT_S)
 
 
 def accepted(desk: Desk) -> None:
-    wait_until(lambda: "rules" not in httpx.get(f"{desk.url}/readyz").json())
+    wait_until(lambda: "rules" not in httpx.get(f"{desk.url}/readyz").json(), WAIT_S)
 
 
 STEPS: tuple[Step, ...] = (
@@ -325,10 +325,7 @@ page against it (times, ids and speeds apart).
 
 def record(folder: Path, *, with_data: bool) -> Iterator[tuple[Step, str]]:
     """Run the session in a folder and yield each step with its block of the page, empty where its data are not here."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    desk = Desk(folder / "work", port)
+    desk = Desk(folder / "work", free_port())
     desk.folder.mkdir()
     if with_data:
         (desk.folder / "conversations.jsonl.gz").symlink_to(RECORDED)
@@ -390,13 +387,6 @@ def page(blocks: list[tuple[Step, str]]) -> str:
 
 def wrapped(text: str) -> str:
     return "\n".join(textwrap.wrap(text, 120, break_long_words=False, break_on_hyphens=False))
-
-
-def wait_until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + WAIT_S
-    while not holds():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.05)
 
 
 def _status(url: str) -> int:

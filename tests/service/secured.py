@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import re
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from urllib.parse import quote
 
 import redis
 
+from tests.ports import free_port
 from tests.service.conftest import Server, redis_binary
 
 PASSWORD = "p@ss:w/rd"  # of servers that live as long as one test
@@ -30,12 +30,6 @@ def why_not() -> str | None:
     )
     # One without TLS does not know the setting at all; one with it asks for a certificate.
     return None if "tls-cert-file" in told.stdout + told.stderr else "this `redis-server` was built without TLS"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def documented_rights() -> dict[str, str]:

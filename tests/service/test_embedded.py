@@ -12,7 +12,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,6 +21,7 @@ import redis
 from service.store.embedded import Embedded, start_or_attach
 from service.store.server_binary import ServerBinary, ServerUnavailable, find
 from service.store.server_files import FORMAT, LAST_WORDS, why_it_stopped
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.server
 
@@ -82,13 +83,6 @@ def alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return "Z" not in Path(f"/proc/{pid}/stat").read_text().split(") ")[1][:1] if Path("/proc").is_dir() else True
-
-
-def wait_until(holds: Callable[[], bool], seconds: float = 20.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.01)
 
 
 def test_the_first_starts_it_the_second_attaches_and_the_last_one_out_stops_it(data_dir: Path) -> None:

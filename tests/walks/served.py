@@ -6,15 +6,17 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import httpx
+
+from tests.ports import free_port
+from tests.waiting import wait_until as wait_until
 
 RULES = """
 handrail: 1
@@ -155,12 +157,6 @@ def turn(conversation_id: str, turn_id: str = "1", confidence: float = 0.3) -> d
     }
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def children(pid: int) -> list[int]:
     """Return the living processes that one has started."""
     found = []
@@ -183,10 +179,3 @@ def words_of(pid: int) -> str:
 
 def alive(pid: int) -> bool:
     return bool(words_of(pid))
-
-
-def wait_until(holds: Callable[[], bool], seconds: float = 20.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)

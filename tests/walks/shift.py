@@ -19,7 +19,8 @@ import httpx
 
 from handrail_client import AsyncHandrail, Decision, HandrailUnreachable, Turn
 from service.flows import audit
-from tests.walks.served import Served, wait_until
+from tests.waiting import wait_until
+from tests.walks.served import Served
 
 # Of the agents and operators: they ask again for as long as this whatever fails; the end is never measured by it.
 PATIENCE_S = 120

@@ -10,7 +10,8 @@ import pytest
 
 from tests.rules.test_shedding import HEAD, UNSURE
 from tests.service.cli_run import as_json, handrail
-from tests.walks.served import Served, turn, wait_until
+from tests.waiting import wait_until
+from tests.walks.served import Served, turn
 
 pytestmark = pytest.mark.walk
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-import tempfile
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -33,13 +32,6 @@ pytestmark = [
 ]
 PARTITIONS = 6
 ROUNDS = int(os.environ.get("HANDRAIL_CLUSTER_ROUNDS", "1"))
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    # Not tmp_path: its names are too long for a socket in them.
-    with tempfile.TemporaryDirectory(prefix="hr-") as made:
-        yield Path(made)
 
 
 @pytest.fixture

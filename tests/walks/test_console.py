@@ -12,8 +12,9 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
+from tests.waiting import wait_until
 from tests.walks.browser import browser, needs_browser, telephone
-from tests.walks.served import Served, wait_until
+from tests.walks.served import Served
 from tests.workers.receiver import Receiver
 
 pytestmark = [pytest.mark.server, pytest.mark.walk, needs_browser]

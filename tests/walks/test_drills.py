@@ -13,7 +13,8 @@ import httpx
 import pytest
 
 from tests.service.cli_run import handrail
-from tests.walks.served import Served, wait_until
+from tests.waiting import wait_until
+from tests.walks.served import Served
 
 pytestmark = pytest.mark.walk
 WAIT_S = 60

@@ -7,9 +7,7 @@ import itertools
 import os
 import shutil
 import sys
-import tempfile
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +16,8 @@ import pytest
 
 from rules.files.files_hash import files_hash
 from service import rule_files
-from tests.walks.served import RULES, Served, wait_until
+from tests.waiting import wait_until
+from tests.walks.served import RULES, Served
 
 pytestmark = [
     pytest.mark.walk,
@@ -27,12 +26,6 @@ pytestmark = [
 AGENTS = 3  # callers of each process, each with a connection of its own
 SEEN_S = 30  # a second is what is promised and measured (bench/file_mode.py); here only that it comes
 BROKEN = RULES.replace("confidence < 0.5", "confidense < 0.5")
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="hr-") as place:
-        yield Path(place)
 
 
 def at(limit: float) -> str:

@@ -6,8 +6,6 @@ import asyncio
 import os
 import signal
 import sys
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,8 @@ import httpx
 import pytest
 
 from tests.service.cli_run import handrail
-from tests.walks.served import RULES, Served, turn, wait_until
+from tests.waiting import wait_until
+from tests.walks.served import RULES, Served, turn
 from tests.walks.shift import counted
 
 pytestmark = [
@@ -27,13 +26,6 @@ OTHERS = 20
 LIMIT = 10
 AT_ONCE = 25
 FLOODED_RULES = RULES.replace("  tier1:\n", f"  tier1:\n    flood: {{agent: {LIMIT} in 1h}}\n").replace("10m", "1h")
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    # Not tmp_path: its names are too long for a socket in them.
-    with tempfile.TemporaryDirectory(prefix="hr-") as place:
-        yield Path(place)
 
 
 def sent(number: int) -> dict[str, object]:

@@ -12,9 +12,7 @@ import json
 import os
 import platform
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -35,13 +33,6 @@ CONVERSATIONS_MAX = HANDOFFS * 20
 # Between two kills, on average: some come while the parts killed before are still starting.
 PAUSE_S = float(os.environ.get("HANDRAIL_KILL_PAUSE_S", "1"))
 RESULT = os.environ.get("HANDRAIL_KILL_RESULT")
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    # Not tmp_path: its names are too long for a socket in them.
-    with tempfile.TemporaryDirectory(prefix="hr-") as place:
-        yield Path(place)
 
 
 async def test_every_acknowledged_escalation_is_resolved_exactly_once_whatever_is_killed(folder: Path) -> None:

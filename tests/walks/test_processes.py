@@ -9,9 +9,7 @@ import os
 import random
 import signal
 import sys
-import tempfile
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +17,8 @@ import httpx
 import pytest
 
 from service.jobs import LANES
-from tests.walks.served import Served, alive, turn, wait_until
+from tests.waiting import wait_until
+from tests.walks.served import Served, alive, turn
 from tests.workers.receiver import Got, Receiver
 
 pytestmark = [
@@ -29,13 +28,6 @@ pytestmark = [
 KILLS = 7
 AGENTS = 4
 OPERATORS = 2
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    # Not tmp_path: its names are too long for a socket in them.
-    with tempfile.TemporaryDirectory(prefix="hr-") as place:
-        yield Path(place)
 
 
 def told(got: list[Got]) -> Counter[tuple[str, str]]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,8 +15,9 @@ import pytest
 from service.errors import ServerUnfit
 from service.store.connection import link_to
 from tests.service.secured import Secured, secured, why_not
+from tests.waiting import wait_until
 from tests.walks.failing import goes_on, make_keys, work_while
-from tests.walks.served import Served, wait_until
+from tests.walks.served import Served
 from tests.walks.shift import Shift, each_was_resolved_once
 
 pytestmark = [
@@ -30,10 +30,9 @@ FAILED_OVER_S = 60
 
 
 @pytest.fixture
-def servers() -> Iterator[tuple[Path, Secured]]:
-    # Not tmp_path: its names are too long for a socket in them.
-    with tempfile.TemporaryDirectory(prefix="hr-") as made, secured(Path(made)) as found:
-        yield Path(made), found
+def servers(folder: Path) -> Iterator[tuple[Path, Secured]]:
+    with secured(folder) as found:
+        yield folder, found
 
 
 def denied(found: Secured) -> set[tuple[str, str, str]]:

@@ -12,7 +12,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.walks.served import Served, turn, wait_until
+from tests.waiting import wait_until
+from tests.walks.served import Served, turn
 from tests.workers.mail_server import MailServer
 from tests.workers.receiver import Receiver
 

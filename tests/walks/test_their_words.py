@@ -7,7 +7,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.walks.served import Served, turn, wait_until
+from tests.waiting import wait_until
+from tests.walks.served import Served, turn
 
 pytestmark = pytest.mark.walk
 

@@ -13,7 +13,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.walks.served import RULES, Served, turn, wait_until
+from tests.waiting import wait_until
+from tests.walks.served import RULES, Served, turn
 
 pytestmark = pytest.mark.walk
 

@@ -8,8 +8,7 @@ import os
 import signal
 import subprocess
 import tempfile
-import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from service.flows.access import Store, open_store
 from service.flows.webhooks import NewWebhook
 from service.jobs import LANES
 from service.store.embedded import Embedded, start_or_attach
+from tests.waiting import wait_until
 from tests.workers.opened import ended, open_many, rules
 from tests.workers.receiver import Got, Receiver
 
@@ -72,13 +72,6 @@ def children(pid: int) -> list[int]:
         if int(parent) == pid and state != "Z":
             found.append(int(stat.parent.name))
     return found
-
-
-def wait_until(holds: Callable[[], bool], seconds: float = 20.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
 
 
 def types(got: list[Got]) -> collections.Counter[str]:
