@@ -52,7 +52,8 @@ SAY_DEFAULT: Mapping[Verdict, Words] = {
 class Change:
     """All that one decided turn changes. `before` is the open handoff it was decided with, `handoff` the one it refers
     to, and `event` tells whether that one is opened or joined. One that opens is counted towards its `guards`, of
-    each as many as were counted `elsewhere`. `raised` is told and not written."""
+    each as many as were counted `elsewhere`. `ahead` wait in other partitions and are more urgent, None for unknown.
+    `raised` is told and not written."""
 
     turn: Turn
     decision: Decision
@@ -60,7 +61,7 @@ class Change:
     before: Handoff | None = None
     handoff: Handoff | None = None
     event: Event | None = None
-    ahead: int = 0
+    ahead: int | None = 0
     guards: tuple[Guard, ...] = ()
     elsewhere: tuple[int, ...] = ()
     raised: Raised | None = None

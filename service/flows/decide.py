@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+from collections.abc import Awaitable
 from dataclasses import dataclass, replace
 
 from rules.decision import Decision
@@ -28,6 +29,8 @@ from service.store.store import Store
 # A turn is thought again when another of the same conversation was decided meanwhile. Eight turns at once in one
 # conversation is a caller that does not wait for answers.
 TRIES_MAX = 8
+# How long what lies on other shards is waited for: it is read in milliseconds, and a turn waits for the answer.
+PROMISE_MS_MAX = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,17 +186,55 @@ def _stale(turn: Turn, loaded: Loaded) -> TurnStale | None:
 async def _promised(
     store: Store, ruleset: Ruleset, place: Place, change: Change, handoff: Handoff, now_ms: int
 ) -> Change:
-    """Return a change whose handoff waits with what depends on others: for whom it is kept, how long, behind whom."""
-    if change.event == "handoff.opened":
-        kept = await operators.kept_for_keeper(store, handoff, ruleset.files.queues[handoff.queue], now_ms)
-        change = replace(change, handoff=kept)
-    change = await waits.told(store, change, now_ms)
-    if change.event is None or change.handoff is None or store.partitions == 1:
+    """Return a change whose handoff waits with what depends on others: behind whom, for whom it is kept, how long.
+
+    While another shard is away that is unknown, and nothing of it is told. The handoff waits all the same.
+    """
+    change = await _counted(store, place, change, handoff.score_ms, now_ms)
+    if change.ahead is None:
         return change
-    # The script counts those in its own partition.
+    if change.event == "handoff.opened":
+        change = await _if_known(store, _kept(store, ruleset, change, handoff, now_ms), change)
+    return await _if_known(store, waits.told(store, change, now_ms), change)
+
+
+async def _counted(store: Store, place: Place, change: Change, score_ms: int, now_ms: int) -> Change:
+    """Return a change with what is counted in other partitions; the script counts those in its own."""
+    handoff = change.handoff
+    if handoff is None or store.partitions == 1:
+        return change
+    queue = handoff.queue
+
+    async def count(other: Place) -> tuple[int, tuple[int, ...]]:
+        ahead, alike = await asyncio.gather(
+            queues.ahead(store, [other], queue, score_ms), floods.counted(store, [other], change, now_ms)
+        )
+        return ahead, alike
+
     elsewhere = [other for other in store.places(place.tenant) if other is not place]
-    score_ms = change.handoff.score_ms
-    ahead, counted = await asyncio.gather(
-        queues.ahead(store, elsewhere, change.handoff.queue, score_ms), floods.counted(store, elsewhere, change, now_ms)
+    found = await store.reach.each(elsewhere, count)
+    there = [each for each in found if each is not None]
+    return replace(
+        change,
+        # Whoever was told too low a place would be lied to; whoever waits as one of a flood's is served all the same.
+        ahead=sum(ahead for ahead, _ in there) if len(there) == len(found) else None,
+        elsewhere=tuple(map(sum, zip(*(alike for _, alike in there), strict=True))),
     )
-    return replace(change, ahead=ahead, elsewhere=counted)
+
+
+async def _kept(store: Store, ruleset: Ruleset, change: Change, handoff: Handoff, now_ms: int) -> Change:
+    queue = ruleset.files.queues[handoff.queue]
+    return replace(change, handoff=await operators.kept_for_keeper(store, handoff, queue, now_ms))
+
+
+async def _if_known(store: Store, told: Awaitable[Change], otherwise: Change) -> Change:
+    """Return a change as others let it be told, or as it is where their shard does not answer."""
+    if store.partitions == 1:
+        return await told
+    try:
+        async with asyncio.timeout(PROMISE_MS_MAX / 1000):
+            return await told
+    except StoreBusy:
+        raise
+    except (StoreAway, TimeoutError):
+        return otherwise

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from rules.handoff import Handoff, Kind
 from rules.routing.operators import Operator, People, may_take
 from rules.routing.route import wanted_in
+from service.errors import StoreAway
 from service.flows import operators
 from service.flows.rooms import Room, until_ms
 from service.store import handoffs
@@ -51,8 +52,13 @@ class Desk:
         self._people: People | None = None
 
     async def people(self) -> People:
-        """Return who is at work, with what this look has offered them already."""
+        """Return who is at work, with what this look has offered them already.
+
+        Raises StoreAway while a shard is away: what somebody has in hand lies on all of them.
+        """
         if self._people is None:
+            if not await self._store.reach.all_there(self._store.places(self._tenant), self._store.link):
+                raise StoreAway("a shard is away")
             self._people = await operators.people(self._store, self._tenant, self._now_ms)
         return self._people
 

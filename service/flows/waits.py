@@ -70,11 +70,20 @@ async def told(store: Store, change: Change, now_ms: int) -> Change:
 
 
 async def of(store: Store, handoff: Handoff, now_ms: int) -> WaitTold | None:
-    """Return where a handoff stands and how much longer it will take, None when it does not wait in the line."""
+    """Return where a handoff stands and how much longer it will take.
+
+    None when it does not wait in the line, and while a shard is away: who waits there is unknown.
+    """
     if handoff.state != "waiting" or is_member(handoff):
         return None
+    found = await store.reach.each(
+        store.places(handoff.tenant), lambda place: ahead(store, [place], handoff.queue, handoff.score_ms)
+    )
+    there_before = [count for count in found if count is not None]
+    if len(there_before) < len(found):
+        return None
+    before = sum(there_before)
     view, there = await _view(store, handoff.tenant, handoff.queue, now_ms), store.waits.at_work[handoff.tenant]
-    before = await ahead(store, store.places(handoff.tenant), handoff.queue, handoff.score_ms)
     now = circumstances(view.history, before, _able(there, wanted(handoff)), now_ms)
     return WaitTold(before + 1, estimate(view.history, now, now_ms))
 

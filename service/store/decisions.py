@@ -121,7 +121,7 @@ async def _commit_decision(
         event=change.event or "",
         handoff_id=handoff.handoff_id if handoff else "",
         queue=queue,
-        ahead=change.ahead,
+        ahead="" if change.ahead is None else change.ahead,
         actor=actor,
         told="told" if told else "",
         # While the store is away nobody sees it live; it is in the transcript once it is delivered.

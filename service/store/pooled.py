@@ -206,6 +206,9 @@ async def close(server: Redis | RedisCluster) -> None:
     """Let go of every connection, those to the Sentinels too: redis-py forgets these."""
     if isinstance(server, RedisCluster):
         await server.aclose()
+        # It lets go of none of them where a node was found gone a moment ago.
+        for nodes in ("nodes_cache", "startup_nodes"):
+            await server.nodes_manager.aclose(nodes)
         return
     pool = server.connection_pool
     await server.aclose(close_connection_pool=True)

@@ -12,6 +12,7 @@ from service.store.connection import Link, link_to
 from service.store.moves import Moves
 from service.store.multiplexed import DURABLE_MS_MAX, Barrier, ServerError
 from service.store.pressures import PressureViews
+from service.store.reach import Reach
 from service.store.recent import Recent, Told
 from service.store.scripts import Scripts, library
 from service.store.wait_views import WaitViews
@@ -40,6 +41,7 @@ class Store:
         self.moves = Moves(url)
         self.recent = Recent()
         self.told = Told()
+        self.reach = Reach()
         self.waits = WaitViews()
         self.pressures = PressureViews()
         self.work = Work(link, self.scripts)

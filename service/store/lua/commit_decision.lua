@@ -30,7 +30,7 @@
 -- ARGV[11] event  handoff.opened, handoff.joined, or empty
 -- ARGV[12] handoff_id  empty when the answer refers to none
 -- ARGV[13] queue  name of the queue it is in from now on
--- ARGV[14] ahead  how many more urgent ones wait in other partitions
+-- ARGV[14] ahead  how many more urgent ones wait in other partitions, empty for unknown
 -- ARGV[15] actor
 -- ARGV[16] told  `told` for an answer given while the store was away, else empty
 -- ARGV[17] message  turn_id of a turn that a person who has the conversation must see, else empty
@@ -40,8 +40,8 @@
 -- ARGV[20] answer_grouped  JSON: the Decision of one that becomes a member
 -- ARGV[21..] fields  of the handoff: name, value, name, value
 -- RETURN decided | moved | stored
---   decided: the stored answer; moved: think again; stored: position, empty when nothing waits or the answer was told
---   without one, and `member` where a flood's group holds it
+--   decided: the stored answer; moved: think again; stored: position, empty when nothing waits, it is unknown, or the
+--   answer was told without one, and `member` where a flood's group holds it
 -- USES class, flood, stand_down, tell
 -- AGAIN safe: the second time it finds its own answer
 -- WHY A SCRIPT: the answer, the history it rests on and the handoff it promises must never be seen one without another.
@@ -95,7 +95,7 @@ if ARGV[18] ~= '' then redis.call('HSET', KEYS[5], 'replies_told', ARGV[18]) end
 -- What a person's stretch ended with has been told with this answer.
 if ARGV[16] == '' then redis.call('HDEL', KEYS[1], 'ended_handoff') end
 local position = ''
-if handoff_id ~= '' and ARGV[16] == '' and grouped ~= 'member' then
+if handoff_id ~= '' and ARGV[14] ~= '' and ARGV[16] == '' and grouped ~= 'member' then
   local rank = redis.call('ZRANK', KEYS[6], handoff_id)
   if rank then position = string.format('%d', rank + 1 + tonumber(ARGV[14])) end
 end
