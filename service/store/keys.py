@@ -302,6 +302,10 @@ class Place:
         """LIST of the latest turns that a version in shadow would have decided otherwise, latest first."""
         return f"{self.tag}ruleset_differences:{version}"
 
+    def ruleset_written(self, version: int, write_id: str) -> str:
+        """STRING, always empty: that a write to the two above was done. A cluster's client sends some a second time."""
+        return f"{self.tag}ruleset_written:{version}:{write_id}"
+
 
 @lru_cache(maxsize=65_536)  # tenants times partitions of a large installation; a Place is 200 bytes
 def place(tenant: str, partition: int) -> Place:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -14,6 +15,8 @@ from service.store.keys import Place
 from service.store.store import Store
 
 DIFFERENCES_MAX = 1_000  # of one version, 300 bytes each: a manager reads the first page
+# How long is known that a write was done: whoever lost its answer sends it again within seconds.
+WRITTEN_KEPT_MS = 600_000
 COUNTS_MAX = 50_000  # names of one version: two a rule, and the most rules that a directory may have
 
 
@@ -35,18 +38,20 @@ class Difference:
 async def record(
     store: Store, place: Place, version: int, counts: Mapping[str, int], differences: Iterable[Difference], now_ms: int
 ) -> None:
-    """Add to what is known of a version in shadow: differences in the order in which they came."""
+    """Add to what is known of a version in shadow, once however often it is sent: differences in their order."""
     words: list[str | int | bytes] = [word for pair in counts.items() for word in pair]
     words += [dumps(asdict(difference)) for difference in differences]
     await store.scripts.run(
         "record_shadow",
         shadow=place.ruleset_shadow(version),
         differences=place.ruleset_differences(version),
+        written=place.ruleset_written(version, secrets.token_hex(8)),
         now_ms=now_ms,
         kept_ms=store.kept_ms,
         differences_max=DIFFERENCES_MAX,
         fields_max=COUNTS_MAX,
         counts=len(counts),
+        written_kept_ms=WRITTEN_KEPT_MS,
         rest=words,
     )
 
