@@ -23,11 +23,12 @@ from service.flows.decide import decide
 from service.flows.spool import Spool
 from service.store import keys
 from service.store.keys import partition_of, place
+from tests.ports import bus_port
 from tests.service.conftest import Server
-from tests.service.test_store_cluster import free_port, join
+from tests.service.test_store_cluster import join
 from tests.service.turns import angry
+from tests.waiting import wait_until
 from tests.walks.clustered import FORMED_S
-from tests.walks.served import wait_until
 
 pytestmark = pytest.mark.server
 
@@ -57,7 +58,7 @@ TENANTS = (
 def nodes() -> Iterator[list[Server]]:
     assert shard_of(keys.TENANTS) != AWAY
     with tempfile.TemporaryDirectory(prefix="hr-") as made:
-        servers = [Server(str(get_binary_path()), Path(made) / f"n{n}", port=free_port()) for n in range(3)]
+        servers = [Server(str(get_binary_path()), Path(made) / f"n{n}", port=bus_port()) for n in range(3)]
         for server in servers:
             server.start(*CLUSTER)
         asyncio.run(join(servers))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import socket
 import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -27,6 +26,7 @@ from service.store import outbox, shadows
 from service.store.connection import link_to
 from service.store.keys import MARK, place
 from service.store.multiplexed import Barrier
+from tests.ports import bus_port
 from tests.service.conftest import RULES, Server
 from tests.service.turns import angry, calm
 
@@ -36,25 +36,10 @@ NOW = 1_800_000_000_000
 _TENANTS = (f"cluster-{number}" for number in itertools.count())
 
 
-def free_port() -> int:
-    # The bus takes the port 10,000 above, so both must be free.
-    for _ in range(50):
-        with socket.socket() as one, socket.socket() as other:
-            one.bind(("127.0.0.1", 0))
-            port = int(one.getsockname()[1])
-            if port < 50_000:
-                try:
-                    other.bind(("127.0.0.1", port + 10_000))
-                except OSError:
-                    continue
-                return port
-    raise RuntimeError("no free port")
-
-
 @pytest.fixture(scope="module")
 def nodes() -> object:
     with tempfile.TemporaryDirectory(prefix="hr-") as made:
-        servers = [Server(str(get_binary_path()), Path(made) / f"n{n}", port=free_port()) for n in range(3)]
+        servers = [Server(str(get_binary_path()), Path(made) / f"n{n}", port=bus_port()) for n in range(3)]
         for server in servers:
             server.start("--cluster-enabled", "yes", "--cluster-node-timeout", "2000")
         asyncio.run(join(servers))
@@ -200,7 +185,7 @@ async def drained(store: Store, spool: Spool) -> None:
 
 
 async def test_any_of_the_nodes_that_are_named_leads_to_all(nodes: list[Server]) -> None:
-    link = link_to(f"redis+cluster://127.0.0.1:{free_port()},127.0.0.1:{nodes[1].port}")
+    link = link_to(f"redis+cluster://127.0.0.1:{bus_port()},127.0.0.1:{nodes[1].port}")
     for partition in range(8):
         assert await link.call("EXISTS", place("named", partition).queues) == 0
     await link.close()

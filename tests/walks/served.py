@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 
 from tests.ports import free_port
-from tests.waiting import wait_until as wait_until
+from tests.waiting import wait_until
 
 RULES = """
 handrail: 1
