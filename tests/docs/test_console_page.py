@@ -8,6 +8,7 @@ from pathlib import Path
 from rules.routing.leases import LEASE_WARN_MS
 from service.api.identity import ACTIONS
 from service.console import markup, pages
+from service.flows.moves import RESERVED_MS
 from service.store.drafts import DRAFT_KEPT_MS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "console.md").read_text()
@@ -42,4 +43,9 @@ def test_the_numbers_of_the_page_are_the_codes_own() -> None:
     assert (LEASE_WARN_MS, DRAFT_KEPT_MS) == (15_000, 4 * 86_400_000)
     assert "a quarter of a\n  minute before its end" in PAGE
     assert "for four days" in PAGE
-    assert "const PRESENCE_MS = 30_000;" in (ASSETS / "queues.js").read_text()
+    queues = (ASSETS / "queues.js").read_text()
+    assert "const PRESENCE_MS = 30_000;" in queues
+    assert "const LOOK_MS = 3000;\nconst SELDOM = 4;" in queues
+    assert "every twelve seconds, the rest every three" in PAGE
+    assert RESERVED_MS == 120_000
+    assert "for whoever you name for two minutes" in PAGE

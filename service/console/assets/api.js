@@ -28,6 +28,9 @@ export class Refused extends Error {
 /** No answer came: whether it was done is not known, and sending it again does it once. */
 export class Away extends Error {}
 
+/** What cannot be sent as it stands, in a sentence. */
+export class Unfit extends Error {}
+
 export const key = {
   get: () => sessionStorage.getItem(KEY),
   keep: (value) => sessionStorage.setItem(KEY, value),

@@ -1,6 +1,6 @@
 // Elements and times. Whatever is shown becomes a text node here: no string is ever read as markup.
 
-import { language } from "./words.js";
+import { language, say } from "./words.js";
 
 // How far this machine's clock is behind the service's, by the `Date` of its answers.
 let behindMs = 0;
@@ -21,6 +21,34 @@ export function el(tag, about = {}, ...children) {
 
 export function button(text, act, about = {}) {
   return el("button", { type: "button", ...about, on: { click: act } }, text);
+}
+
+/** Return a button that first says what it is about to do to others, and does it with the second press.
+
+`about` returns the label of the second one and the warning, and throws what cannot be done as it stands. */
+export function sure(label, about, act, problem) {
+  const warning = el("p", { class: "warn", role: "alert" });
+  const first = el("button", { type: "button" }, label);
+  const place = el("div", { class: "sure" }, first);
+  const reset = () => place.replaceChildren(first);
+  first.addEventListener("click", () => {
+    try {
+      const told = about();
+      warning.textContent = told.warning;
+      const does = button(told.label, async () => {
+        await act();
+        reset();
+      }, { class: "main" });
+      place.replaceChildren(warning, does, button(say("sure.not"), () => {
+        reset();
+        first.focus();
+      }));
+      does.focus();
+    } catch (error) {
+      problem(error);
+    }
+  });
+  return place;
 }
 
 /** Return a field with its label; the label is always there to be read and tapped. */

@@ -1,12 +1,14 @@
 // The page of one handoff: it reads, shows, follows what happens, and lets whoever has it work. Its parts are elsewhere.
 
-import { Away, Refused, ask, base, follow, move } from "./api.js";
-import { button, clock, el, left } from "./dom.js";
+import { Away, Refused, Unfit, ask, base, follow, move } from "./api.js";
+import { callLeft } from "./calls.js";
+import { button, clock, el } from "./dom.js";
 import { keepDraft } from "./drafts.js";
+import { floodOf } from "./flood.js";
 import { beforeForgetting, keyGone } from "./key.js";
 import { lease } from "./lease.js";
 import * as story from "./story.js";
-import { Unfit, forms } from "./work.js";
+import { forms } from "./work.js";
 import { has, say } from "./words.js";
 
 const TICK_MS = 1000;
@@ -32,12 +34,13 @@ export async function showHandoff(me, id, room) {
   let stream = null;
   ({ handoff, packet, drafts } = await read());
   const mine = lease(id, { lost: refused, renewed: changed, over: again, announce });
+  const flood = floodOf(path, me, { doing, grouped, answered, problem, token: mine.token }, () => keeper?.changed());
 
   // What must be seen wherever one reads or writes stays at the top of the screen.
   const pinned = el("div", { class: "pinned" }, stale, alarm, lost, mine.bar);
   room.replaceChildren(parts.head, pinned,
     el("div", { class: "columns" },
-      el("div", { class: "left" }, parts.task, parts.talk, parts.take, el("section", { id: "work", tabindex: "-1" })),
+      el("div", { class: "left" }, parts.task, flood.place, parts.talk, parts.take, el("section", { id: "work", tabindex: "-1" })),
       el("div", { class: "right" }, parts.why, parts.drafts, parts.more)), said);
   const place = document.getElementById("work");
   if (mine.token() && handoff.holder === me.name) hadIt = true;
@@ -98,14 +101,27 @@ export async function showHandoff(me, id, room) {
     if (seen.version < handoff.version) return;
     const joined = seen.reasons.length !== handoff.reasons.length;
     const ended = GONE.includes(seen.state) && !GONE.includes(handoff.state);
+    // What is told of a move and of a change says nothing of how many are in a flood's group.
+    if (seen.group && seen.group.members === null && handoff.group?.leads === seen.group.leads) seen.group = handoff.group;
     handoff = seen;
     draw();
     if (ended) stream?.end();
     if (joined || ended) again();
   }
 
+  function grouped(group) {
+    handoff = { ...handoff, group };
+    draw();
+  }
+
+  /** Put what all others were answered with into the form for this one, where nothing else is written. */
+  function answered({ action, outcome, text }) {
+    work?.restore({ action, outcome, text });
+    keeper?.changed();
+  }
+
   function ours() {
-    return Boolean(mine.token()) && handoff.holder === me.name && !GONE.includes(handoff.state);
+    return mine.holds(handoff) && handoff.holder === me.name && !GONE.includes(handoff.state);
   }
 
   function draw() {
@@ -130,6 +146,9 @@ export async function showHandoff(me, id, room) {
     }
     if (have && !work) begin();
     work?.enable(have && !busy);
+    work?.stands(handoff.queue);
+    flood.show(handoff, have);
+    flood.enable(!busy);
     place.hidden = !have && !hadIt;
     work?.held(handoff.state === "held");
     mine.show(handoff, have);
@@ -141,18 +160,15 @@ export async function showHandoff(me, id, room) {
   function second() {
     const times = document.getElementById("times");
     if (times) story.tick(times, handoff);
-    const until = document.getElementById("until");
-    if (until && handoff.lease_expires_at_ms) until.textContent = left(handoff.lease_expires_at_ms);
   }
 
   /** Return what stands where the work would be while somebody else has it, or nobody. */
   function taking() {
     const all = el("a", { class: "next", href: new URL("console", base) }, say("all"));
-    if (GONE.includes(handoff.state)) return [el("p", { class: "banner" }, story.ending(handoff), " ", all)];
+    if (GONE.includes(handoff.state)) return [el("p", { class: "banner" }, story.ending(handoff), " ", callLeft(handoff), " ", all)];
     if (ours()) return [];
     if (handoff.holder === me.name) {
-      const [before, after] = say("mode.elsewhere", { left: "\u0000" }).split("\u0000");
-      return [el("p", { class: "banner" }, before, el("strong", { id: "until" }), after)];
+      return [el("div", { class: "card actions" }, work ? "" : el("p", {}, say("mode.elsewhere")), button(say("take.here"), claim, { class: "main", id: "claim" }))];
     }
     if (handoff.holder) return [el("p", { class: "banner" }, say("mode.theirs", { name: handoff.holder }), " ", all)];
     const may = me.role !== "manager";
@@ -166,20 +182,23 @@ export async function showHandoff(me, id, room) {
   /** Return the sentence for somebody who had it and has it no longer. */
   function missing(have) {
     if (have || !hadIt || !work) return [];
-    const name = GONE.includes(handoff.state) ? "lost.ended" : handoff.holder ? "lost.theirs" : "lost.waiting";
+    const elsewhere = handoff.holder === me.name ? "lost.elsewhere" : "lost.theirs";
+    const name = GONE.includes(handoff.state) ? "lost.ended" : handoff.holder ? elsewhere : "lost.waiting";
     if (name === "lost.ended" && handoff.resolution?.by === me.name) return [];
     return [el("p", { class: "banner bad", role: "alert", id: "lost" }, say(name, { name: handoff.holder }))];
   }
 
   /** Build the forms, and put back what was being written. */
   function begin() {
-    work = forms(packet, { reply, end, hold, release: () => moved("release", {}, say("release.done")) }, () => keeper.changed());
-    keeper = keepDraft(id, work.read, work.told);
+    const act = { reply, end, hold, pass, problem, release: () => moved("release", {}, say("release.done")) };
+    work = forms({ packet, handoff }, me, act, () => keeper.changed());
+    keeper = keepDraft(id, () => ({ ...work.read(), ...flood.read() }), work.told);
     const own = drafts.find((each) => each.by === me.name && !each.refused);
     const refusedOnce = drafts.find((each) => each.by === me.name && each.refused);
     if (own) {
       work.restore(own.fields);
-      keeper.known(work.read());
+      flood.restore(own.fields);
+      keeper.known({ ...work.read(), ...flood.read() });
       work.told(say("saved", { at: clock(own.at_ms) }));
     } else if (refusedOnce) {
       const { verb, text, ...rest } = refusedOnce.fields;
@@ -190,8 +209,9 @@ export async function showHandoff(me, id, room) {
 
   async function claim() {
     await doing(async () => {
-      const got = await move(`${path}/claim`);
-      mine.take(got.lease.token);
+      // What is in our hands already is taken again with a lease of its own: the one before counts no more.
+      const got = await move(`${path}/claim`, handoff.holder === me.name ? { again: true } : {});
+      mine.take(got);
       ({ handoff, packet, drafts } = got);
       draw();
       announce(say("taken"));
@@ -218,6 +238,19 @@ export async function showHandoff(me, id, room) {
     await withToken("hold", body, null, say("hold.done", { at: clock(untilAtMs) }));
   }
 
+  /** Hand it on, and return whether that was done. What is written goes along: it is on the server before anybody is told. */
+  async function pass(form, queue) {
+    try {
+      const body = form();
+      await keeper.flush();
+      const told = (seen) => (body.operator ? say("pass.done_person", { name: body.operator, at: clock(seen.reserved_until_at_ms) }) : say("pass.done_queue", { queue }));
+      return await withToken("transfer", body, null, told);
+    } catch (error) {
+      problem(error);
+      return false;
+    }
+  }
+
   function moved(verb, body = {}, done = "") {
     return verb === "release" ? withToken(verb, body, null, done) : doing(async () => changed(await move(`${path}/${verb}`, body)));
   }
@@ -227,12 +260,12 @@ export async function showHandoff(me, id, room) {
       await keeper.settled();
       const seen = await move(`${path}/${verb}`, { ...body, token: mine.token() });
       after?.();
-      if (["release", "resolve", "hand-back"].includes(verb)) {
+      if (["release", "transfer", "resolve", "hand-back"].includes(verb)) {
         mine.drop();
         hadIt = false;
       }
       changed(seen);
-      announce(done);
+      announce(typeof done === "function" ? done(seen) : done);
       // With what was sent the service has forgotten the draft: what else is written is kept anew.
       if (["resolve", "hand-back"].includes(verb)) {
         keeper.done();
@@ -251,6 +284,7 @@ export async function showHandoff(me, id, room) {
     busy = true;
     alarm.replaceChildren();
     work?.enable(false);
+    flood.enable(false);
     const claimer = document.getElementById("claim");
     if (claimer) claimer.disabled = true;
     try {
@@ -262,6 +296,7 @@ export async function showHandoff(me, id, room) {
     } finally {
       busy = false;
       work?.enable(ours());
+      flood.enable(true);
       if (claimer) claimer.disabled = false;
     }
   }
@@ -290,6 +325,9 @@ export async function showHandoff(me, id, room) {
     if (error instanceof Away) return say("away");
     if (error instanceof Unfit) return error.message;
     if (error.said) return error.said;
+    if (error.code === "already_claimed" && !handoff?.holder && handoff?.reserved_for) {
+      return say("problem.reserved", { name: handoff.reserved_for, at: clock(handoff.reserved_until_at_ms) });
+    }
     const name = `problem.${error.code}`;
     return has(name) ? say(name, { name: handoff?.holder ?? "?" }) : `${error.detail}. ${error.hint}`;
   }

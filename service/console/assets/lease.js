@@ -63,8 +63,13 @@ export function lease(handoffId, { lost, renewed, over, announce }) {
   return {
     bar,
     token: () => sessionStorage.getItem(name),
-    take: (token) => sessionStorage.setItem(name, token),
-    drop: () => sessionStorage.removeItem(name),
+    /** Say whether this tab's token is that of the lease as the handoff has it: not if another tab has gone on since. */
+    holds: (seen) => {
+      const version = sessionStorage.getItem(`${name} version`);
+      return Boolean(sessionStorage.getItem(name)) && (version === null || seen.lease_version === null || Number(version) >= seen.lease_version);
+    },
+    take: (got) => keepLease(got),
+    drop: () => dropLease(handoffId),
     renew: () => act("renew"),
     /** Show the lease as the handoff has it now; none where it is not ours. */
     show: (seen, ours) => {
@@ -84,6 +89,12 @@ export function lease(handoffId, { lost, renewed, over, announce }) {
   };
 }
 
-export function keepLease(handoffId, token) {
-  sessionStorage.setItem(`lease ${handoffId}`, token);
+export function keepLease({ handoff, lease }) {
+  sessionStorage.setItem(`lease ${handoff.id}`, lease.token);
+  sessionStorage.setItem(`lease ${handoff.id} version`, handoff.lease_version);
+}
+
+function dropLease(handoffId) {
+  sessionStorage.removeItem(`lease ${handoffId}`);
+  sessionStorage.removeItem(`lease ${handoffId} version`);
 }

@@ -1,12 +1,15 @@
 // All queues: how many wait and how long, what is open, the next one to take, and whether the rules have a broken edit.
 
 import { Away, Refused, ask, base, move } from "./api.js";
+import { callList, callsDone, callsLine, isCall } from "./calls.js";
 import { button, clock, el, left, now, span, time } from "./dom.js";
+import { floodList } from "./flood.js";
 import { keyGone } from "./key.js";
 import { keepLease } from "./lease.js";
 import { has, say } from "./words.js";
 
 const LOOK_MS = 3000;
+const SELDOM = 4; // every so many looks: what changes in minutes is not asked for every three seconds
 const PRESENCE_MS = 30_000;
 const SHOWN_MAX = 50;
 const HERE = "here";
@@ -16,28 +19,44 @@ export async function showQueues(me, room) {
   const alarm = el("p", { role: "alert", class: "problem" });
   const queues = el("section", { id: "queues" });
   const open = el("section", { id: "open" });
+  const floods = el("section", { id: "floods" });
+  const calls = el("section", { id: "calls" });
+  const line = el("div", {});
+  let titles = {};
+  let looks = 0;
+  const done = callsDone(() => titles, (error) => tell(error, say("away")));
   const may = me.role !== "manager";
   const all = may ? el("div", { class: "card actions" }, button(say("queues.next"), () => take("claim"), { class: "main", id: "next" }), here()) : "";
-  room.replaceChildren(fault, el("h1", {}, say("queues")), alarm, all, queues, open);
+  room.replaceChildren(fault, el("h1", {}, say("queues")), alarm, all, queues, line, floods, open, calls, done);
   let busy = false;
   let seenAtMs = now();
   document.title = `${say("queues")} · Handrail`;
 
   await look();
   const looking = setInterval(look, LOOK_MS);
-  document.addEventListener("visibilitychange", look);
+  document.addEventListener("visibilitychange", () => {
+    looks = 0;
+    look();
+  });
 
   async function look() {
     if (document.hidden) return;
     try {
-      const [found, handoffs, health] = await Promise.all([
+      const seldom = looks % SELDOM === 0;
+      looks += 1;
+      const [found, handoffs, health, flooded, owed] = await Promise.all([
         ask("GET", "queues"), ask("GET", `handoffs?limit=${SHOWN_MAX}`), rules(),
+        seldom ? ask("GET", "floods") : null, seldom ? ask("GET", `calls?limit=${SHOWN_MAX}`) : null,
       ]);
+      titles = Object.fromEntries(found.queues.map((each) => [each.name, each.title ?? each.name]));
       seenAtMs = now();
       if (!busy) alarm.textContent = "";
       put(queues, [queueList(found.queues)]);
       put(open, openList(handoffs));
       put(fault, banner(health));
+      if (flooded) put(floods, floodList(flooded.floods, titles));
+      if (owed) put(line, callsLine(owed));
+      if (owed) put(calls, callList(owed, me, titles, may ? (id) => take(`handoffs/${encodeURIComponent(id)}/claim`) : null));
     } catch (error) {
       tell(error, say("not_fresh", { at: clock(seenAtMs) }));
     }
@@ -77,13 +96,26 @@ export async function showQueues(me, room) {
   function openList({ handoffs, cursor }) {
     if (!handoffs.length) return [el("p", { class: "quiet" }, say("queues.nothing"))];
     return [el("h2", {}, say("queues.open")), el("ul", { class: "plain" }, ...handoffs.map((handoff) => {
-      const rules = handoff.reasons[0]?.rule_ids.join(", ") || handoff.kind;
+      const rules = isCall(handoff) ? say("kind.call") : handoff.reasons[0]?.rule_ids.join(", ") || handoff.kind;
       const due = handoff.state !== "waiting" || handoff.expires_at_ms === null ? "" : handoff.expires_at_ms > now() ? `${say("meta.deadline")} ${left(handoff.expires_at_ms)}` : say("meta.late");
-      const who = handoff.holder ? say("meta.has", { name: handoff.holder }) : handoff.acknowledged_by ? say("meta.comes", { name: handoff.acknowledged_by }) : "";
       return el("li", {}, el("a", { class: "row", href: new URL(`console/handoffs/${encodeURIComponent(handoff.id)}`, base) },
-        el("span", { class: `pill ${handoff.priority}` }, say(`priority.${handoff.priority}`)), el("span", {}, el("strong", {}, rules), ` · ${handoff.queue} · `, time(handoff.opened_at_ms)),
-        el("span", { class: "quiet" }, [due, who].filter(Boolean).join(" · "))));
+        el("span", { class: `pill ${handoff.priority}` }, say(`priority.${handoff.priority}`)), el("span", {}, el("strong", {}, rules), ` · ${titles[handoff.queue] ?? handoff.queue} · `, time(handoff.opened_at_ms)),
+        el("span", { class: "quiet" }, [due, flooded(handoff), who(handoff)].filter(Boolean).join(" · "))));
     })), cursor ? el("p", { class: "quiet" }, say("queues.more")) : ""];
+  }
+
+  function who(handoff) {
+    if (handoff.holder) return handoff.holder === me.name ? say("meta.mine") : say("meta.has", { name: handoff.holder });
+    if (handoff.reserved_for && handoff.reserved_until_at_ms > now()) {
+      const at = clock(handoff.reserved_until_at_ms);
+      return handoff.reserved_for === me.name ? say("meta.for_me", { at }) : say("meta.reserved", { name: handoff.reserved_for, at });
+    }
+    return handoff.acknowledged_by ? say("meta.comes", { name: handoff.acknowledged_by }) : "";
+  }
+
+  function flooded({ group, state }) {
+    if (!group || state !== "waiting") return "";
+    return group.leads ? say("flood.stands", { count: group.members ?? 0 }) : say("flood.behind");
   }
 
   async function take(path) {
@@ -96,7 +128,7 @@ export async function showQueues(me, room) {
         alarm.textContent = say("queues.none");
         return;
       }
-      keepLease(got.handoff.id, got.lease.token);
+      keepLease(got);
       location.assign(new URL(`console/handoffs/${encodeURIComponent(got.handoff.id)}`, base));
     } catch (error) {
       tell(error, say("away"));

@@ -1,5 +1,6 @@
 // What a handoff is about: the packet and the handoff as elements. It shows; what can be done with it is elsewhere.
 
+import { callBesides, callTask, isCall } from "./calls.js";
 import { button, clock, el, left, now, span, time, words } from "./dom.js";
 import { has, language, say } from "./words.js";
 
@@ -12,7 +13,7 @@ export function head(handoff, packet, me) {
   const reason = packet.why[0]?.rules[0]?.why ?? say(`kind.${handoff.kind}`);
   const facts = [
     el("span", { class: `pill ${handoff.priority}` }, say(`priority.${handoff.priority}`)),
-    el("span", { class: "pill" }, say(`kind.${handoff.kind}`)),
+    el("span", { class: "pill" }, say(isCall(handoff) ? "kind.call" : `kind.${handoff.kind}`)),
     el("span", { class: "pill" }, handoff.queue),
     handoff.locale ? el("span", { class: "pill" }, say("meta.language", { language: spoken(handoff.locale) })) : null,
   ];
@@ -38,7 +39,10 @@ function whoHas(handoff, me) {
   if (handoff.holder === me.name) return "";
   if (handoff.holder) return say("meta.has", { name: handoff.holder });
   if (handoff.state !== "waiting") return "";
-  if (handoff.reserved_for) return say("meta.reserved", { name: handoff.reserved_for, at: clock(handoff.reserved_until_at_ms) });
+  if (handoff.reserved_for) {
+    const at = clock(handoff.reserved_until_at_ms);
+    return handoff.reserved_for === me.name ? say("meta.for_me", { at }) : say("meta.reserved", { name: handoff.reserved_for, at });
+  }
   return handoff.acknowledged_by ? say("meta.comes", { name: handoff.acknowledged_by }) : "";
 }
 
@@ -67,6 +71,7 @@ function deadline(atMs, name, late) {
 
 /** Return what is asked of the operator, with the draft that was held back in full. */
 export function task(handoff, packet) {
+  if (isCall(handoff)) return callTask(handoff);
   const { draft } = packet.task;
   const held = [];
   // Of a conversation that a person takes over, the reply that was not sent stands in the conversation.
@@ -83,13 +88,14 @@ export function task(handoff, packet) {
   }
   const { verdict, queue, say: told } = handoff.on_timeout;
   const what = say(`timeout.${verdict}`, { queue: queue ?? "" });
-  const late = handoff.ended_at_ms === null && handoff.state === "waiting" && [
+  const late = handoff.ended_at_ms === null && handoff.state === "waiting" && handoff.expires_at_ms !== null && [
     el("p", { class: "quiet" }, say("timeout", { what }), told ? ` ${say("timeout.says")} ` : "", told ? el("q", { dir: "auto" }, told) : ""),
   ];
   const known = `task.${packet.task.kind}`;
   return [
     el("h2", {}, say("task")),
     el("p", {}, has(known) ? say(known) : packet.task.sentence),
+    handoff.call ? callBesides(handoff) : "",
     ...held,
     ...(late || []),
   ];
@@ -175,7 +181,7 @@ export function drafts(all, me, use) {
   const shown = all.filter((each) => each.refused || each.by !== me.name);
   if (!shown.length) return [];
   const row = (each) => {
-    const texts = Object.entries(each.fields).filter(([name, value]) => typeof value === "string" && value && ["reply", "text", "edited"].includes(name));
+    const texts = Object.entries(each.fields).filter(([name, value]) => typeof value === "string" && value && ["reply", "text", "edited", "all_text"].includes(name));
     const said = each.refused ? "drafts.refused" : "drafts.by";
     return el("li", {},
       el("small", {}, say(said, { name: each.by, at: clock(each.at_ms) })),
@@ -191,5 +197,6 @@ export function ending(handoff) {
   if (!resolution) return say("now.expired");
   const at = clock(resolution.at_ms);
   if (resolution.action === "timeout") return say("ended.expired", { at });
-  return say("ended", { action: say(`action.${resolution.action}`).toLowerCase(), name: resolution.by, at });
+  const how = isCall(handoff) && has(`call.${resolution.action}`) ? `call.${resolution.action}` : `action.${resolution.action}`;
+  return say("ended", { action: say(how).toLowerCase(), name: resolution.by, at });
 }

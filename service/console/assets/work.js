@@ -1,7 +1,10 @@
 // The forms of whoever has the handoff: reply, end, hold, put back. They are built once, so that nothing typed is redrawn.
 
+import { Unfit } from "./api.js";
+import { isCall } from "./calls.js";
 import { button, choice, el, field, now, unfence } from "./dom.js";
-import { say } from "./words.js";
+import { passForm } from "./pass.js";
+import { has, say } from "./words.js";
 
 const OUTCOMES = ["needed", "not_needed", "too_late", "unclear"];
 const FLAGS = ["customer_had_to_repeat", "wrong_queue", "missing_context"];
@@ -11,18 +14,19 @@ const MINUTE_MS = 60_000;
 const TEXT_CHARS_MAX = 32_768;
 const SHORT_CHARS_MAX = 256;
 
-/** What cannot be sent as it stands, in a sentence. */
-export class Unfit extends Error {}
-
 /** Return the forms. `act` has what they do; `typed` is called after each change of what is written. */
-export function forms(packet, act, typed) {
+export function forms({ packet, handoff }, me, act, typed) {
+  const call = isCall(handoff);
   const reply = el("textarea", { id: "reply", rows: "2", maxlength: TEXT_CHARS_MAX, dir: "auto" });
   const send = el("button", { type: "submit", class: "main" }, say("reply.send"));
   const saying = el("form", { class: "card composer" }, field(say("reply"), reply, say("reply.hint")), send);
-  const ending = endForm(packet);
+  const ending = endForm(packet, call);
   const holding = holdForm(act);
+  const passing = passForm(me, act);
   const saved = el("p", { id: "saved", class: "quiet", "aria-live": "off" });
-  const place = el("div", { id: "forms" }, saying, saved, ending.place, holding.place);
+  const place = el("div", { id: "forms" }, saying, saved, ending.place, holding.place, passing.place);
+  // Nobody passes it on: the agent has gone on, and the customer is spoken to on the telephone.
+  saying.hidden = call;
 
   saying.addEventListener("submit", (event) => {
     event.preventDefault();
@@ -60,15 +64,17 @@ export function forms(packet, act, typed) {
       if (reply.value === text) reply.value = "";
     },
     held: (held) => holding.held(held),
+    stands: passing.stands,
     enable: (able) => {
       for (const each of place.querySelectorAll("button")) each.disabled = !able;
     },
   };
 }
 
-function endForm(packet) {
+function endForm(packet, call) {
   const { draft, actions } = packet.task;
-  const offered = actions.map((each) => choice("radio", "action", each, say(`action.${each}`), say(`action.${each}.hint`)));
+  const told = (action) => (call && has(`call.${action}`) ? `call.${action}` : `action.${action}`);
+  const offered = actions.map((each) => choice("radio", "action", each, say(told(each)), say(`${told(each)}.hint`)));
   const outcomes = OUTCOMES.map((each) => choice("radio", "outcome", each, say(`outcome.${each}`)));
   const flags = FLAGS.map((each) => choice("checkbox", "flags", each, say(`flag.${each}`)));
   const text = el("textarea", { id: "text", rows: "2", maxlength: TEXT_CHARS_MAX, dir: "auto" });
@@ -90,14 +96,14 @@ function endForm(packet) {
     cause: el("div", {}, field(say("cause"), cause), el("fieldset", {}, el("legend", {}, say("flags")), ...flags)),
   };
   const place = el("form", { class: "card", id: "end" }, el("h2", {}, say("end")),
-    el("fieldset", { class: "choices" }, el("legend", {}, say("end.how")), ...offered), rows.text, rows.edited, rows.facts,
+    el("fieldset", { class: "choices" }, el("legend", {}, say(call ? "call.end" : "end.how")), ...offered), rows.text, rows.edited, rows.facts,
     el("fieldset", { class: "choices short" }, el("legend", {}, say("end.outcome")), ...outcomes), rows.cause,
     el("button", { type: "submit", class: "main" }, say("end.do")));
 
   const chosen = (name) => [...place.querySelectorAll(`input[name=${name}]:checked`)].map((each) => each.value);
   const show = () => {
     const [action] = chosen("action");
-    rows.text.hidden = !["answer", "reject", "take_over", "hand_back"].includes(action);
+    rows.text.hidden = call || !["answer", "reject", "take_over", "hand_back"].includes(action);
     rows.edited.hidden = action !== "edit";
     rows.facts.hidden = action !== "hand_back";
     rows.cause.hidden = !action || action === "hand_back";
