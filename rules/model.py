@@ -123,6 +123,9 @@ class OnTimeout:
     queue: str | None = None
 
 
+LEVEL_MAX = 10  # of a skill
+
+
 @dataclass(frozen=True, slots=True)
 class Need:
     """A skill that an operator must have, at this level or higher."""

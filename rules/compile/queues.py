@@ -23,8 +23,7 @@ from rules.files.grammar import number_of
 from rules.files.keys import ON_TIMEOUT_KEYS, QUEUE_KEYS, STEP_KEYS
 from rules.files.nodes import MapNode, Node, TextNode
 from rules.files.source import Source
-from rules.model import Need, OnTimeout, Priority, Queue, Step
-from rules.routing.route import LEVEL_MAX
+from rules.model import LEVEL_MAX, Need, OnTimeout, Priority, Queue, Step
 
 TimeoutVerdict: TypeAlias = Literal["continue", "deny", "answer", "callback", "escalate"]
 

@@ -239,7 +239,8 @@ def _excerpt(line: str, column: int, width: int) -> tuple[str, str]:
 
 def _plain(text: str) -> str:
     """Return the text with every character that would move or hide others replaced by `�`, one for one."""
-    return "".join(character if character.isprintable() else "�" for character in text.replace("\t", " "))
+    text = text.replace("\t", " ")
+    return text if text.isprintable() else "".join(each if each.isprintable() else "�" for each in text)
 
 
 def _width(text: str) -> int:

@@ -10,7 +10,7 @@ from rules.evaluation.comparisons import COMPARISONS
 from rules.evaluation.signal_table import CALL_SIGNALS, SIGNALS, SignalSpec
 from rules.files.grammar import DURATION_UNITS_MS, FUNCTIONS
 from rules.files.keys import RULE_VERDICTS, VERSION, KeySpec, KeyTable, ValueKind
-from rules.routing.route import LEVEL_MAX
+from rules.model import LEVEL_MAX
 
 Schema: TypeAlias = dict[str, object]
 

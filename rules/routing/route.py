@@ -15,8 +15,6 @@ from rules.model import FloodBy, Need, Queue, Step, Words
 from rules.routing.widening import Widening
 from rules.telling.notices import Notice
 
-LEVEL_MAX = 10
-
 
 @dataclass(frozen=True, slots=True)
 class Route:

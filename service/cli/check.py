@@ -1,4 +1,4 @@
-"""`handrail check`: everything that is wrong with rule files, at once, each at its place."""
+"""`handrail check` as typer reads it: its words and its help. The work is in checking.py."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from typing import Annotated
 
 import typer
 
-from rules.compile.names import UNKNOWN_CODES
-from service.cli.check_formats import FORMATS, Checked
-from service.cli.output import EXIT_FINDINGS, JsonFlag, note, refuse, say_all, terminal_columns
-from service.rule_files import TESTS_ENDINGS
+from service.cli.check_formats import FORMATS
+from service.cli.checking import check_paths
+from service.cli.output import JsonFlag, refuse
 
 
 def check(
@@ -45,17 +44,4 @@ def check(
         refuse(f"`{written}` is no format", f"write one of {', '.join(FORMATS)}")
     # Nothing is left behind for a collector to find, and looking takes a tenth of the time.
     gc.disable()
-    checked = [Checked.of(path) for path in paths]
-    if not as_json and written in (None, "text"):
-        _tell_of_lone_files(checked)
-    say_all(FORMATS["json" if as_json else written or "text"](checked, strict, terminal_columns()))
-    if any(each.errors or (strict and each.warnings) for each in checked):
-        raise typer.Exit(EXIT_FINDINGS)
-
-
-def _tell_of_lone_files(checked: list[Checked]) -> None:
-    for each in checked:
-        alone = each.path.is_file() and not each.path.name.endswith(TESTS_ENDINGS)
-        if alone and any(problem.code in UNKNOWN_CODES.values() for problem in each.problems):
-            where = f"`handrail check {each.path.parent}`"
-            note(f"{each.path} was read alone; names that other files declare count in {where}")
+    raise typer.Exit(check_paths(paths, "json" if as_json else written or "text", strict=strict))

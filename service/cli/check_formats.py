@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from hashlib import sha256
 from importlib import import_module
 from pathlib import Path
@@ -15,7 +15,7 @@ from rules.files.errors import PROBLEMS, Problem, ProblemSpec, render
 from rules.files.problem_json import problem_json
 from rules.model import RuleFiles
 from service import rule_files
-from service.cli.output import plain
+from service.cli.plain_output import plain
 
 SARIF_SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 SARIF_VERSION = "2.1.0"
@@ -38,7 +38,9 @@ class Checked:
     def of(cls, path: Path) -> Checked:
         """Check the rule files of a directory and the tests beside them, or one file. Raises RulesUnreadable."""
         found = rule_files.examine_with_tests(path)
-        return cls(path, found.files, tuple(problem.renamed(_from_here) for problem in found.problems), found.cases)
+        # A file has hundreds of problems as easily as one, and its name costs more than the rest of each.
+        called = cache(_from_here)
+        return cls(path, found.files, tuple(problem.renamed(called) for problem in found.problems), found.cases)
 
     @property
     def errors(self) -> int:
@@ -101,7 +103,13 @@ def _json(checked: Sequence[Checked], strict: bool, columns: int | None) -> str:
         ],
         "problems": [problem_json(problem) for each in checked for problem in each.problems],
     }
-    return json.dumps(value, ensure_ascii=False, indent=2)
+    return _dumped(value)
+
+
+def _dumped(value: object) -> str:
+    # People, who read text, need not wait for it to be loaded.
+    text: str = import_module("json").dumps(value, ensure_ascii=False, indent=2)
+    return text
 
 
 def _github(checked: Sequence[Checked], strict: bool, columns: int | None) -> str:
@@ -142,7 +150,7 @@ def _sarif(checked: Sequence[Checked], strict: bool, columns: int | None) -> str
     codes = sorted({problem.code for problem in problems})
     driver = {
         "name": "handrail",
-        # As in service/command.py: only who asks for this format waits for it to be loaded.
+        # As in service/command_line.py: only who asks for this format waits for it to be loaded.
         "version": import_module("importlib.metadata").version("handrail"),
         "rules": [_sarif_rule(PROBLEMS[code]) for code in codes],
     }
@@ -152,7 +160,7 @@ def _sarif(checked: Sequence[Checked], strict: bool, columns: int | None) -> str
         "columnKind": "unicodeCodePoints",
         "results": [_sarif_result(problem, codes.index(problem.code)) for problem in problems],
     }
-    return json.dumps({"$schema": SARIF_SCHEMA, "version": SARIF_VERSION, "runs": [run]}, ensure_ascii=False, indent=2)
+    return _dumped({"$schema": SARIF_SCHEMA, "version": SARIF_VERSION, "runs": [run]})
 
 
 def _sarif_rule(spec: ProblemSpec) -> dict[str, object]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from typer.testing import CliRunner, Result
 
-from service.command import app
+from service.command_line import app
 
 RULES = """\
 handrail: 1

@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from service.command import COMMANDS, Row, load
+from service.command import COMMANDS, Row
+from service.command_line import load
 
 ROWS = [row for rows in COMMANDS.values() for row in rows]
 
@@ -19,7 +20,7 @@ def test_the_list_says_of_a_command_what_its_own_help_begins_with(row: Row) -> N
 
 
 def test_the_list_of_commands_is_told_without_loading_any_of_them() -> None:
-    code = "import sys, service.command\ntry: service.command.app(['--help'])\nfinally: print(*sys.modules)"
+    code = "import sys, service.command_line\ntry: service.command_line.app(['--help'])\nfinally: print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = done.stdout.split()
     assert "service.command" in loaded
