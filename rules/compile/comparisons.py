@@ -6,11 +6,11 @@ import re
 from dataclasses import dataclass
 from typing import Literal, NoReturn, TypeAlias, cast
 
-from rules.compile.names import Names
+from rules.compile.names import SIGNALS_PREFIX, Names
 from rules.compile.operands import Misfit, Wanted, read_operand, short_time
-from rules.compile.values import did_you_mean, nearest, one_of
+from rules.compile.values import did_you_mean, legal_name, nearest, one_of
 from rules.evaluation.call_values import ARGS_PREFIX, SignalType
-from rules.evaluation.signal_table import CALL_SIGNALS, TOPIC_SETS, SignalSpec
+from rules.evaluation.signal_table import CALL_SIGNALS, CUSTOMER_PREFIX, TOPIC_SETS, SignalSpec, Unit
 from rules.files.grammar import (
     COUNTING,
     FUNCTIONS,
@@ -47,15 +47,25 @@ _TYPE_NAMES: dict[SignalType, str] = {
     "bool": "true or false",
     "set": "a set of words",
 }
-# What follows a signal of the type in an example.
-_SAMPLES: dict[SignalType, str] = {"number": "< 0.5", "text": "= chat", "bool": "= true", "set": "has refunds"}
+# What follows a signal of the type in an example, and a number of the unit.
+_SAMPLES: dict[SignalType, str] = {"number": "< 0.5", "text": "= chat", "bool": "= true", "set": "has NAME"}
+_UNIT_SAMPLES: dict[Unit | None, str] = {
+    "score": "< -0.5",
+    "characters": "> 500",
+    "count": ">= 2",
+    "usd": "> 100",
+    "ms": "> 10m",
+    "hour": ">= 18",
+    "minutes": ">= 18:00",
+    "day": "= 2026-12-24",
+}
 # The texts of a turn, which an author may want to search -> how that is said.
 _TEXTS: dict[str, str] = {
     "message": "declare a topic with the words as its `phrases:` and write `topics has NAME`",
     "reply": "declare a topic with `phrases:` and `inside: [reply]` and write `reply_topics has NAME`",
 }
 _TOPIC_MEANT = re.compile(r"write `topics has ([\w-]+)`")
-_SIGNAL_MEANT = re.compile(r"write `(?:all: \[)?([\w.]+) [<>=!ihlw]")
+_SIGNAL_MEANT = re.compile(r"write `(?:a(?:ll|ny): \[)?([\w.]+) [<>=!ihlw]")
 _WORDS = re.compile(r"[A-Za-z][\w-]*(?:\.[\w-]+)*")
 _SPACES = re.compile(r"\s+")
 
@@ -90,6 +100,9 @@ def read_comparison(source: Source, node: TextNode, names: Names, in_call: bool)
         else:
             meant = line_meant(node.value)
             hint = error.hint if meant is None else _with_near_names(place, meant)
+            alone = (CALL_SIGNALS if in_call else names.signals).get(node.value.strip())
+            if alone is not None:
+                hint = f"write an operator and an operand after it, as in `{alone.name} {sample(alone)}`"
             source.refuse("R120", node, error.message, hint, error.start, error.end)
     except Misfit as misfit:
         source.refuse(misfit.code, node, misfit.message, misfit.hint, misfit.start, misfit.end)
@@ -113,6 +126,15 @@ def _with_near_names(place: _Place, meant: str) -> str:
             return f"{meant}; but no {kind} is called `{found[1]}`"
         return f"{meant[: found.start(1)]}{near}{meant[found.end(1) :]}"
     return meant
+
+
+def sample(spec: SignalSpec) -> str:
+    """Return an operator and an operand that fit the signal."""
+    if spec.values:
+        return f"{'has' if spec.type == 'set' else '='} {spec.values[0]}"
+    if spec.name == "language":
+        return "= es"
+    return _UNIT_SAMPLES.get(spec.unit, _SAMPLES[spec.type])
 
 
 def _compare(place: _Place, parsed: Comparison) -> Compare:
@@ -151,14 +173,14 @@ def _signal(place: _Place, name: Name, parsed: Comparison) -> SignalSpec:
     # A declaration with a mistake in it was told where it stands.
     if not place.in_call and place.names.is_declared("signal", name.text):
         raise _Told
-    _refuse_signal(place, name, known)
+    _refuse_signal(place, name, known, parsed)
 
 
 def _text_message(name: str) -> str:
     return f"`{name}` is a text and no signal"
 
 
-def _refuse_signal(place: _Place, name: Name, known: dict[str, SignalSpec]) -> NoReturn:
+def _refuse_signal(place: _Place, name: Name, known: dict[str, SignalSpec], parsed: Comparison) -> NoReturn:
     message = f"unknown signal `{name.text}`"
     if place.in_call and name.text in place.names.signals:
         message = f"`{name.text}` is no signal of a tool call"
@@ -172,18 +194,35 @@ def _refuse_signal(place: _Place, name: Name, known: dict[str, SignalSpec]) -> N
             hint = "aggregate what a turn records of its calls, as `amount_usd_max` or `tools_failed`"
     elif name.text in _TEXTS:
         message, hint = _text_message(name.text), _TEXTS[name.text]
-    elif name.text.startswith("customer."):
-        attribute = name.text.removeprefix("customer.")
-        # Without what all of them begin with, which makes any two of them look near.
-        near = did_you_mean(place.source, attribute, _attributes(known))
-        hint = near and near.replace("`", "`customer.", 1)
-        if hint is None and place.names.torn:
-            raise _Told
-        hint = hint or f"declare it under `customer:` as `{attribute}: {{type: text}}`"
+    elif name.text.startswith(CUSTOMER_PREFIX):
+        hint = _declare_attribute(place, name.text.removeprefix(CUSTOMER_PREFIX), known, _type_meant(parsed))
+    elif name.text.removeprefix(SIGNALS_PREFIX) in known:
+        hint = f"write `{name.text.removeprefix(SIGNALS_PREFIX)}`"
     else:
-        place.names.refuse_unknown("signal", name.text, known, place.source, place.node, name.start, name.end)
+        place.names.refuse_unknown(
+            "signal", name.text, known, place.source, place.node, name.start, name.end, type_=_type_meant(parsed)
+        )
         raise _Told
     raise Misfit("R101", name.start, name.end, message, hint)
+
+
+def _declare_attribute(place: _Place, attribute: str, known: dict[str, SignalSpec], type_: SignalType) -> str:
+    # Without what all of them begin with, which makes any two of them look near.
+    near = did_you_mean(place.source, attribute, _attributes(known))
+    if near is not None:
+        return near.replace("`", "`customer.", 1)
+    if place.names.torn:
+        raise _Told
+    name = legal_name(attribute)
+    if name is None:
+        return "declare it under `customer:`, with a name of letters, digits, `-` and `_`, a letter first"
+    here = f" and write `{CUSTOMER_PREFIX}{name}` here" if name != attribute else ""
+    return f"declare it under `customer:` as `{name}: {{type: {type_}}}`{here}"
+
+
+def _type_meant(parsed: Comparison) -> SignalType:
+    """Return the type to declare for a signal that nobody has, so that this comparison can be made."""
+    return "text" if parsed.operator in PRESENCE else _argument_type(parsed)
 
 
 def _attributes(known: dict[str, SignalSpec]) -> list[str]:
@@ -224,7 +263,7 @@ def _counting(place: _Place, call: Call, function: AggregateFunction, window: Wi
     """Return a count or a streak, which look at whether a comparison held."""
     if isinstance(call.of, Name):
         spec = _recorded(place, call.of, None)
-        hint = f"write `{function}({call.of.text} {_SAMPLES[spec.type]})`"
+        hint = f"write `{function}({call.of.text} {sample(spec)})`"
         message = f"`{function}` needs a comparison, not a signal"
         raise Misfit("R124", call.of.start, call.of.end, message, hint)
     assert isinstance(call.of.left, Name)  # noqa: S101 - the grammar reads no aggregate inside an aggregate
@@ -242,7 +281,7 @@ def _measuring(place: _Place, call: Call, function: AggregateFunction, window: W
         raise Misfit("R124", call.of.start, call.of.end, f"`{function}` needs a signal, not a comparison", hint)
     spec = _recorded(place, call.of, None)
     if spec.type != "number":
-        hint = f"count the turns instead: `count({call.of.text} {_SAMPLES[spec.type]}) over 10 turns >= 2`"
+        hint = f"count the turns instead: `count({call.of.text} {sample(spec)}) over 10 turns >= 2`"
         message = f"`{call.of.text}` is no number, so it has no {function}"
         raise Misfit("R124", call.of.start, call.of.end, message, hint)
     return Aggregate(function, call.of.text, window), spec
@@ -297,9 +336,10 @@ def _use_thresholds(place: _Place, operand: Operand | None) -> bool:
             continue
         known = False
         if not place.names.is_declared("threshold", name):
-            if number_of(name) is not None:
+            plain = name.replace("_", "")
+            if number_of(plain) is not None:
                 message = f"`{part.text}` is no threshold's name"
-                place.source.refuse("R104", place.node, message, f"write `{name}`", part.start, part.end)
+                place.source.refuse("R104", place.node, message, f"write `{plain}`", part.start, part.end)
             else:
                 everything = place.names.declared.get("threshold", ())
                 place.names.refuse_unknown(

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from itertools import pairwise
 
-from rules.compile.comparisons import read_comparison
+from rules.compile.comparisons import read_comparison, sample
 from rules.compile.names import Names
 from rules.compile.values import did_you_mean, is_empty, nearest, one_of
 from rules.evaluation.comparisons import aggregate_key, opposite, tester
 from rules.evaluation.signal_table import CALL_SIGNALS, SignalSpec
+from rules.files.grammar import MEANT_OPERATORS
 from rules.files.keys import CONDITION_KEYS
-from rules.files.meant import MEANT_KEYS
+from rules.files.meant import MEANT_KEYS, line_meant, whole
 from rules.files.nodes import ListNode, MapNode, Node, TextNode
 from rules.files.source import Source
 from rules.model import Aggregate, All, Any, CallMatch, Compare, Condition, Not
@@ -24,6 +26,10 @@ CONDITION_DEPTH_MAX = 16
 # Comparing each with each stays quick; an `all` with more comparisons of one signal is not checked for contradictions.
 CONTRADICTIONS_MAX = 64
 
+# What an author wrote beside a signal's name is repeated when it is no longer than this.
+ON_ONE_LINE_MAX = 80
+
+_SIGN = re.compile(r"[<>=!≤≥≠]+")
 _HOW = "write a comparison, or one of `all`, `any`, `not`, `tool_call`"
 
 
@@ -129,8 +135,33 @@ def _refuse_key(source: Source, key: TextNode, value: Node, names: Names) -> Non
 
 
 def _on_one_line(spec: SignalSpec, value: Node) -> str:
-    written = value.value if isinstance(value, TextNode) else "…"
-    return f"write the comparison on one line: `{spec.name} {'has' if spec.type == 'set' else '='} {written}`"
+    line = _line(spec, value)
+    if line is None:
+        return f"write the comparison on one line, as `{spec.name} {sample(spec)}`"
+    return f"write the comparison on one line: `{line}`"
+
+
+def _line(spec: SignalSpec, value: Node) -> str | None:
+    """Return the comparison that a signal and what stands under it as under a key make; None when they make none."""
+    equal = "has" if spec.type == "set" else "="
+    if isinstance(value, ListNode):
+        items = [item.value.strip() for item in value.items if isinstance(item, TextNode)]
+        lines = [whole(f"{spec.name} has {item}") or whole(f'{spec.name} has "{item}"') for item in items]
+        if spec.type == "set" and all(lines):
+            return lines[0] if len(lines) == 1 else f"any: [{', '.join(filter(None, lines))}]" if lines else None
+        quoted = [item if whole(f"{spec.name} = {item}") else f'"{item}"' for item in items]
+        return whole(f"{spec.name} in [{', '.join(quoted)}]") if items else None
+    written = value.value.strip() if isinstance(value, TextNode) else ""
+    sign = _SIGN.match(written)
+    if sign is not None:
+        written = f"{MEANT_OPERATORS.get(sign[0], sign[0])} {written[sign.end() :].strip()}"
+    if not written or len(written) > ON_ONE_LINE_MAX or "\n" in written:
+        return None
+    for line in (f"{spec.name} {written}", f"{spec.name} {equal} {written}"):
+        meant = whole(line) or (line_meant(line) or "").removeprefix("write `").removesuffix("`")
+        if meant:
+            return meant
+    return whole(f'{spec.name} {equal} "{written}"') if sign is None else None
 
 
 def _refuse_contradictions(source: Source, condition: Condition, names: Names, in_call: bool) -> None:

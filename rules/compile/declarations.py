@@ -27,6 +27,7 @@ from rules.files.keys import (
     THRESHOLD_KEYS,
     TOPIC_KEYS,
 )
+from rules.files.meant import span_meant
 from rules.files.nodes import ListNode, MapNode, Node, TextNode
 from rules.files.source import Source
 from rules.findings.topics import tell_of_patterns, tell_of_phrases
@@ -114,10 +115,14 @@ def _threshold(source: Source, key: TextNode, node: Node) -> Threshold | None:
 
 def _amount(source: Source, node: Node, what: str) -> Threshold | None:
     """Return a number, or the milliseconds of a time."""
-    if isinstance(node, TextNode) and node.style is None:
-        span_ms = duration_ms(node.value)
-        if span_ms is not None:
+    if isinstance(node, TextNode):
+        span_ms, meant = duration_ms(node.value), span_meant(node.value)
+        if span_ms is not None and node.style is None:
             return Threshold(span_ms, node.value, True)
+        if span_ms is not None or meant is not None:
+            quoted = " without quotes" if node.style is not None else ""
+            source.refuse("R116", node, f"{what} is `{node.value}`", f"write `{meant or node.value}`{quoted}")
+            return None
     number = read_number(source, node, what)
     return None if number is None or not isinstance(node, TextNode) else Threshold(number, node.value, False)
 

@@ -6,7 +6,8 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from rules.compile.values import did_you_mean
+from rules.compile.values import did_you_mean, legal_name
+from rules.evaluation.call_values import SignalType
 from rules.evaluation.signal_table import SIGNALS, SignalSpec
 from rules.files.nodes import Node, TextNode
 from rules.files.source import Source
@@ -25,14 +26,26 @@ UNKNOWN_CODES: dict[NameKind, str] = {
 UNUSED_CODES: dict[NameKind, str] = {"threshold": "W201", "topic": "W202", "queue": "W203", "signal": "W204"}
 # Rules that are named where many lead to a queue without words.
 SILENT_NAMED_MAX = 3
-# kind -> what to write where nothing near was declared.
+# kind -> what to write where nothing near was declared; `here` is there for a name that must be spelt in another way.
 DECLARE_HINTS: dict[NameKind, str] = {
-    "threshold": "declare it under `thresholds:` as `{name}: 0.5`",
-    "topic": "declare it under `topics:` as `{name}: {{phrases: [...]}}`",
-    "queue": "declare it under `queues:` with its `answer_within`, `on_timeout` and `say`",
-    "signal": "declare it under `signals:` as `{name}: {{type: number}}`, or write one of docs/rules.md",
-    "channel": "add it to the list `channels:`, and to the service with `handrail channels add {name}`",
+    "threshold": "declare it under `thresholds:` as `{name}: 0.5`{here}",
+    "topic": "declare it under `topics:` as `{name}: {{phrases: [...]}}`{here}",
+    "queue": "declare it under `queues:` with its `answer_within`, `on_timeout` and `say`{here}",
+    "signal": "declare it under `signals:` as `{name}: {{type: {kind}}}`{here}, or write one of docs/rules.md",
+    "channel": "add it to the list `channels:`, and to the service with `handrail channels add {name}`{here}",
 }
+_NO_NAME = "declare it under a name of letters, digits, `-` and `_`, a letter first"
+# What an author may write before the name of a signal that a file declares.
+SIGNALS_PREFIX = "signals."
+
+
+def declare_hint(kind: NameKind, written: str, type_: SignalType = "number") -> str:
+    """Return how to declare a name that nobody has; one that cannot be a name is spelt so that it can."""
+    name = legal_name(written.removeprefix(SIGNALS_PREFIX) if kind == "signal" else written)
+    if name is None:
+        return _NO_NAME
+    here = f" and write `{'$' if kind == 'threshold' else ''}{name}` here" if name != written else ""
+    return DECLARE_HINTS[kind].format(name=name, kind=type_, here=here)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,15 +134,23 @@ class Names:
         self.used.add((kind, name))
 
     def refuse_unknown(
-        self, kind: NameKind, name: str, known: Iterable[str], source: Source, node: Node, *place: int
+        self,
+        kind: NameKind,
+        name: str,
+        known: Iterable[str],
+        source: Source,
+        node: Node,
+        *place: int,
+        type_: SignalType = "number",
     ) -> None:
-        """Note that nobody declares the name; say nothing when a torn file seems to."""
-        if any(f"{name}:" in text for text in self.torn):
+        """Note that nobody declares the name; say nothing when a torn file seems to. `type_` is a signal's."""
+        bare = name.removeprefix(SIGNALS_PREFIX) if kind == "signal" else name
+        if any(f"{bare}:" in text for text in self.torn):
             return
-        near = did_you_mean(source, name, known)
+        near = did_you_mean(source, bare, known)
         if near is None and self.torn:
             return
-        hint = near or DECLARE_HINTS[kind].format(name=name)
+        hint = near or declare_hint(kind, name, type_)
         source.refuse(UNKNOWN_CODES[kind], node, f"unknown {kind} `{name}`", hint, *place)
 
     def refuse_silent(self) -> None:

@@ -112,13 +112,10 @@ def _number(operand: Operand, wanted: Wanted) -> float | int:
     expected = {"ms": "duration", "minutes": "time", "day": "date"}.get(spec.unit or "", "number")
     fits = kind == expected or (kind == "number" and expected == "duration")
     if not fits and form is not None:
-        raise Misfit(
-            "R123",
-            operand.start,
-            operand.end,
-            f"`{wanted.left}` is not compared with `{operand.text}`",
-            f"write {form}",
-        )
+        message = f"`{wanted.left}` is not compared with `{operand.text}`"
+        full_hour = expected == "time" and kind == "number" and operand.text.isdecimal() and int(operand.text) < 24
+        hint = f"write `{operand.text}:00`" if full_hour else f"write {form}"
+        raise Misfit("R123", operand.start, operand.end, message, hint)
     if not fits:
         message = f"`{operand.text}` is a {_KIND_NAMES[kind]} and `{wanted.left}` a plain number"
         raise Misfit("R123", operand.start, operand.end, message, "write a number without a unit")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import unicodedata
 from collections.abc import Iterable
 
 from rules.files.grammar import duration_ms, number_of
@@ -21,11 +22,13 @@ NAME_CHARACTERS_MAX = 80
 SAY_CHARACTERS_MAX = 2_000
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+_NO_NAME = re.compile(r"[^a-z0-9_-]+")
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:-[A-Za-z0-9]{2,8})*")
 _PERCENT = re.compile(r"([+-]?\d{1,9}(?:\.\d{1,9})?)\s*%?")
 _TRUE_WORDS: frozenset[str] = frozenset({"true", "True", "TRUE"})
 _FALSE_WORDS: frozenset[str] = frozenset({"false", "False", "FALSE"})
 _MEANT_BOOLS = {"yes": "true", "on": "true", "1": "true", "no": "false", "off": "false", "0": "false"}
+_TIME_HINT = "write a number with its unit, `90s` `15m` `2h` or `3d`, a year at most"
 _EMPTY_WORDS: frozenset[str] = frozenset({"", "~", "null"})
 
 
@@ -95,16 +98,27 @@ def is_empty(node: Node) -> bool:
     return isinstance(node, TextNode) and node.style is None and node.value in _EMPTY_WORDS
 
 
-def is_name(source: Source, node: TextNode) -> bool:
-    """Return whether the text can be used as a name, and note it when not."""
+def is_name(source: Source, node: TextNode, joint: str = "_") -> bool:
+    """Return whether the text can be used as a name, and note it when not; `joint` joins the words of the advice."""
     if len(node.value) > NAME_CHARACTERS_MAX:
         message = f"the name has {len(node.value)} characters, the limit is {NAME_CHARACTERS_MAX}"
         source.refuse("R108", node, message, "write a shorter name")
         return False
     if _NAME.fullmatch(node.value) is None:
-        source.refuse("R108", node, f"`{node.value}` cannot be a name")
+        legal = legal_name(node.value, joint)
+        source.refuse("R108", node, f"`{node.value}` cannot be a name", legal and f"write `{legal}`")
         return False
     return True
+
+
+def legal_name(text: str, joint: str = "_") -> str | None:
+    """Return the text as a name: itself where it is one, else as `tier_1` of `Tier 1`; None when no name is near."""
+    if _NAME.fullmatch(text) and len(text) <= NAME_CHARACTERS_MAX:
+        return text
+    # `crédito` is written `credito`: an accent is the one thing of a letter that a name cannot have.
+    plain = unicodedata.normalize("NFKD", text.lower()).encode("ascii", "ignore").decode()
+    name = _NO_NAME.sub(joint, plain).strip("_-")
+    return name if _NAME.fullmatch(name) and len(name) <= NAME_CHARACTERS_MAX else None
 
 
 def read_text(source: Source, node: Node, what: str) -> str | None:
@@ -134,8 +148,18 @@ def read_number(source: Source, node: Node, what: str) -> float | int | None:
     """Return a finite number."""
     number = number_of(node.value) if isinstance(node, TextNode) and node.style is None else None
     if number is None:
-        source.refuse("R116", node, f"{what} is not a number", "write a number without quotes, as `0.55` or `200`")
+        source.refuse("R116", node, f"{what} is not a number", _number_meant(node))
     return number
+
+
+def _number_meant(node: Node) -> str:
+    written = node.value.strip() if isinstance(node, TextNode) else ""
+    amount = number_of(written.removeprefix("$").removesuffix("$").strip())
+    share = number_of(written.removesuffix("%").strip()) if written.endswith("%") else None
+    if amount is None and share is None:
+        return "write a number without quotes, as `0.55` or `200`"
+    quoted = " without quotes" if isinstance(node, TextNode) and node.style is not None else ""
+    return f"write `{written.strip('$ ') if amount is not None else f'{(share or 0) / 100:g}'}`{quoted}"
 
 
 def read_duration(source: Source, node: Node, what: str) -> int | None:
@@ -146,10 +170,11 @@ def read_duration(source: Source, node: Node, what: str) -> int | None:
     written = node.value.strip()
     span_ms = duration_ms(written)
     if span_ms is None and number_of(written) is not None:
-        source.refuse("R123", node, f"{what} is {written} without a unit", f"write `{written}m` or `{written}s`")
+        with_unit = f"write `{written}m` or `{written}s`" if duration_ms(f"{written}m") else _TIME_HINT
+        source.refuse("R123", node, f"{what} is {written} without a unit", with_unit)
     elif span_ms is None:
         meant = span_meant(written)
-        hint = f"write `{meant}`" if meant else "write a number with its unit, `90s` `15m` `2h` or `3d`, a year at most"
+        hint = f"write `{meant}`" if meant else _TIME_HINT
         source.refuse("R123", node, f"{what} is `{written}`, which is no time", hint)
     elif span_ms <= 0:
         source.refuse("R123", node, f"{what} is `{written}`, which is no time at all", "write at least `1s`")
@@ -212,11 +237,15 @@ def is_language(tag: str) -> bool:
 
 def read_percent(source: Source, node: Node) -> int | None:
     """Return a whole percentage from 0 to 100."""
-    found = _PERCENT.fullmatch(node.value.strip()) if isinstance(node, TextNode) else None
+    written = node.value.strip() if isinstance(node, TextNode) else ""
+    found = _PERCENT.fullmatch(written)
     if found is None:
         source.refuse("R160", node, "`rollout` is no percentage", "write it as `10%`")
         return None
     percent = float(found[1])
+    if 0 < percent < 1 and not written.endswith("%"):
+        source.refuse("R160", node, f"a rollout of {written} has no `%`", f"write `{round(percent * 100)}%`")
+        return None
     if not 0 <= percent <= 100:
         source.refuse("R160", node, f"a rollout of {found[1]}% is outside of 0% to 100%")
         return None

@@ -54,7 +54,12 @@ PROBLEMS: dict[str, ProblemSpec] = _table(
     ("R115", "no `handrail: 1`", "rules: []", "begin the file with `handrail: 1`"),
     ("R116", "the wrong kind of value", "rules: unsure", "write it as docs/rules.md shows"),
     ("R117", "no rule file, or one that cannot be read", "", "put at least one .yaml file into the directory"),
-    ("R120", "a comparison that cannot be read", "when: confidence is low", "write `signal comparison operand`"),
+    (
+        "R120",
+        "a comparison that cannot be read",
+        "when: confidence is low",
+        "write a signal, an operator and an operand, as `confidence < 0.5`",
+    ),
     ("R121", "the comparison does not fit the signal", "when: channel < chat", "write a comparison that fits"),
     ("R122", "the operand does not fit the signal", "when: confidence < chat", "write an operand of the signal's type"),
     ("R123", "the operand has the wrong unit or range", "when: confidence < 55", "write it in the signal's unit"),

@@ -39,7 +39,7 @@ _TOKEN = re.compile(
     | (?P<text>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')
     | (?P<threshold>\$\w[\w-]*)
     | (?P<word>\w[\w.\-]*)
-    | (?P<operator><=|>=|!=|==|=<|=>|<>|<|>|=|&&|\|\||≤|≥|≠)
+    | (?P<operator><=|>=|!==|!=|===|==|=<|=>|<>|<|>|=|&&|\|\||≤|≥|≠)
     | (?P<mark>[()\[\],])
     | (?P<other>\S)
     )""",
@@ -49,8 +49,11 @@ _ESCAPED = re.compile(r"\\(.)")
 _DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhdw])")
 _SYMBOLS: frozenset[str] = frozenset({"<", "<=", ">", ">=", "=", "!="})
 _WORD_OPERATORS: frozenset[str] = frozenset({"in", "not", "has", "lacks", "within", "is"})
-_MEANT_OPERATORS = {
+# What other languages write -> the operator here.
+MEANT_OPERATORS = {
     "==": "=",
+    "===": "=",
+    "!==": "!=",
     "=<": "<=",
     "=>": ">=",
     "<>": "!=",
@@ -64,6 +67,7 @@ _MEANT_OPERATORS = {
     "gt": ">",
     "lt": "<",
 }
+_JOINED = re.compile(r"\s(?:and|or|&&|\|\|)\s", re.IGNORECASE)
 _JOINING = {"and": "all", "&&": "all", "or": "any", "||": "any"}
 
 
@@ -198,15 +202,14 @@ class _Line:
             return
         token = self._tokens[self._at]
         hint = None
-        if token.text in _JOINING:
-            joined, rest = _JOINING[token.text], self._text[token.end :].strip()
-            hint = f"write `{joined}: [{self._text[comparison.start : comparison.end]}, {rest}]`"
+        if token.text.lower() in _JOINING:
+            hint = f"write `{_JOINING[token.text.lower()]}: [...]` with whole comparisons"
         elif token.text == "over":
             hint = "write `over …` right after the closing bracket, before the operator"
         elif token.text == "," and comparison.operand is not None and comparison.operand.kind == "number":
             hint = "write a decimal point, and no mark between thousands"
         elif comparison.operand is not None and comparison.operand.kind == "word" and token.kind in ("word", "number"):
-            words = self._text[comparison.operand.start :].strip()
+            words = _JOINED.split(self._text[comparison.operand.start :])[0].strip()
             hint = f'put words with spaces into quotes: `"{words}"`'
         raise Unparsed(token.start, token.end, f"`{token.text}` stands after a whole comparison", hint)
 
@@ -290,7 +293,7 @@ class _Line:
             raise Unparsed(
                 first.start, first.end, message, f"write `{_JOINING[first.text]}: [...]` with whole comparisons"
             )
-        meant = _MEANT_OPERATORS.get(first.text)
+        meant = MEANT_OPERATORS.get(first.text)
         known = "write one of `< <= > >= = != in has lacks within`, `not in`, `is known`"
         hint = f"write `{meant}`" if meant else known
         raise Unparsed(first.start, first.end, f"`{first.text}` is no operator", hint)
@@ -300,8 +303,7 @@ class _Line:
             if self._peek(word):
                 self._at += 1
                 return f"is {word}"
-        rest = self._text[first.end :].strip()
-        hint = f"write `= {rest}`" if rest and not rest.startswith("not") else "write `= …` or `!= …`"
+        hint = "write `= …` or `!= …`"
         raise Unparsed(first.start, first.end, "after `is` stands only `known` or `unknown`", hint)
 
     def _operand(self, operator: str) -> Operand:

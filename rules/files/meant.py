@@ -30,7 +30,10 @@ LINE_CHARACTERS_MAX = 200
 
 _NUMBER = r"([+-]?\d+(?:\.\d+)?|\$[A-Za-z][\w-]*)"
 _LEFT = r"([A-Za-z][\w.]*(?:\([^()]*\)(?:\s+over\s+\w+(?:\s+turns?)?)?)?)"
-_SPANS = {"second": "s", "sec": "s", "minute": "m", "min": "m", "hour": "h", "hr": "h", "day": "d", "week": "w"}
+_SPANS = {
+    **{"ms": "ms", "millisecond": "ms", "second": "s", "sec": "s", "minute": "m", "min": "m", "hour": "h", "hr": "h"},
+    **{"day": "d", "week": "w", "s": "s", "m": "m", "h": "h", "d": "d", "w": "w"},
+}
 _PHRASES = {
     "<": r"less\s+than|smaller\s+than|lower\s+than|below|under",
     ">": r"more\s+than|greater\s+than|higher\s+than|larger\s+than|above|over",
@@ -45,9 +48,20 @@ _UNITS = frozenset(
         *("character", "characters", "letter", "letters", "ms", "milliseconds", "point", "points"),
     }
 )
+_JOINS = {"and": "all", "&&": "all", "or": "any", "||": "any"}
+# What is said of a value that is not there, or is.
+_PRESENCE: dict[str, str] = {
+    **dict.fromkeys(("null", "none", "missing", "absent", "not known", "not set", "not present"), "is unknown"),
+    **dict.fromkeys(("not null", "not none", "not missing", "set", "present", "not unknown"), "is known"),
+}
 _ALWAYS = frozenset({"true", "yes", "on", "always", "any", "all", "*"})
 
-_SPAN = re.compile(r"(\d+(?:\.\d+)?)\s+([a-z]+?)s?\.?", re.IGNORECASE)
+_IS = re.compile(rf"{_LEFT}\s+is\s+(\S.*)")
+_JOINING = re.compile(r"\s(and|or|&&|\|\|)\s", re.IGNORECASE)
+_STARTS = re.compile(rf"{_LEFT}\s")
+_WORDS = re.compile(rf"{_LEFT}\s*(!?=|has|lacks)\s*([\w-]+(?: [\w-]+)+)")
+_SOME_WORDS = re.compile(r"[^\W\d][\w-]*(?: [\w-]+){1,5}")
+_SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]+)\b\.?(?:\s*,)?(?:\s+and\b)?\s*", re.IGNORECASE)
 _RANGE = re.compile(rf"{_NUMBER}\s*(<=?)\s*{_LEFT}\s*(<=?)\s*{_NUMBER}")
 _BETWEEN = re.compile(rf"{_LEFT}\s+(?:is\s+)?between\s+{_NUMBER}\s+and\s+{_NUMBER}")
 _COUNTED = re.compile(
@@ -55,6 +69,7 @@ _COUNTED = re.compile(
 )
 _TOPIC = re.compile(r"(?:has\s+)?topics?(?:\s+is|\s*:)?\s+([\w-]+)")
 _UNIT = re.compile(r"(.*\s[+-]?\d+(?:\.\d+)?)\s+([A-Za-z$€£]+)\.?")
+_IN_FULL = re.compile(r"(.*[<>=])\s*(\d.*)")
 _PERCENT = re.compile(r"(.*\s)(\d+(?:\.\d+)?)\s+(?:percent|per\s*cent)")
 
 
@@ -73,11 +88,17 @@ def line_meant(line: str) -> str | None:
 
 
 def span_meant(written: str) -> str | None:
-    """Return `10m` for `10 minutes`, None for what is no time in words."""
-    found = _SPAN.fullmatch(written.strip())
-    unit = None if found is None else _SPANS.get(found[2].lower())
-    span = None if found is None or unit is None else f"{found[1]}{unit}"
-    return None if span is None or duration_ms(span) is None else span
+    """Return `10m` for `10 minutes`, None for what is no time in words, or none above zero."""
+    span, at, line = "", 0, written.strip()
+    if len(line) > LINE_CHARACTERS_MAX:
+        return None
+    while at < len(line):
+        found = _SPAN.match(line, at)
+        unit = None if found is None else _SPANS.get(found[2].lower()) or _SPANS.get(found[2].lower().removesuffix("s"))
+        if found is None or unit is None:
+            return None
+        span, at = f"{span}{found[1]}{unit}", found.end()
+    return span if span != line and duration_ms(span) else None
 
 
 def _range(line: str) -> str | None:
@@ -97,27 +118,65 @@ def _in_words(line: str) -> str | None:
     for operator, words in _PHRASES.items():
         found = re.fullmatch(rf"{_LEFT}\s+(?:is\s+)?(?:{words})\s+(\S.*)", line)
         if found is not None:
-            return _whole(f"{found[1]} {operator} {found[2]}")
+            return whole(f"{found[1]} {operator} {found[2]}")
     return None
 
 
 def _counted(line: str) -> str | None:
     found = _COUNTED.fullmatch(line)
-    return None if found is None else _whole(f"{found[1]} over {found[4]} turns {found[2]} {found[3]}")
+    return None if found is None else whole(f"{found[1]} over {found[4]} turns {found[2]} {found[3]}")
+
+
+def _is(line: str) -> str | None:
+    """A line with `is` in the place of an operator."""
+    found = _IS.fullmatch(line)
+    if found is None:
+        return None
+    left, rest = found.groups()
+    negated = f"!= {rest.removeprefix('not ').strip()}" if rest.startswith("not ") else ""
+    # Quotes around words, and around nothing else.
+    quoted = f'{negated[:2] or "="} "{negated[3:] or rest}"' if _SOME_WORDS.fullmatch(rest) else ""
+    ways = (_PRESENCE.get(rest.lower(), ""), rest, negated, f"= {rest}", quoted)
+    return next((meant for way in ways if (meant := whole(f"{left} {way}"))), None)
+
+
+def _joined(line: str) -> str | None:
+    """Comparisons with `and` between all of them, or with `or`."""
+    words = [word.lower() for word in _JOINING.findall(line)]
+    if not words or len({_JOINS[word] for word in words}) > 1 or len(line) > LINE_CHARACTERS_MAX:
+        return None
+    first, *others = (part.strip() for part in _JOINING.split(line)[::2])
+    left = _STARTS.match(first)
+    # `confidence > 0.2 and < 0.5` speaks of one signal twice.
+    parts = [_part(first), *(_part(other) or (left and _part(f"{left[1]} {other}")) for other in others)]
+    return f"{_JOINS[words[0]]}: [{', '.join(filter(None, parts))}]" if all(parts) else None
+
+
+def _part(line: str) -> str | None:
+    """Return one item of a list of comparisons."""
+    words = _WORDS.fullmatch(line)
+    return (
+        whole(line)
+        or next((meant for way in _ONE if (meant := way(line))), None)
+        or (whole(f'{words[1]} {words[2]} "{words[3]}"') if words is not None else None)
+    )
 
 
 def _topic(line: str) -> str | None:
     found = _TOPIC.fullmatch(line)
-    return None if found is None else _whole(f"topics has {found[1]}")
+    return None if found is None else whole(f"topics has {found[1]}")
 
 
 def _percent(line: str) -> str | None:
     found = _PERCENT.fullmatch(line)
-    return None if found is None else _whole(f"{found[1]}{float(found[2]) / 100:g}")
+    return None if found is None else whole(f"{found[1]}{float(found[2]) / 100:g}")
 
 
 def _unit(line: str) -> str | None:
     """A number with its unit in words: a time has a letter for it, all others are said by the signal."""
+    in_full = _IN_FULL.fullmatch(line)
+    if in_full is not None and (span := span_meant(in_full[2])) is not None:
+        return whole(f"{in_full[1]} {span}")
     found = _UNIT.fullmatch(line)
     if found is None:
         return None
@@ -125,15 +184,15 @@ def _unit(line: str) -> str | None:
     span = span_meant(f"{number} {found[2]}")
     if span is None and found[2].lower() not in _UNITS:
         return None
-    return _whole(f"{before} {span or number}")
+    return whole(f"{before} {span or number}")
 
 
 def _both(one: str, other: str) -> str | None:
-    return f"all: [{one}, {other}]" if _whole(one) and _whole(other) else None
+    return f"all: [{one}, {other}]" if whole(one) and whole(other) else None
 
 
-def _whole(line: str) -> str | None:
-    """Return the line when it is a comparison: what is advised must not be refused in its turn."""
+def whole(line: str) -> str | None:
+    """Return the line when it is a comparison, None when not: what is advised must not be refused in its turn."""
     try:
         parse(line)
     except Unparsed:
@@ -141,4 +200,5 @@ def _whole(line: str) -> str | None:
     return line
 
 
-_WAYS: tuple[Callable[[str], str | None], ...] = (_range, _between, _counted, _in_words, _topic, _percent, _unit)
+_ONE: tuple[Callable[[str], str | None], ...] = (_counted, _in_words, _is, _topic, _percent, _unit)
+_WAYS: tuple[Callable[[str], str | None], ...] = (_range, _between, *_ONE, _joined)

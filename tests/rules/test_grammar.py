@@ -137,10 +137,10 @@ UNPARSED: dict[str, tuple[str, str, str | None]] = {
         "`5` is no operator",
         "write one of `< <= > >= = != in has lacks within`, `not in`, `is known`",
     ),
-    "confidence is low": ("is", "after `is` stands only `known` or `unknown`", "write `= low`"),
+    "confidence is low": ("is", "after `is` stands only `known` or `unknown`", "write `= …` or `!= …`"),
     "channel is not chat": ("is", "after `is` stands only `known` or `unknown`", "write `= …` or `!= …`"),
-    "a < 1 and b > 2": ("and", "`and` stands after a whole comparison", "write `all: [a < 1, b > 2]`"),
-    "a < 1 || b > 2": ("||", "`||` stands after a whole comparison", "write `any: [a < 1, b > 2]`"),
+    "a < 1 and b > 2": ("and", "`and` stands after a whole comparison", "write `all: [...]` with whole comparisons"),
+    "a < 1 || b > 2": ("||", "`||` stands after a whole comparison", "write `any: [...]` with whole comparisons"),
     "a and b": ("and", "`and` stands where an operator is expected", "write `all: [...]` with whole comparisons"),
     "channel = live chat": (
         "chat",
