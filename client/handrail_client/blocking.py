@@ -32,6 +32,7 @@ from handrail_client.wire import (
     Body,
     Deadline,
     Options,
+    checked_unreachable,
     checked_url,
     failure_of,
     headers_of,
@@ -60,7 +61,8 @@ class Handrail:
         budget_ms: float = BUDGET_MS,
         try_ms: float = TRY_MS,
     ) -> None:
-        self._options = Options(checked_url(url), budget_ms, try_ms, on_unreachable, unreachable_say)
+        declared = checked_unreachable(on_unreachable)
+        self._options = Options(checked_url(url), budget_ms, try_ms, declared, unreachable_say)
         self._http = httpx.Client(headers=headers_of(key), trust_env=through_proxy(url))
 
     def __repr__(self) -> str:
@@ -91,7 +93,7 @@ class Handrail:
         Raises HandrailProblem when the service refuses the turn itself (a wrong key, a stale turn), ValueError when
         a field is wrong.
         """
-        declared = on_unreachable or self._options.on_unreachable
+        declared = self._options.declared(on_unreachable)
         budget = self._options.budget(budget_ms)
         return self._run(exchange.decide(turn_of(turn, fields), budget, declared, self._options.unreachable_say))
 

@@ -30,6 +30,7 @@ POLL_MS = 25_000  # one long poll; below the 30 to 60 s after which proxies cut 
 POLL_GRACE_MS = 2_000  # the service may answer a long poll this much after its time
 POLL_PAUSE_MS = 500  # where a poll came back at once with nothing new, so that waiting never becomes a busy loop
 RETRIED = frozenset({429, 502, 503, 504})
+RETRIED_CODES = frozenset({"conversation_busy"})  # several turns of one conversation at once: each gets its turn
 log = logging.getLogger("handrail_client")
 
 
@@ -114,7 +115,7 @@ def decide(turn: Turn, budget: Budget, on_unreachable: OnUnreachable, say: str |
 
 def declared(turn: Turn, on_unreachable: OnUnreachable, say: str | None, gone: HandrailUnreachable) -> Decision:
     """Return the answer that the agent's owner declared for the case that the service cannot be asked."""
-    stop = on_unreachable == "stop"
+    stop = on_unreachable != "continue"
     return Decision(
         verdict="hold" if stop else "continue",
         must_stop=stop,
@@ -215,7 +216,7 @@ def _refusal(answer: Answer, tries: int) -> str:
     """Return why to try again after an answer that is no success; raise when trying again would not help."""
     problem = problem_of(answer)
     because = f"the service answered {answer.status}" + (f" ({problem.code})" if problem else "")
-    if answer.status in RETRIED:
+    if answer.status in RETRIED or (problem is not None and problem.code in RETRIED_CODES):
         return because
     if problem is not None and 400 <= answer.status < 500:
         raise problem

@@ -7,6 +7,7 @@ import string
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast, get_args
 
 import httpx
 
@@ -34,11 +35,26 @@ class Options:
 
     def budget(self, total_ms: float | None) -> Budget:
         """Return the budget of one question, with this call's own total if it has one."""
-        return Budget(total_ms or self.budget_ms, self.try_ms, chance=random.random)
+        return Budget(self.budget_ms if total_ms is None else total_ms, self.try_ms, chance=random.random)
+
+    def declared(self, on_unreachable: str | None) -> OnUnreachable:
+        """Return what a call declares, or what its client does; ValueError when it is none of the three."""
+        return self.on_unreachable if on_unreachable is None else checked_unreachable(on_unreachable)
 
     def operator_budget(self) -> Budget:
         """Return the budget of one move, which may use all of it in one try."""
         return Budget(OPERATOR_BUDGET_MS, OPERATOR_BUDGET_MS, chance=random.random)
+
+
+def checked_unreachable(declared: str) -> OnUnreachable:
+    """Return what is to be answered without a service; ValueError when it is unknown.
+
+    It often comes from a file or the environment, and a misspelt one must not let a turn out.
+    """
+    known = get_args(OnUnreachable)
+    if declared not in known:
+        raise ValueError(f"on_unreachable is one of {', '.join(f'`{each}`' for each in known)}, not `{declared}`")
+    return cast(OnUnreachable, declared)
 
 
 def checked_url(url: str) -> str:

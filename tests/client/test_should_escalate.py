@@ -196,6 +196,32 @@ def test_a_call_can_declare_otherwise_than_its_client(kind: Kind) -> None:
         run(kind, url, "should_escalate", turn, on_unreachable="raise", options=options)
 
 
+@pytest.mark.parametrize("misspelt", ["STOP", "closed", "contniue", "", None])
+def test_a_misspelt_declaration_lets_nothing_out(kind: Kind, misspelt: str | None) -> None:
+    url, told = "http://127.0.0.1:9", rf"^on_unreachable is one of `continue`, `stop`, `raise`, not `{misspelt}`$"
+    with pytest.raises(ValueError, match=told):
+        run(kind, url, "should_escalate", conversation_id="c1", message="hi", options={"on_unreachable": misspelt})
+    if misspelt is not None:
+        with pytest.raises(ValueError, match=told):
+            run(kind, url, "should_escalate", conversation_id="c1", message="hi", on_unreachable=misspelt)
+
+
+def test_a_call_without_any_time_is_not_given_the_time_of_its_client(kind: Kind) -> None:
+    with Server([hangs]) as server:
+        decision = run(kind, server.url, "should_escalate", conversation_id="c1", message="hi", budget_ms=0)
+    assert (decision.must_stop, decision.tries) == (True, 1)
+
+
+def test_a_busy_conversation_is_asked_again_and_then_answered_as_declared(kind: Kind) -> None:
+    busy = answers({"code": "conversation_busy", "title": "the conversation is busy"}, 409)
+    with Server([busy, decides()]) as server:
+        decision = run(kind, server.url, "should_escalate", conversation_id="c1", message="hi", budget_ms=20_000)
+    assert (decision.verdict, decision.tries) == ("continue", 2)
+    with Server([busy]) as server:
+        decision = run(kind, server.url, "should_escalate", conversation_id="c1", message="hi", budget_ms=20_000)
+    assert (decision.reachable, decision.because) == (False, "the service answered 409 (conversation_busy)")
+
+
 @pytest.mark.parametrize("fault", [hangs, drips])
 def test_the_budget_is_for_all_tries_and_pauses_together(kind: Kind, fault: Act) -> None:
     with Server([fault]) as server:
