@@ -26,9 +26,9 @@ from rules.compile.values import (
     is_empty,
     is_name,
     read_bool,
+    read_declared,
     read_keys,
     read_list,
-    read_map,
     read_say,
     read_text,
     read_word,
@@ -80,7 +80,7 @@ class _Reading:
 
 def read_agents(source: Source, node: Node, names: Names, described: Described) -> None:
     """Add the agents of one file, and the rules that their descriptions come to."""
-    entries = read_map(source, node, "`agents`")
+    entries = read_declared(source, node, "`agents`")
     if len(entries) > AGENTS_MAX:
         source.refuse("R113", entries[AGENTS_MAX][0], f"{len(entries)} agents in one file, the limit is {AGENTS_MAX}")
     for key, value in entries[:AGENTS_MAX]:

@@ -11,8 +11,8 @@ from rules.compile.names import Names, Threshold
 from rules.compile.values import (
     is_empty,
     read_bool,
+    read_declared,
     read_keys,
-    read_map,
     read_number,
     read_text,
     read_texts,
@@ -39,7 +39,7 @@ from rules.text.phrases import phrase_problem
 
 def read_thresholds(source: Source, node: Node, names: Names) -> None:
     """Add the thresholds of one file to the names."""
-    for key, value in read_map(source, node, "`thresholds`"):
+    for key, value in read_declared(source, node, "`thresholds`"):
         if names.declare("threshold", key.value, source, key):
             threshold = _threshold(source, key, value)
             if threshold is not None:
@@ -48,19 +48,19 @@ def read_thresholds(source: Source, node: Node, names: Names) -> None:
 
 def read_signals(source: Source, node: Node, names: Names) -> None:
     """Add the signals that one file declares to the names."""
-    for key, value in read_map(source, node, "`signals`"):
+    for key, value in read_declared(source, node, "`signals`"):
         _declare_signal(source, key, value, key.value, names)
 
 
 def read_customer(source: Source, node: Node, names: Names) -> None:
     """Add the customer's attributes that one file declares to the names."""
-    for key, value in read_map(source, node, "`customer`"):
+    for key, value in read_declared(source, node, "`customer`"):
         _declare_signal(source, key, value, f"{CUSTOMER_PREFIX}{key.value}", names)
 
 
 def read_topics(source: Source, node: Node, names: Names) -> None:
     """Add the topics of one file to the names."""
-    for key, value in read_map(source, node, "`topics`"):
+    for key, value in read_declared(source, node, "`topics`"):
         if names.declare("topic", key.value, source, key):
             names.topics[key.value] = _topic(source, key, value, names)
 

@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 
 from rules.compile.values import did_you_mean, legal_name
 from rules.evaluation.call_values import SignalType
-from rules.evaluation.signal_table import SIGNALS, SignalSpec
+from rules.evaluation.signal_table import CUSTOMER_PREFIX, SIGNALS, SignalSpec
 from rules.files.nodes import Node, TextNode
 from rules.files.source import Source
 from rules.model import Queue, RuleFiles, SignalDeclaration, Topic
@@ -114,6 +114,9 @@ class Names:
         if first is None:
             self.places[kind, name] = (source, node)
             self.declared.setdefault(kind, set()).add(name)
+            if legal_name(name.removeprefix(CUSTOMER_PREFIX)) != name.removeprefix(CUSTOMER_PREFIX):
+                # That it cannot be a name is told; that nothing can ask for it would be the same once more.
+                self.use(kind, name)
             return True
         before, at = first
         source.refuse_again(node, f"the {kind} `{name}` is declared twice", before, at)

@@ -11,9 +11,9 @@ from rules.compile.notify import note_late_notices, read_channel, read_notices
 from rules.compile.values import (
     is_empty,
     read_duration,
+    read_declared,
     read_keys,
     read_list,
-    read_map,
     read_say,
     read_text,
     read_word,
@@ -35,7 +35,7 @@ _ON_TIMEOUT_HINT = "add `on_timeout: {verdict: callback, say: {en: …}}`"
 
 def read_queues(source: Source, node: Node, names: Names) -> None:
     """Add the queues of one file to the names; where an `on_timeout` moves on to is looked at later."""
-    for key, value in read_map(source, node, "`queues`"):
+    for key, value in read_declared(source, node, "`queues`"):
         if names.declare("queue", key.value, source, key):
             queue = _queue(source, key, value, names)
             if queue is not None:

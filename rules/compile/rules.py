@@ -84,7 +84,8 @@ def _id(source: Source, item: Node, node: Node | None, names: Names) -> tuple[st
     if not isinstance(node, TextNode):
         source.refuse("R116", node, "`id` is not a text", "write one name here")
         return None, source.span(item)
-    if not is_name(source, node, "-") or not names.declare("rule", node.value, source, node):
+    usable = is_name(source, node, "-")
+    if not names.declare("rule", node.value, source, node) or not usable:
         return None, source.span(node)
     return node.value, source.span(node)
 

@@ -83,6 +83,18 @@ def read_map(source: Source, node: Node, what: str) -> list[tuple[TextNode, Node
     return [(key, value) for key, value in node.pairs if is_name(source, key)]
 
 
+def read_declared(source: Source, node: Node, what: str) -> list[tuple[TextNode, Node]]:
+    """Return the entries of a map that declares names; one under a name that cannot be used is told and kept.
+
+    What stands below it is read as well, and whoever names it is not told that nobody declares it.
+    """
+    entries = node.pairs if isinstance(node, MapNode) else read_map(source, node, what)
+    for key, _ in entries:
+        is_name(source, key, elsewhere=", here and where it is named")
+    # What is said of what stands below a name repeats it.
+    return [(key, value) for key, value in entries if len(key.value) <= NAME_CHARACTERS_MAX]
+
+
 def read_list(source: Source, node: Node, what: str) -> list[Node]:
     """Return the items of a list; nothing at all is an empty list."""
     if is_empty(node):
@@ -98,15 +110,18 @@ def is_empty(node: Node) -> bool:
     return isinstance(node, TextNode) and node.style is None and node.value in _EMPTY_WORDS
 
 
-def is_name(source: Source, node: TextNode, joint: str = "_") -> bool:
-    """Return whether the text can be used as a name, and note it when not; `joint` joins the words of the advice."""
+def is_name(source: Source, node: TextNode, joint: str = "_", elsewhere: str = "") -> bool:
+    """Return whether the text can be used as a name, and note it when not.
+
+    `joint` joins the words of the advice, and `elsewhere` says where else it is to be followed.
+    """
     if len(node.value) > NAME_CHARACTERS_MAX:
         message = f"the name has {len(node.value)} characters, the limit is {NAME_CHARACTERS_MAX}"
         source.refuse("R108", node, message, "write a shorter name")
         return False
     if _NAME.fullmatch(node.value) is None:
         legal = legal_name(node.value, joint)
-        source.refuse("R108", node, f"`{node.value}` cannot be a name", legal and f"write `{legal}`")
+        source.refuse("R108", node, f"`{node.value}` cannot be a name", legal and f"write `{legal}`{elsewhere}")
         return False
     return True
 
