@@ -35,6 +35,7 @@ from service.flows.access import open_store
 from service.flows.in_force import Following
 from service.flows.spool import Spool
 from service.rules_at_start import AtStart, rules_at_start
+from service.rules_loss import RulesLoss
 from service.settings import Settings
 from service.store.embedded import Embedded, start_or_attach
 from service.store.server_binary import ServerUnavailable
@@ -60,18 +61,20 @@ def create_app(
     url: str | None = None,
     ruleset: Ruleset | None = None,
     texts: Mapping[str, str] | None = None,
+    loss: RulesLoss | None = None,
 ) -> Handrail:
     """Return the application; its lifespan opens the store and the rules and closes them again.
 
-    `url` is where the server is when the caller has started it, and `ruleset` what the caller has loaded, of `texts`:
-    otherwise the lifespan does both. Raises nothing; the lifespan raises ServerUnavailable, RuleFileInvalid,
-    RulesUnreadable and the refusals of `open_store`.
+    `url` is where the server is when the caller has started it, and `ruleset` what the caller has loaded, of `texts`
+    and with the `loss` that was found then: otherwise the lifespan does both. Raises nothing; the lifespan raises
+    ServerUnavailable, RuleFileInvalid, RulesUnreadable and the refusals of `open_store`.
     """
 
     @contextlib.asynccontextmanager
     async def lifespan(application: Handrail) -> AsyncIterator[None]:
         async with contextlib.AsyncExitStack() as open_parts:
-            running = await _open(given, url, ruleset, texts or {}, open_parts)
+            begun = None if ruleset is None else AtStart(ruleset, texts or {}, loss=loss)
+            running = await _open(given, url, begun, open_parts)
             application.runs(running)
             settle()
             yield
@@ -83,15 +86,12 @@ def create_app(
 async def _open(
     given: Settings,
     url: str | None,
-    ruleset: Ruleset | None,
-    texts: Mapping[str, str],
+    begun: AtStart | None,
     open_parts: contextlib.AsyncExitStack,
 ) -> Running:
     """Open the store and the rules, start the upkeep, and leave all of it to `open_parts` to end."""
-    loaded = ruleset
-    if loaded is None:
+    if begun is None:
         begun = await asyncio.to_thread(rules_at_start, given)
-        loaded, texts = begun.ruleset, begun.texts
     where = url or given.redis_url
     if where is None:
         embedded = await asyncio.to_thread(start_or_attach, given.data_dir)
@@ -101,16 +101,19 @@ async def _open(
     open_parts.push_async_callback(store.close)
     given.data_dir.mkdir(parents=True, exist_ok=True)
     # With a directory of rule files the directory decides, and versions only wait.
-    versions = Following(loaded) if given.rules is None else None
+    versions = Following(begun.ruleset) if given.rules is None else None
     running = Running(
         settings=given,
         store=store,
-        ruleset=loaded,
+        ruleset=begun.ruleset,
         spool=Spool(given.data_dir / "spool"),
         following=versions,
-        texts={} if given.rules is None else texts,
+        texts={} if given.rules is None else begun.texts,
+        rules_loss=begun.loss,
         rules_from="library" if given.rules is None else str(given.rules),
     )
+    if begun.loss is not None:
+        rule_watch.tell_of_loss(running, begun.loss)
     if versions is not None:
         await following.prepare(running, versions)
     tasks = _upkeep(running)
@@ -203,12 +206,24 @@ def _rules(given: Settings) -> AtStart:
     found = rules_at_start(given)
     for problem in found.warnings if given.rules is not None else ():
         note(render(problem))
-    if found.refused is not None and found.good_at_ms is not None:
+    for problem in found.unmet:
+        note(render(problem))
+    if found.unmet:
+        note(f"warning: tests in {given.rules} name what no rule file there has; was a file cut off?")
+    good_at = _moment(found.good_at_ms or 0)
+    if found.refused is not None:
         note(str(found.refused))
-        good_at = datetime.fromtimestamp(found.good_at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
         note(f"error: the rule files in {given.rules} cannot be used; those that were good at {good_at} decide")
         note("       correct what is shown above: it is taken up as soon as it is saved")
+    if found.loss is not None:
+        note(f"warning: {found.loss.lost.said} from {given.rules} since {good_at}")
+        for line in found.loss.lines():
+            note(f"         {line}")
     return found
+
+
+def _moment(at_ms: int) -> str:
+    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def _listen(given: Settings) -> socket.socket:
@@ -243,7 +258,7 @@ def _embedded(given: Settings) -> Embedded | None:
 
 
 async def _serve(given: Settings, listener: socket.socket, url: str | None, rules: AtStart) -> None:
-    application = create_app(given, url, rules.ruleset, rules.texts)
+    application = create_app(given, url, rules.ruleset, rules.texts, rules.loss)
     async with application.router.lifespan_context(application):
         running: Running = application.state.running
         made: dict[str, str] = {}

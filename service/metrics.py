@@ -103,6 +103,7 @@ class Metrics:
     shadow_rules_fired: Counter[str] = field(default_factory=Counter)
     shadow_rules_raised: Counter[str] = field(default_factory=Counter)
     rules_faulty: bool = False
+    rules_lost: int = 0
     waits_open: int = 0
     shed: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     _latency: list[int] = field(default_factory=lambda: [0] * (len(BUCKETS_S) + 1))
@@ -210,6 +211,8 @@ class _Families:
         yield _counter("rules_refused", "Edits of rule files that were refused.", (), {(): counts.rules_refused})
         about = "1 while the rule files cannot be used and the rules before go on deciding."
         yield _gauge("rules_faulty", about, (), {(): int(counts.rules_faulty)})
+        about = "Rules and regulated topics that edits took away or cut down within a day, and nobody put back."
+        yield _gauge("rules_lost", about, (), {(): counts.rules_lost})
         yield _gauge("waits_open", "Long polls of agents that are open.", (), {(): counts.waits_open})
         if self._late is not None:
             yield _late_family(self._late)

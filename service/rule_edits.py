@@ -21,6 +21,9 @@ LOOK_EVERY_MS = 100
 # A directory with so many files that a look takes long is looked at less often: a look may take a tenth of the time.
 LOOK_SHARE = 10
 LOOK_EVERY_MS_MAX = 500
+# What got smaller holds still for longer: it may be the first half of a file whose writer pauses, and half of a rule
+# file is mostly a rule file. With the compile of 500 rules it is still live within the second.
+SHRUNK_STILL_MS = 300
 # What changes at every look (a program that writes without end) is taken as it stands after this.
 MOVING_MS_MAX = 1_000
 # Two writes within one tick of the file system's clock leave one and the same time of change, and some file systems
@@ -31,14 +34,21 @@ Texts: TypeAlias = Mapping[str, str]
 
 
 class Edits:
-    """What a directory of rule files holds that is new to whoever asks. `known` is the hash of what is known."""
+    """What a directory of rule files holds that is new to whoever asks. `known` is the hash of what is known.
 
-    def __init__(self, directory: Path, known: str, clock: Callable[[], int] = now_ms) -> None:
+    `with_tests` looks at the tests beside them too, and returns them with the rule files.
+    """
+
+    def __init__(
+        self, directory: Path, known: str, clock: Callable[[], int] = now_ms, *, with_tests: bool = False
+    ) -> None:
         self.directory = directory
         self._known = known
         self._clock = clock
+        self._with_tests = with_tests
         self._settled: Stamp | str | None = None
         self._last: Stamp | str | None = None
+        self._last_since_ms = 0
         self._moving_since_ms: int | None = None
 
     @property
@@ -66,23 +76,31 @@ class Edits:
         return found
 
     def _holds_still(self, stamp: Stamp | str, moment_ms: int) -> bool:
-        """Return whether the directory looks as it did at the look before, or has moved for long enough."""
-        if stamp == self._last:
+        """Return whether the directory looks as it did for long enough, or has moved for long enough."""
+        if stamp == self._last and moment_ms - self._last_since_ms >= self._still_ms(stamp):
             return True
-        self._last = stamp
+        if stamp != self._last:
+            self._last, self._last_since_ms = stamp, moment_ms
         if self._moving_since_ms is None:
             self._moving_since_ms = moment_ms
         return moment_ms - self._moving_since_ms >= MOVING_MS_MAX
 
+    def _still_ms(self, stamp: Stamp | str) -> int:
+        """Return how long this has to stand before it counts; 0 where a second look is enough."""
+        if not isinstance(stamp, Stamp) or not isinstance(self._settled, Stamp):
+            return 0
+        return SHRUNK_STILL_MS if stamp.shrank_from(self._settled) else 0
+
     def _stamp(self) -> Stamp | str:
         try:
-            return rule_files.stamp(self.directory)
+            return rule_files.stamp(self.directory, with_tests=self._with_tests)
         except RulesUnreadable as unreadable:
             return str(unreadable)
 
     def _read(self) -> Texts | RulesUnreadable:
         try:
-            return rule_files.read_directory(self.directory)
+            read = rule_files.read_with_tests if self._with_tests else rule_files.read_directory
+            return read(self.directory)
         except RulesUnreadable as unreadable:
             return unreadable
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
@@ -38,7 +39,7 @@ _ABSENCE_CODES = frozenset({*UNKNOWN_CODES.values(), *UNUSED_CODES.values(), "W2
 
 
 class RulesUnreadable(Exception):
-    """Rule files that cannot be read at all: `path` says which, `fact` why, `hint` what to do."""
+    """Rule files that cannot be read at all, or hold no rule: `path` says which, `fact` why, `hint` what to do."""
 
     def __init__(self, path: Path, fact: str, hint: str) -> None:
         super().__init__(f"{path}: {fact}; {hint}")
@@ -64,6 +65,15 @@ def read_directory(path: Path) -> dict[str, str]:
 def read_tests(path: Path) -> dict[str, str]:
     """Return the text of every `*.tests.yaml` below `path` by its name; empty when there are none."""
     return _read(path, _test_files(path))
+
+
+def read_with_tests(path: Path) -> dict[str, str]:
+    """Return what `read_directory` does, and the tests beside them; tests that cannot be read are left out."""
+    texts = read_directory(path)
+    if not path.is_file():
+        with contextlib.suppress(RulesUnreadable):
+            texts |= _read(path, _test_files(path), lambda _: None)
+    return texts
 
 
 def read_text(path: Path) -> str:
@@ -179,11 +189,18 @@ class Stamp:
     files: tuple[tuple[str, int, int, int, int], ...]
     changed_at_ms: int
 
+    def shrank_from(self, before: Stamp) -> bool:
+        """Return whether a file of that time is smaller now, or gone."""
+        sizes = {name: size for name, _, size, *_ in self.files}
+        return any(sizes.get(name, -1) < size for name, _, size, *_ in before.files)
 
-def stamp(path: Path) -> Stamp:
-    """Return how the rule files look now. Raises RulesUnreadable where they cannot be found."""
+
+def stamp(path: Path, *, with_tests: bool = False) -> Stamp:
+    """Return how the rule files look now, and the tests beside them. Raises RulesUnreadable where there are none."""
     found = []
-    for file in _rule_files(path):
+    for file in _files(path):
+        if not (_is_rule_file(file.name) or (with_tests and file.name.endswith(TESTS_ENDINGS))):
+            continue
         try:
             state = file.stat()
         except OSError as away:

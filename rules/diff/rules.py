@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from rules.agents.descriptions import ACTS, AUTONOMIES, ID_SEPARATOR
 from rules.diff.busy import busy_facts
 from rules.diff.conditions import Grounds, compares_in, condition_moved, said_of, thresholds_in
-from rules.diff.declared import within
+from rules.diff.declared import calls_facts, within
 from rules.diff.differences import EFFECT_OF, Change, Direction, Effect, Fact, effect_of, sooner
 from rules.evaluation.explain import condition_text
 from rules.evaluation.wording import unit_of, value_text
 from rules.findings.entailment import Reasoning
-from rules.model import PRIORITIES, VERDICTS, Rule, RuleFiles, Topic, Verdict
+from rules.model import PRIORITIES, VERDICTS, Calls, Rule, RuleFiles, Topic, Verdict
 
 CONDITION_CHARS_MAX = 160
 _FIRES: Mapping[Direction, str] = {
@@ -107,6 +107,9 @@ def _asked(old: Rule, new: Rule, context: Context) -> Iterable[Fact]:
         yield within(_deadline(old, context.old), _deadline(new, context.new))
     if one.on_timeout != other.on_timeout:
         yield Fact("another end when nobody comes", "changed")
+    # Its own, too; one that has none any more goes by its queue's.
+    if one.calls != other.calls:
+        yield from calls_facts(_calls(old, context.old), _calls(new, context.new))
     if old.regulated != new.regulated:
         yield Fact(f"is {'' if new.regulated else 'no longer '}about something regulated", sooner(new.regulated))
 
@@ -159,14 +162,20 @@ def _clipped(rule: Rule) -> str:
 
 def renamed(before: Mapping[str, Rule], after: Mapping[str, Rule]) -> dict[str, str]:
     """Return rules that only have another name, old to new. A rollout goes by the name, so it is another one then."""
-    fresh = {name: rule for name, rule in after.items() if name not in before and rule.mode.percent in (0, 100)}
+    fresh: dict[str, list[Rule]] = {}
+    for name, rule in after.items():
+        if name not in before and rule.mode.percent in (0, 100):
+            fresh.setdefault(condition_text(rule.when), []).append(rule)
     found: dict[str, str] = {}
-    for name, rule in before.items():
-        if name in after:
+    # Without one that is new no condition is written out: whoever takes rules away may take thousands.
+    for rule in before.values() if fresh else ():
+        if rule.id in after:
             continue
-        same = (new for new, other in fresh.items() if _alike(rule, other) and new not in found.values())
-        if (match := next(same, None)) is not None:
-            found[name] = match
+        same = fresh.get(condition_text(rule.when), [])
+        match = next((other for other in same if _alike(rule, other)), None)
+        if match is not None:
+            same.remove(match)
+            found[rule.id] = match.id
     return found
 
 
@@ -204,14 +213,19 @@ def restage(old: Rule, new: Rule, context: Context) -> Change:
 
 
 def _alike(one: Rule, other: Rule) -> bool:
-    plain = condition_text(one.when) == condition_text(other.when)
+    """Return whether two rules with one condition ask for the same."""
     facts = [(rule.then, rule.mode, rule.regulated, rule.when_busy) for rule in (one, other)]
-    return plain and facts[0] == facts[1]
+    return facts[0] == facts[1]
 
 
 def _deadline(rule: Rule, files: RuleFiles) -> int | None:
     queue = files.queues.get(rule.then.queue or "")
     return rule.then.answer_within_ms or (queue.answer_within_ms if queue else None)
+
+
+def _calls(rule: Rule, files: RuleFiles) -> Calls | None:
+    queue = files.queues.get(rule.then.queue or "")
+    return rule.then.calls or (queue.calls if queue else None)
 
 
 def threshold_text(name: str, old: float, new: float, users: Iterable[Rule]) -> str:

@@ -38,10 +38,10 @@ def lines(difference: Difference) -> Iterable[str]:
     """Yield the difference line by line: a sentence of all of it, then the rules by where they lead."""
     yield f"{OVERALL[difference.overall]}{_counts(difference)}"
     for effect in EFFECTS:
-        yield from _section(TITLES[effect], [_line(change) for change in difference.rules if change.effect == effect])
+        yield from _section(TITLES[effect], [line(change) for change in difference.rules if change.effect == effect])
     yield from _section("thresholds", [_threshold(moved) for moved in difference.thresholds])
-    yield from _section("topics", [_line(change, _OF_A_TOPIC[change.effect]) for change in difference.topics])
-    yield from _section("queues", [_line(change) for change in difference.queues])
+    yield from _section("topics", list(map(topic_line, difference.topics)))
+    yield from _section("queues", list(map(line, difference.queues)))
     yield from _section("the files as a whole", list(difference.others))
 
 
@@ -81,10 +81,16 @@ def _section(title: str, told: list[str]) -> Iterable[str]:
     if told:
         yield ""
         yield title
-        yield from (f"  {line}" for line in told)
+        yield from (f"  {each}" for each in told)
 
 
-def _line(change: Change, more: str = "") -> str:
+def topic_line(change: Change) -> str:
+    """Return how a topic differs."""
+    return line(change, _OF_A_TOPIC[change.effect])
+
+
+def line(change: Change, more: str = "") -> str:
+    """Return how a rule or a queue differs."""
     facts = "; ".join((*((more,) if more else ()), *change.facts))
     return f"{change.name} {facts}" if facts.startswith(("fires", "is ", "hands")) else f"{change.name}: {facts}"
 

@@ -29,7 +29,8 @@ async def livez() -> Response:
 async def readyz(request: Request) -> Response:
     """503 while the store is away or the process is stopping; turns sent here all the same are answered, degraded.
 
-    A broken edit of the rule files leaves it at 200, for the rules before go on deciding, and `rules` tells of it.
+    A broken edit of the rule files leaves it at 200, for the rules before go on deciding, and `rules` tells of it
+    (`refused`); for a day it also tells of an edit that took rules away (`fewer`).
     """
     running = running_of(request)
     if running.stopping.is_set():
@@ -39,6 +40,10 @@ async def readyz(request: Request) -> Response:
     except StoreAway:
         return answered({"status": "store_away"}, 503)
     fault = running.rules_fault or _refused_versions(running)
+    loss = running.loss_at(now_ms())
+    if fault is None and loss is not None:
+        fewer = {"status": "fewer", "since_at_ms": loss.since_at_ms, "fact": loss.lost.said, "problems": []}
+        return answered({"status": "ready", "rules": fewer})
     if fault is None:
         return answered({"status": "ready"})
     refused = {"status": "refused", "since_at_ms": fault.since_at_ms, "fact": fault.fact, "problems": fault.places}
@@ -58,6 +63,8 @@ def _refused_versions(running: Running) -> RulesFault | None:
 async def metrics(call: Annotated[Call, called("oversee")]) -> Response:
     """Queues are those of the key's tenant at this moment; everything else counts since the process started."""
     running, tenant, at_ms = call.running, call.caller.tenant, now_ms()
+    loss = running.loss_at(at_ms)
+    running.metrics.rules_lost = 0 if loss is None else loss.lost.count
     try:
         rules = await running.overseen(tenant)
         queues = await handoffs.queues(running.store, rules, tenant)

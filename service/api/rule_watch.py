@@ -9,10 +9,11 @@ import asyncio
 from pathlib import Path
 from time import perf_counter
 
-from rules.compile.rule_files import compile_files
 from rules.evaluation.evaluate import Ruleset, build
 from rules.files.errors import RuleFileInvalid
-from service import last_good, rule_files
+from rules.files.files_hash import files_hash
+from rules.model import RuleFiles
+from service import last_good, rules_loss
 from service.api import rules_fault
 from service.api.rules_fault import RulesFault
 from service.api.running import Running
@@ -21,12 +22,14 @@ from service.compiling import beside
 from service.logs import failure
 from service.rule_edits import Edits, Texts, pause_ms
 from service.rule_files import RulesUnreadable
+from service.rules_loss import LINES_LOGGED_MAX, RulesLoss
+from service.rules_taken import NamedByTests, Taken, apart, taken
 
 
 async def watch_rules(running: Running, directory: Path) -> None:
     """Make every edit of the directory active, and keep the last good rules when one is broken. Never returns."""
     # What was edited since the rules were read is new as well: until the service listens a second may pass.
-    edits = Edits(directory, running.ruleset.hash)
+    edits = Edits(directory, running.ruleset.hash, with_tests=True)
     while True:
         began_s = perf_counter()
         found = await asyncio.to_thread(edits.look)
@@ -40,19 +43,30 @@ async def take_up(running: Running, directory: Path, found: Texts | RulesUnreada
     if isinstance(found, RulesUnreadable):
         _refuse(running, RulesFault(_since(running), str(found)))
         return
+    rules, _ = apart(found)
+    name, fault = files_hash(rules), running.rules_fault
+    if name == (running.ruleset.hash if fault is None else fault.files_hash):
+        # Only tests were edited, and nothing that was told of the rules hangs on them.
+        return
     began_s = perf_counter()
+    before = running.ruleset.files
     try:
-        ruleset, warnings = await beside(lambda: _compiled(found, directory))
+        ruleset, result = await beside(lambda: _compiled(found, directory, before))
+    except NamedByTests as gone:
+        _refuse(running, rules_fault.of_tests(_since(running), gone.problems))
     except RuleFileInvalid as invalid:
-        _refuse(running, rules_fault.of_problems(_since(running), invalid.problems))
+        _refuse(running, rules_fault.of_problems(_since(running), invalid.problems, name))
+    except RulesUnreadable as empty:
+        _refuse(running, RulesFault(_since(running), str(empty), files_hash=name))
     except Exception as error:
         # A mistake of ours must not end the watch: the next edit may be one that we can read.
         running.log.error("rules not read", **failure(error))
         _refuse(running, RulesFault(_since(running), f"the rule files could not be read: {type(error).__name__}"))
     else:
-        running.texts = found
-        _activate(running, ruleset, warnings, perf_counter() - began_s)
-        await _keep(running, directory, found)
+        running.texts = rules
+        running.rules_loss = rules_loss.after(running.rules_loss, before, ruleset.files, now_ms())
+        _activate(running, ruleset, result, perf_counter() - began_s)
+        await _keep(running, directory, rules)
 
 
 async def _keep(running: Running, directory: Path, texts: Texts) -> None:
@@ -63,15 +77,13 @@ async def _keep(running: Running, directory: Path, texts: Texts) -> None:
         running.log.warning("rules not kept for the next start", **failure(error))
 
 
-def _compiled(texts: Texts, directory: Path) -> tuple[Ruleset, int]:
-    """Return the ruleset and the number of warnings. Raises RuleFileInvalid with places that an editor can open."""
-    files, problems = compile_files(texts)
-    if files is None:
-        raise RuleFileInvalid(rule_files.located(problems, directory))
-    return build(files), len(problems)
+def _compiled(texts: Texts, directory: Path, before: RuleFiles) -> tuple[Ruleset, Taken]:
+    """Return the ruleset and what came of its files; raises what `taken` does."""
+    result = taken(texts, directory, before)
+    return build(result.files), result
 
 
-def _activate(running: Running, ruleset: Ruleset, warnings: int, took_s: float) -> None:
+def _activate(running: Running, ruleset: Ruleset, result: Taken, took_s: float) -> None:
     mended, running.rules_fault = running.rules_fault, None
     changed = ruleset.hash != running.ruleset.hash
     running.ruleset = ruleset
@@ -82,9 +94,21 @@ def _activate(running: Running, ruleset: Ruleset, warnings: int, took_s: float) 
         "rules active" if changed else "rules mended, the same as before",
         ruleset=ruleset.hash[:12],
         rules=len(ruleset.files.rules),
-        warnings=warnings,
+        warnings=len(result.warnings),
         mended_after_ms=None if mended is None else now_ms() - mended.since_at_ms,
         compiled_in_ms=round(took_s * 1000),
+    )
+    if result.lost.count and running.rules_loss is not None:
+        tell_of_loss(running, running.rules_loss)
+
+
+def tell_of_loss(running: Running, loss: RulesLoss) -> None:
+    """Say in the log what the rules that decide now no longer ask for."""
+    running.log.warning(
+        "rules active, and they ask for less than those before",
+        ruleset=running.ruleset.hash[:12],
+        lost=loss.lost.said,
+        why="\n".join(loss.lines(LINES_LOGGED_MAX)),
     )
 
 

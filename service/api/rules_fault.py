@@ -16,12 +16,14 @@ PROBLEMS_TOLD_MAX = 200
 class RulesFault:
     """Why the rule files cannot be used. `problems` holds the errors; empty where the files could not even be read.
 
-    `since_at_ms` is when the first of the edits in a row was refused.
+    `since_at_ms` is when the first of the edits in a row was refused. `files_hash` names the rule files that are wrong
+    whatever lies beside them; None where another file may mend them.
     """
 
     since_at_ms: int
     fact: str
     problems: tuple[Problem, ...] = ()
+    files_hash: str | None = None
 
     @property
     def why(self) -> str:
@@ -40,8 +42,16 @@ class RulesFault:
         ]
 
 
-def of_problems(since_at_ms: int, problems: tuple[Problem, ...]) -> RulesFault:
+def of_problems(since_at_ms: int, problems: tuple[Problem, ...], files_hash: str | None = None) -> RulesFault:
     """Return the fault that the errors among the problems are."""
     errors = tuple(problem for problem in problems if problem.severity == "error")
     count = "1 error" if len(errors) == 1 else f"{len(errors)} errors"
-    return RulesFault(since_at_ms, f"the rule files have {count}", errors)
+    return RulesFault(since_at_ms, f"the rule files have {count}", errors, files_hash)
+
+
+def of_tests(since_at_ms: int, problems: tuple[Problem, ...]) -> RulesFault:
+    """Return the fault of rule files that lack what the tests beside them name."""
+    places = "1 place" if len(problems) == 1 else f"{len(problems)} places"
+    return RulesFault(
+        since_at_ms, f"something is gone that the tests beside the rule files name, in {places}", problems
+    )

@@ -13,6 +13,7 @@ from service.api.decision_answers import Shape
 from service.api.routes import Call, answered, called, problems_documented
 from service.api.rules_fault import PROBLEMS_TOLD_MAX
 from service.api.version_answers import ProblemAnswer
+from service.clock import now_ms
 
 router = APIRouter(tags=["managers"])
 
@@ -43,7 +44,8 @@ class RulesetAnswer(Shape):
 
     `version` is 0 where the service's own rules decide; `staged` is the version that is tried beside it. For rules from
     a directory, `fault_since_at_ms` is when the first of the broken edits was refused, `problems` what is wrong (the
-    first ones of `problems_total`).
+    first ones of `problems_total`). `lost` is what edits of the directory took away within a day and nobody put back:
+    rules that asked for a person, regulated topics; `lost_since_at_ms` is when some of it went last.
     """
 
     hash: str
@@ -54,6 +56,8 @@ class RulesetAnswer(Shape):
     fault_since_at_ms: int | None
     problems: list[ProblemAnswer]
     problems_total: int
+    lost: list[str]
+    lost_since_at_ms: int | None
     files: list[RuleFileAnswer]
     thresholds: dict[str, float]
     topics: list[str]
@@ -74,7 +78,7 @@ async def active(call: Annotated[Call, called("oversee")]) -> Response:
         found = await running.following.meet(running.store, call.caller.tenant)
         version, ruleset, staged = found.version, found.active, found.at.candidate
         faulty = running.versions_refused.get(call.caller.tenant)
-    files = ruleset.files
+    files, loss = ruleset.files, running.loss_at(now_ms())
     counts = Counter(rule.span.file for rule in files.rules)
     return answered(
         {
@@ -86,6 +90,8 @@ async def active(call: Annotated[Call, called("oversee")]) -> Response:
             "fault_since_at_ms": None if faulty is None else faulty.since_at_ms,
             "problems": [] if faulty is None else [problem_json(each) for each in faulty.problems[:PROBLEMS_TOLD_MAX]],
             "problems_total": 0 if faulty is None else len(faulty.problems),
+            "lost": [] if loss is None else loss.lines(),
+            "lost_since_at_ms": None if loss is None else loss.since_at_ms,
             "files": [{"name": name, "rules": counts[name]} for name in sorted(counts)],
             "thresholds": files.thresholds,
             "topics": sorted(files.topics),

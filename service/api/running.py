@@ -17,6 +17,7 @@ from service.flows.access import Store
 from service.flows.in_force import Following
 from service.flows.spool import Spool
 from service.metrics import Metrics
+from service.rules_loss import RulesLoss
 from service.settings import Settings
 
 
@@ -27,7 +28,7 @@ class Running:
     `ruleset` are the service's own rules: those of its directory, or the library. Without a directory the versions of
     each tenant are `following`, and the own rules decide for those that have none;
     `versions_refused` has the tenants whose version this process cannot use. `texts` are the rule files that `ruleset`
-    was made from, once one was edited.
+    was made from, once one was edited; `rules_loss` is what those no longer ask for of the ones before.
     """
 
     settings: Settings
@@ -37,6 +38,7 @@ class Running:
     following: Following | None = None
     rules_from: str = "library"
     rules_fault: RulesFault | None = None
+    rules_loss: RulesLoss | None = None
     texts: Mapping[str, str] = field(default_factory=dict)
     workbench: Workbench = field(default_factory=Workbench)
     versions_refused: dict[str, RulesFault] = field(default_factory=dict)
@@ -44,6 +46,11 @@ class Running:
     callers: Callers = field(default_factory=Callers)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     log: FilteringBoundLogger = field(default_factory=lambda: structlog.get_logger().bind())
+
+    def loss_at(self, at_ms: int) -> RulesLoss | None:
+        """Return what the rules of the directory lost lately, None when nothing or when it is no news any more."""
+        loss = self.rules_loss
+        return loss if loss is not None and loss.told_at(at_ms) else None
 
     def rules_for(self, tenant: str, conversation_id: str) -> Ruleset | None:
         """Return the rules that decide in this conversation; None for a tenant that has to be met first."""

@@ -11,7 +11,15 @@ import pytest
 
 from rules.files.files_hash import files_hash
 from service import rule_files
-from service.rule_edits import LOOK_EVERY_MS, LOOK_EVERY_MS_MAX, MOVING_MS_MAX, YOUNG_MS, Edits, pause_ms
+from service.rule_edits import (
+    LOOK_EVERY_MS,
+    LOOK_EVERY_MS_MAX,
+    MOVING_MS_MAX,
+    SHRUNK_STILL_MS,
+    YOUNG_MS,
+    Edits,
+    pause_ms,
+)
 from service.rule_files import RulesUnreadable
 
 FIRST, SECOND = "handrail: 1\nrules: []\n", "handrail: 1\nrules: [ ]\n"
@@ -38,7 +46,7 @@ def rules(tmp_path: Path) -> Path:
 
 def edits_of(directory: Path, clock: Callable[[], int] | None = None) -> Edits:
     """Return a watch that knows the directory as it is and has looked at it."""
-    watch = Edits(directory, files_hash({"a.yaml": FIRST}), clock or Clock())
+    watch = Edits(directory, files_hash(rule_files.read_directory(directory)), clock or Clock())
     assert watch.look() is None
     assert watch.look() is None
     return watch
@@ -125,6 +133,29 @@ def test_a_save_in_two_writes_is_seen_whole(rules: Path) -> None:
     assert [watch.look(), watch.look()] == [None, {"a.yaml": SECOND}]
 
 
+@pytest.mark.parametrize("file", ["cut", "gone"])
+def test_what_got_smaller_holds_still_for_longer(rules: Path, file: str) -> None:
+    (rules / "b.yaml").write_text(SECOND)
+    watch = edits_of(rules)
+    if file == "cut":
+        (rules / "b.yaml").write_text(SECOND[:12])
+    else:
+        (rules / "b.yaml").unlink()
+    looks = [watch.look() for _ in range(SHRUNK_STILL_MS // LOOK_EVERY_MS)]
+    assert looks == [None] * len(looks)
+    cut = {} if file == "gone" else {"b.yaml": SECOND[:12]}
+    assert watch.look() == {"a.yaml": FIRST, **cut}
+
+
+def test_a_writer_who_pauses_after_half_a_file_is_waited_for(rules: Path) -> None:
+    (rules / "b.yaml").write_text(SECOND)
+    watch = edits_of(rules)
+    (rules / "b.yaml").write_text(SECOND[:12])
+    assert [watch.look(), watch.look()] == [None, None]
+    (rules / "b.yaml").write_text(SECOND + "# whole\n")
+    assert [watch.look(), watch.look()] == [None, {"a.yaml": FIRST, "b.yaml": SECOND + "# whole\n"}]
+
+
 def test_thirty_files_one_after_the_other_are_one_edit(rules: Path) -> None:
     watch = edits_of(rules)
     for number in range(6):
@@ -150,7 +181,7 @@ def test_two_writes_in_one_tick_of_the_clock_are_two(rules: Path, monkeypatch: p
     stood = rule_files.stamp(rules)
     # As on a file system whose clock ticks in twos of seconds: the second write leaves no trace.
     frozen = rule_files.Stamp(stood.files, watch._clock())
-    monkeypatch.setattr(rule_files, "stamp", lambda _: frozen)
+    monkeypatch.setattr(rule_files, "stamp", lambda *_, **__: frozen)
     (rules / "a.yaml").write_text(SECOND)
     assert [watch.look(), watch.look()] == [None, {"a.yaml": SECOND}]
     (rules / "a.yaml").write_text(FIRST)
@@ -198,6 +229,18 @@ def test_files_that_are_no_rule_files_are_no_edit(rules: Path) -> None:
     (rules / "a.yaml~").write_text("x")
     assert [watch.look(), watch.look()] == [None, None]
     assert not watch.moving
+
+
+def test_tests_are_told_with_the_rules_to_whoever_asks_for_them(rules: Path) -> None:
+    watch = Edits(rules, files_hash({"a.yaml": FIRST}), Clock(), with_tests=True)
+    assert [watch.look(), watch.look()] == [None, None]
+    (rules / "a.tests.yaml").write_text("x")
+    both = {"a.yaml": FIRST, "a.tests.yaml": "x"}
+    assert [watch.look(), watch.look()] == [None, both]
+    # Tests that cannot be read are no reason to leave the rules as they were.
+    os.mkfifo(rules / "b.tests.yaml")
+    (rules / "a.yaml").write_text(SECOND)
+    assert [watch.look(), watch.look()] == [None, {**both, "a.yaml": SECOND}]
 
 
 @pytest.mark.parametrize(("look_ms", "pause"), [(0.2, LOOK_EVERY_MS), (20, 200), (9_000, LOOK_EVERY_MS_MAX)])

@@ -28,6 +28,14 @@ SEEN_S = 30  # a second is what is promised and measured (bench/file_mode.py); h
 BROKEN = RULES.replace("confidence < 0.5", "confidense < 0.5")
 
 
+# Both rules stand behind each other: a file that is cut between them is a rule file.
+CUT = RULES[: RULES.index("  - id: lost")]
+TESTS = """handrail_tests: 1
+cases:
+  - {name: lost, confidence: 0.01, message: hi, expect: {rules: [lost]}}
+"""
+
+
 def at(limit: float) -> str:
     """Return the rules with another limit, so that another ruleset decides."""
     return RULES.replace("confidence < 0.5", f"confidence < {limit}")
@@ -146,17 +154,90 @@ async def test_edits_under_load_decide_in_every_process_and_no_request_fails(fol
             assert seen <= set(good)
 
 
+def metric(served: Served, name: str) -> float:
+    headers = {"Authorization": f"Bearer {served.keys['manager']}"}
+    lines = httpx.get(f"{served.url}/metrics", headers=headers).text.splitlines()
+    return float(next(line.split()[-1] for line in lines if line.startswith(name)))
+
+
+async def test_a_cut_file_never_decides_while_its_tests_name_what_is_gone(folder: Path) -> None:
+    with Served(folder, work="false") as first, Served(folder, work="false") as second:
+        services, rules = [first, second], first.rules
+        file, tests = rules / "walk.yaml", rules / "walk.tests.yaml"
+        tests.write_text(TESTS)
+        whole = decides(services, rules)
+        async with Load(services) as load:
+            file.write_text(CUT)
+            for found in await asyncio.to_thread(refuses, services):
+                assert found["hash"] == whole
+                assert [each["code"] for each in found["problems"]] == ["R170"]
+                assert found["problems"][0]["file"] == f"{rules}/walk.tests.yaml"
+            # As much of it as declares no rule any more, whatever tests say.
+            file.write_text(RULES[: RULES.index("rules:")])
+            for served in services:
+                fault = f"{rules}: no file here holds a rule"
+                wait_until(lambda served=served, fault=fault: fault in told(served)["fault"], SEEN_S)  # type: ignore[misc]  # bound now
+                assert told(served)["hash"] == whole
+            file.write_text(RULES)
+            assert await asyncio.to_thread(decides, services, rules) == whole
+            # Meant: whoever takes a rule away takes it out of its tests, in whatever order.
+            file.write_text(CUT)
+            await asyncio.to_thread(refuses, services)
+            tests.write_text(TESTS.replace("rules: [lost]", "verdict: continue"))
+            less = await asyncio.to_thread(decides, services, rules)
+        assert set(load.statuses) == {200}, load.statuses
+        for seen in load.rulesets:
+            assert seen == {whole, less}
+
+
+def test_rules_that_are_gone_are_told_everywhere_until_they_are_back(folder: Path) -> None:
+    gone = ["lost: removed: it escalated to brief when `confidence < 0.1`"]
+    with Served(folder, work="false") as served:
+        file = served.rules / "walk.yaml"
+        assert (told(served)["lost"], told(served)["lost_since_at_ms"]) == ([], None)
+        file.write_text(CUT)
+        decides([served], served.rules)
+        found = told(served)
+        assert found["lost"] == gone
+        assert httpx.get(f"{served.url}/readyz").json() == {
+            "status": "ready",
+            "rules": {
+                "status": "fewer",
+                "since_at_ms": found["lost_since_at_ms"],
+                "fact": "1 rule that asked for a person is gone",
+                "problems": [],
+            },
+        }
+        assert (metric(served, "handrail_rules_lost"), metric(served, "handrail_rules_faulty")) == (1, 0)
+        # An edit that has nothing to do with it does not make it forgotten.
+        file.write_text(CUT + "# and more\n")
+        decides([served], served.rules)
+        assert told(served)["lost"] == gone
+        file.write_text(RULES)
+        decides([served], served.rules)
+        assert (told(served)["lost"], metric(served, "handrail_rules_lost")) == ([], 0)
+        assert httpx.get(f"{served.url}/readyz").json() == {"status": "ready"}
+        served.stop()
+        log = served.log.read_text()
+        assert "rules active, and they ask for less than those before" in log
+        assert gone[0] in log
+        # The same is said where it happened while nobody looked.
+        file.write_text(CUT)
+        served.restart()
+        served.wait_until_ready()
+        assert told(served)["lost"] == gone
+        served.stop()
+        log = served.log.read_text()
+        assert f"warning: 1 rule that asked for a person is gone from {served.rules} since " in log
+        assert f"         {gone[0]}" in log
+
+
 def test_what_is_wrong_is_told_in_readyz_metrics_and_log_until_it_is_mended(folder: Path) -> None:
     with Served(folder, work="false") as served:
         file = served.rules / "walk.yaml"
 
-        def metric(name: str) -> float:
-            headers = {"Authorization": f"Bearer {served.keys['manager']}"}
-            lines = httpx.get(f"{served.url}/metrics", headers=headers).text.splitlines()
-            return float(next(line.split()[-1] for line in lines if line.startswith(name)))
-
         assert httpx.get(f"{served.url}/readyz").json() == {"status": "ready"}
-        assert metric("handrail_rules_faulty") == 0
+        assert metric(served, "handrail_rules_faulty") == 0
         file.write_text(BROKEN)
         (found,) = refuses([served])
         answer = httpx.get(f"{served.url}/readyz")
@@ -170,7 +251,7 @@ def test_what_is_wrong_is_told_in_readyz_metrics_and_log_until_it_is_mended(fold
                 "problems": [f"{file}:15:18: R101: unknown signal"],
             },
         }
-        assert (metric("handrail_rules_faulty"), metric("handrail_rules_refused_total")) == (1, 1)
+        assert (metric(served, "handrail_rules_faulty"), metric(served, "handrail_rules_refused_total")) == (1, 1)
         # Another broken edit is the same trouble, begun at the same time.
         file.write_text(BROKEN + "rulez: []\n")
 
@@ -179,7 +260,7 @@ def test_what_is_wrong_is_told_in_readyz_metrics_and_log_until_it_is_mended(fold
         file.write_text(RULES)
         decides([served], served.rules)
         assert httpx.get(f"{served.url}/readyz").json() == {"status": "ready"}
-        assert (metric("handrail_rules_faulty"), metric("handrail_rules_refused_total")) == (0, 2)
+        assert (metric(served, "handrail_rules_faulty"), metric(served, "handrail_rules_refused_total")) == (0, 2)
         served.stop()
         log = served.log.read_text()
         assert f"{file}:15:18: R101: unknown signal `confidense`" in log
