@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -10,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from service.flows import keys
-from service.flows.access import Store
+from service.flows.access import ServerUnavailable, Store
 from service.flows.keys import ROLES
 from service.settings import KEYS_FILE
 
@@ -20,17 +21,25 @@ FILE_BYTES_MAX = 65_536
 
 
 async def ensure(store: Store, data_dir: Path, tenant: str, now_ms: int) -> dict[str, str]:
-    """Return role -> secret as keys.json says, made now when the tenant has no key at all.
+    """Return role -> secret as keys.json says, made now when the tenant has no key at all; its mode is 0600.
 
-    Empty when there are keys but no file: a secret cannot be read back. The file's mode is 0600.
+    Empty when there are keys but no file: a secret cannot be read back. So the file is on disk before the first of its
+    keys opens anything, and a start that was cut off between them is brought to its end by the next one. Raises
+    ServerUnavailable when the file cannot be written.
     """
     path = data_dir / FILE
     with _alone(data_dir / "keys.lock"):
-        if await keys.list_all(store, tenant):
-            return _read(path)
-        made: dict[str, str] = {role: (await keys.create(store, tenant, role, role, now_ms)).token for role in ROLES}
-        _write(path, made)
-        return made
+        listed = {key.key_id for key in await keys.list_all(store, tenant)}
+        told = _read(path)
+        if not listed and told.keys() != set(ROLES):
+            told = {role: keys.new_token(role) for role in ROLES}
+            _write(path, told)
+        # Where somebody made or ended keys since, those of the file are not all there is to say.
+        if listed < {keys.key_id(token) for token in told.values()}:
+            for role in ROLES:
+                if role in told and keys.key_id(told[role]) not in listed:
+                    await keys.keep(store, tenant, role, role, told[role], now_ms)
+        return told
 
 
 def _read(path: Path) -> dict[str, str]:
@@ -43,11 +52,31 @@ def _read(path: Path) -> dict[str, str]:
 
 def _write(path: Path, made: dict[str, str]) -> None:
     beside = path.with_suffix(".new")
-    beside.unlink(missing_ok=True)
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with open(descriptor, "w") as file:
-        file.write(json.dumps(made, indent=2) + "\n")
-    beside.replace(path)
+    try:
+        beside.unlink(missing_ok=True)
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with open(descriptor, "w") as file:
+            file.write(json.dumps(made, indent=2) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+        _sync(path.parent)
+    except OSError as error:
+        full = error.errno == errno.ENOSPC
+        raise ServerUnavailable(
+            "disk_full" if full else "data_dir_unusable",
+            f"{path} cannot be written ({error.strerror})",
+            "make room there and start again" if full else "let this user write a file of that name and start again",
+        ) from error
+
+
+def _sync(directory: Path) -> None:
+    """Let the name of a file that was put there outlive a power cut."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 @contextlib.contextmanager

@@ -48,7 +48,18 @@ class Created:
 
 async def create(store: Store, tenant: str, name: str, role: Role, now_ms: int, actor: str = LOCALLY) -> Created:
     """Make a key; raises LimitReached."""
-    token = f"hr_{role}_{secrets.token_urlsafe(SECRET_BYTES)}"
+    return await keep(store, tenant, name, role, new_token(role), now_ms, actor)
+
+
+def new_token(role: Role) -> str:
+    """Return a secret that nobody can guess; it opens nothing before it is kept."""
+    return f"hr_{role}_{secrets.token_urlsafe(SECRET_BYTES)}"
+
+
+async def keep(
+    store: Store, tenant: str, name: str, role: Role, token: str, now_ms: int, actor: str = LOCALLY
+) -> Created:
+    """Let a new token open what the role may do; raises LimitReached. A token that is kept already stays as it is."""
     digest = _digest(token)
     key = ApiKey(_key_id(digest), tenant, name, role, now_ms)
     fields = {
@@ -96,6 +107,11 @@ async def find(store: Store, token: str, now_ms: int) -> ApiKey | None:
         await api_keys.touch(store, key.key_id, now_ms)
         key = replace(key, last_used_at_ms=now_ms)
     return key
+
+
+def key_id(token: str) -> str:
+    """Return the id under which a token is listed."""
+    return _key_id(_digest(token))
 
 
 def _digest(token: str) -> str:
