@@ -58,7 +58,7 @@ export function floodOf(path, me, act, typed) {
   const others = el("details", { id: "members" }, title, list, more, may ? letting : "");
   const place = el("section", { id: "flood", hidden: true });
   let count = 0;
-  let id = null;
+  let looking = false;
   let drawn = "";
   form.addEventListener("input", typed);
   others.addEventListener("toggle", () => others.open && look());
@@ -69,6 +69,8 @@ export function floodOf(path, me, act, typed) {
 
   /** Read how many there are, and whoever comes first among them where the list is unfolded. */
   async function look() {
+    if (looking) return;
+    looking = true;
     try {
       const [{ group }, members] = await Promise.all([ask("GET", path), others.open ? ask("GET", `${path}/members?limit=${LISTED}`) : null]);
       act.grouped(group);
@@ -76,6 +78,8 @@ export function floodOf(path, me, act, typed) {
     } catch (error) {
       // Once it has ended it is part of no group; the page says so elsewhere.
       if (error.code !== "no_group") act.problem(error);
+    } finally {
+      looking = false;
     }
   }
 
@@ -131,16 +135,15 @@ export function floodOf(path, me, act, typed) {
       if (place.hidden) return;
       // Most handoffs come in none, and have nothing of it in them.
       if (!place.firstChild) place.append(el("h2", {}, say("flood.title")), told, others, result);
-      if (id !== handoff.id) {
-        id = handoff.id;
-        look();
-      }
+      if (group.members === null) look();
       count = group.members ?? 0;
       const leader = group.leader && !group.leads
         ? [" ", el("a", { href: new URL(`console/handoffs/${encodeURIComponent(group.leader)}`, base) }, say("flood.leader"))] : [];
-      const words = group.leads ? (count ? "flood.leads" : "flood.none") : "flood.member";
+      const known = group.leads ? (count ? "flood.leads" : "flood.none") : "flood.member";
+      // What a move answers says nothing of how many there are: nothing is said of it until that is read.
+      const words = group.members === null ? "" : say(known, { count });
       told.replaceChildren(el("p", {}, el("strong", {}, alike(group)), group.since_at_ms ? `, ${say("flood.since", { at: clock(group.since_at_ms) })}` : ""),
-        el("p", {}, say(words, { count }), ...leader));
+        el("p", {}, words, ...leader));
       title.textContent = say("flood.others", { count });
       others.hidden = !count;
       letting.hidden = !group.leads;

@@ -43,7 +43,7 @@ export async function showHandoff(me, id, room) {
       el("div", { class: "left" }, parts.task, flood.place, parts.talk, parts.take, el("section", { id: "work", tabindex: "-1" })),
       el("div", { class: "right" }, parts.why, parts.drafts, parts.more)), said);
   const place = document.getElementById("work");
-  if (mine.token() && handoff.holder === me.name) hadIt = true;
+  hadIt = ours();
   draw();
   // The page comes from a reload: whether the lease still holds only the service knows.
   if (hadIt && handoff.state === "leased") mine.renew();
