@@ -85,7 +85,9 @@ class _Place:
 
     def text(self, part: Name | Call | Comparison) -> str:
         """Return a part of the comparison as it is written, white space folded."""
-        return _SPACES.sub(" ", self.node.value[part.start : part.end])
+        written = self.node.value[part.start : part.end]
+        # What can be printed holds no other white space than the space.
+        return written if written.isprintable() and "  " not in written else _SPACES.sub(" ", written)
 
 
 def read_comparison(source: Source, node: TextNode, names: Names, in_call: bool) -> Compare | None:

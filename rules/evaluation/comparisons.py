@@ -101,7 +101,11 @@ def same_key(operand: Scalar) -> Key:
 def key_of(compare: Compare) -> Key:
     """Return a key under which comparisons that mean the same meet, wherever they were written."""
     left = aggregate_key(compare.left) if isinstance(compare.left, Aggregate) else compare.left
-    return (left, compare.operator, frozenset(map(same_key, operands_of(compare))))
+    if isinstance(compare.operand, tuple):
+        return (left, compare.operator, frozenset(map(same_key, operands_of(compare))))
+    # One operand, as most comparisons have: the same in half the time, and it is asked for each several times.
+    kind = kind_of(compare.operand)
+    return (left, compare.operator, frozenset() if kind is None else frozenset(((kind, compare.operand),)))
 
 
 def aggregate_key(aggregate: Aggregate) -> Key:

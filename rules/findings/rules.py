@@ -32,14 +32,14 @@ class _Earlier:
     """Rules that may make a later one superfluous, by what a clause must speak of for them to fire."""
 
     asked_max: int
-    rules: list[Rule] = field(default_factory=list)
+    places: list[_Place] = field(default_factory=list)
     follows: dict[int, Follows] = field(default_factory=dict)
     by_need: dict[Need | None, list[int]] = field(default_factory=dict)
 
     def add(self, place: _Place, reasoning: Reasoning) -> None:
         """Take a rule that stands before all that are asked about later; it is filed where the fewest are."""
-        number = len(self.rules)
-        self.rules.append(place.rule)
+        number = len(self.places)
+        self.places.append(place)
         needs = min(reasoning.needs(place.node), key=self._filed, default=frozenset({None}))
         for need in needs:
             self.by_need.setdefault(need, []).append(number)
@@ -53,11 +53,11 @@ class _Earlier:
             number for need in (None, *reasoning.speaks_of(place.ways[0])) for number in self.by_need.get(need, ())
         }
         for number in sorted(asked)[: self.asked_max]:
-            rule = self.rules[number]
+            earlier = self.places[number]
             if number not in self.follows:
-                self.follows[number] = reasoning.follows(without_not(rule.when))
-            if _may_cover(rule, place.rule) and all(map(self.follows[number], place.ways)):
-                return rule
+                self.follows[number] = reasoning.follows(earlier.node)
+            if _may_cover(earlier.rule, place.rule) and all(map(self.follows[number], place.ways)):
+                return earlier.rule
         return None
 
 
