@@ -102,7 +102,7 @@ SETS: dict[str, Callable[[random.Random], dict[str, str]]] = {"mixed": mixed, "o
 
 
 def measure(made: Callable[[random.Random], dict[str, str]], rounds: int) -> dict[str, float | int]:
-    """Return the best CPU seconds of checking the texts, and the median and best user time of the whole command."""
+    """Return the best CPU seconds of checking the texts, and the median and best of the whole command."""
     texts = made(random.Random(7))
     checks = []
     found = 0
@@ -116,11 +116,11 @@ def measure(made: Callable[[random.Random], dict[str, str]], rounds: int) -> dic
         found = len(problems)
         assert files is not None
         assert len(files.rules) == RULES
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as compiled:
         for name, text in texts.items():
             Path(folder, name).write_text(text)
-        # The first one may have to write the files that Python compiles.
-        commands = [_command_s(folder) for _ in range(1 + (COMMANDS if rounds == ROUNDS else 3))][1:]
+        # The first one writes the files that Python compiles, as installing does.
+        commands = [_command_s(folder, compiled) for _ in range(1 + (COMMANDS if rounds == ROUNDS else 3))][1:]
     return {
         "check_s": round(min(checks), 3),
         "command_s": round(statistics.median(commands), 3),
@@ -129,15 +129,18 @@ def measure(made: Callable[[random.Random], dict[str, str]], rounds: int) -> dic
     }
 
 
-def _command_s(folder: str) -> float:
+def _command_s(folder: str, compiled: str) -> float:
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run(
         [sys.executable, "-c", "from service.command import run; run()", "check", folder],
         check=True,
         stdout=subprocess.DEVNULL,
+        # What lies compiled in the checkout may be older than its source: then every process would compile it anew.
+        env={**env, "PYTHONPYCACHEPREFIX": compiled},
     )
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime - before.ru_utime
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def main() -> None:
@@ -153,8 +156,8 @@ def main() -> None:
             f"best {run['command_best_s'] * 1000:.0f}), {run['warnings']} warnings"
         )
     result = {
-        "what": f"CPU seconds of checking {RULES} rules, best of {ROUNDS}; `command_s` is the user time of the whole "
-        f"command, the median of {COMMANDS} fresh processes",
+        "what": f"CPU seconds of checking {RULES} rules, best of {ROUNDS}; `command_s` is that of the whole "
+        f"command, user and system, the median of {COMMANDS} fresh processes",
         "rerun": "python -m bench.check",
         "target_s": TARGET_S,
         "met": all(run["check_s"] < TARGET_S for run in runs.values()),
