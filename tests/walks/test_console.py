@@ -509,6 +509,11 @@ def test_the_console_shows_queues_takes_the_next_and_tells_of_a_broken_edit(desk
                 desk.open(desktop, "/console", "manager")
                 expect(desktop.locator("#fault")).to_contain_text("did you mean")
                 expect(desktop.locator("#fault")).to_contain_text("walk.yaml:24:46: R101: unknown signal `confidense`")
+                # What is a rule file and asks for less is taken, and told as long.
+                rules.write_text(RULES[: RULES.index("  - {id: lost")])
+                expect(desktop.locator("#fault")).to_contain_text("took rules away")
+                expect(desktop.locator("#fault")).to_contain_text("lost: removed: it escalated to night")
+            expect(page.locator("#fault")).to_contain_text("1 rule that asked for a person is gone")
         finally:
             rules.write_text(RULES)
         expect(page.locator("#fault")).to_be_empty()

@@ -66,6 +66,7 @@ export async function showQueues(me, room) {
   async function rules() {
     if (me.role === "operator") return (await ask("GET", "readyz").catch(() => null))?.rules ?? null;
     const active = await ask("GET", "rulesets/active");
+    if (active.fault === null && active.lost.length) return { status: "fewer", since_at_ms: active.lost_since_at_ms, fact: "", problems: active.lost };
     if (active.fault === null) return null;
     const places = active.problems.map((each) => `${each.file}:${each.line}:${each.column}: ${each.code}: ${each.message}; ${each.hint}`);
     return { since_at_ms: active.fault_since_at_ms, fact: active.fault, problems: places };
@@ -73,7 +74,8 @@ export async function showQueues(me, room) {
 
   function banner(found) {
     if (!found) return [];
-    return [el("div", { class: "banner bad" }, el("p", {}, el("strong", {}, say("fault", { at: clock(found.since_at_ms) }))),
+    const fewer = found.status === "fewer";
+    return [el("div", { class: fewer ? "banner" : "banner bad" }, el("p", {}, el("strong", {}, say(fewer ? "fewer" : "fault", { at: clock(found.since_at_ms) }))),
       found.problems.length ? el("ul", {}, ...found.problems.map((each) => el("li", {}, el("code", {}, each)))) : el("p", {}, found.fact))];
   }
 
