@@ -157,7 +157,8 @@ class BudgetAnswer(Shape):
 
 class QueueAnswer(Shape):
     """A queue. `declared` is false when the active rule files no longer name it. `grouped` wait behind the ones that
-    stand for their floods, and are not among the `waiting`.
+    stand for their floods, and are not among the `waiting`. Promised calls are, but `oldest_opened_at_ms` is of those
+    who wait for an answer.
 
     `wait_ms` is what somebody of normal priority would be told who came now, null for unknown.
     """

@@ -58,7 +58,8 @@ class Page:
 class QueueView:
     """A queue as operators see it. `declared` is false when the active rule files no longer name it.
 
-    `oldest_opened_at_ms` is looked for among the twenty most urgent that wait, None when none does.
+    `oldest_opened_at_ms` is looked for among the twenty most urgent that wait for an answer, None when none does: a
+    promised call is not one of them.
     `grouped` wait behind the ones that stand for their floods, and are not among the `waiting`.
     """
 

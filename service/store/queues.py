@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 
+from rules.handoff import deadline
 from rules.marks import DRILL_BEHIND_MS, GROUPED_BEHIND_MS
 from service.store.keys import Place
 from service.store.store import Store
 
 HEAD_READ_MAX = 20  # the oldest that waits is looked for among the most urgent: with four priorities it is there
+# Promised calls may stand before all who wait for an answer. Past so many of those nothing is said of the oldest.
+HEADS_READ_MAX = 10
 QUEUES_MAX = 1_000  # names kept in one partition; rule files hold dozens
 
 
@@ -24,21 +27,19 @@ async def counts(store: Store, tenant: str, queue: str) -> tuple[int, int, int |
     """Return how many wait, how many are held, when the oldest of the most urgent ones was opened, and how many wait in
     the groups of floods.
 
-    Neither these nor fire drills are counted among those who wait: all of them stand behind everybody else.
+    Nobody waits for an answer in a promised call, so it is not the oldest however long it was promised. Neither members
+    of groups nor fire drills are counted among those who wait: all of them stand behind everybody else.
     """
     customers = f"({DRILL_BEHIND_MS}"
 
     async def look(place: Place) -> tuple[int, int, list[int], int]:
-        waiting, opened, head, grouped = await asyncio.gather(
+        waiting, opened, moments, grouped = await asyncio.gather(
             store.link.call("ZCOUNT", place.waiting(queue), "-inf", customers),
             store.link.call("ZCOUNT", place.open(queue), "-inf", customers),
-            store.link.call("ZRANGEBYSCORE", place.waiting(queue), "-inf", customers, "LIMIT", 0, HEAD_READ_MAX),
+            _answers_opened_at_ms(store, place, queue, customers),
             store.link.call("ZCOUNT", place.waiting(queue), GROUPED_BEHIND_MS, "+inf"),
         )
-        when = await asyncio.gather(
-            *(store.link.call("HGET", place.handoff(handoff_id.decode()), "opened_at_ms") for handoff_id in head)
-        )
-        return waiting, opened, [int(at_ms) for at_ms in when if at_ms], grouped
+        return waiting, opened, moments, grouped
 
     looked = await asyncio.gather(*(look(place) for place in store.places(tenant)))
     waiting = sum(part[0] for part in looked)
@@ -47,6 +48,23 @@ async def counts(store: Store, tenant: str, queue: str) -> tuple[int, int, int |
     # The two are counted a moment apart, so the difference may dip below zero.
     grouped = sum(part[3] for part in looked)
     return waiting, max(opened - waiting, 0), min(moments, default=None), grouped
+
+
+async def _answers_opened_at_ms(store: Store, place: Place, queue: str, before: str) -> list[int]:
+    """Return when those were opened that wait for an answer, of the first HEAD_READ_MAX among which there are any."""
+    for page in range(HEADS_READ_MAX):
+        limits = ("LIMIT", page * HEAD_READ_MAX, HEAD_READ_MAX)
+        head = await store.link.call("ZRANGEBYSCORE", place.waiting(queue), "-inf", before, *limits)
+        known = await asyncio.gather(
+            *(
+                store.link.call("HMGET", place.handoff(handoff_id.decode()), "opened_at_ms", "expires_at_ms")
+                for handoff_id in head
+            )
+        )
+        moments = [int(at_ms) for at_ms, expires in known if at_ms and deadline(int(expires)) is not None]
+        if moments or len(head) < HEAD_READ_MAX:
+            return moments
+    return []
 
 
 async def names(store: Store, tenant: str) -> tuple[str, ...]:
