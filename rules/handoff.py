@@ -139,12 +139,14 @@ class Reroute:
 class Call:
     """A call that was promised to the customer and that nobody has made yet: when, and in which words.
 
-    `after` is the handoff that ended before it with the call still owed, None where a busy queue promised it.
+    `after` is the handoff that ended before it with the call still owed, None where a busy queue promised it. By
+    `due_at_ms` it must have been made; None where nobody said so.
     """
 
     promised_at_ms: int
     say: str | None = None
     after: str | None = None
+    due_at_ms: int | None = None
 
 
 # Why a handoff was kept for somebody: the freest is offered it, they know the customer, a colleague sent it to them.

@@ -164,6 +164,14 @@ class Budget:
     each_ms: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """Where promised calls wait, and within which time each must be made; `queue` None: where it was promised."""
+
+    within_ms: int
+    queue: str | None = None
+
+
 FloodBy: TypeAlias = Literal["customer", "agent", "tenant"]
 # Narrowest first: what one customer does is not laid to the agent that they speak with.
 FLOOD_BY: tuple[FloodBy, ...] = ("customer", "agent", "tenant")
@@ -218,6 +226,7 @@ class Queue:
     notify: tuple[Notice, ...] = ()
     budget: Budget | None = None
     flood: tuple[FloodLimit, ...] = ()
+    calls: Calls | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +247,7 @@ class Topic:
 class Then:
     """What a rule asks for. `queue` is None only for `continue`; `answer_within_ms` and `on_timeout` fall back to the
     queue's, `say` too. `reason_code` is the name that the caller's own systems have for the reason. `open_ended`: it
-    waits until somebody takes it, whatever its queue promises."""
+    waits until somebody takes it, whatever its queue promises. `calls` fall back to the queue's too."""
 
     verdict: Verdict
     queue: str | None = None
@@ -248,6 +257,7 @@ class Then:
     say: Words = field(default_factory=dict)
     reason_code: str | None = None
     open_ended: bool = False
+    calls: Calls | None = None
 
 
 @dataclass(frozen=True, slots=True)

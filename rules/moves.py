@@ -13,7 +13,7 @@ from rules.history import cut
 from rules.model import PRIORITIES, Queue, Step, Words
 from rules.routing.calls import call_owed
 from rules.routing.operators import People
-from rules.routing.route import after_step, moved_on, open_ended, route_into, step_at_ms, step_due
+from rules.routing.route import after_step, due_by, moved_on, open_ended, route_into, step_at_ms, step_due
 from rules.routing.routing import score_ms
 from rules.routing.widening import Widening
 from rules.say import words
@@ -100,6 +100,10 @@ def rerouted(handoff: Handoff, now_ms: int) -> Handoff | None:
     reroute = handoff.reroute
     if reroute is None or handoff.rerouted:
         return None
+    route = replace(moved_on(reroute.route, handoff.route, now_ms), say=handoff.on_timeout.say)
+    if handoff.call is not None:
+        # What is owed already was promised with its own people and time.
+        route = replace(route, calls=handoff.route.calls)
     return replace(
         handoff,
         queue=reroute.queue,
@@ -109,7 +113,7 @@ def rerouted(handoff: Handoff, now_ms: int) -> Handoff | None:
         rerouted=True,
         reserved_for=None,
         reserved_until_at_ms=None,
-        route=replace(moved_on(reroute.route, handoff.route, now_ms), say=handoff.on_timeout.say),
+        route=route,
         # A flood moves on as a flood: the group of the next queue finds somebody to stand for it.
         leads=False,
         acknowledged_by=None,
@@ -127,9 +131,11 @@ def transferred(
     """
     route = handoff.route
     if queue is not None:
-        route = moved_on(route_into(queue, within_ms, handoff.locale, now_ms), route, now_ms)
+        there = route_into(queue, within_ms, handoff.locale, now_ms)
+        route = replace(moved_on(there, route, now_ms), calls=route.calls)
         if deadline(handoff.expires_at_ms) is None:
-            route = open_ended(route)
+            due_at_ms = None if handoff.call is None else handoff.call.due_at_ms
+            route = due_by(open_ended(route), due_at_ms, now_ms)
     if operator is not None:
         route = replace(route, kept_as="sent", sent_by=handoff.holder or "")
     return replace(

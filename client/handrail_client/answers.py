@@ -167,12 +167,14 @@ class Dealt(_Answered):
 class Call(_Answered):
     """A call that the customer was promised and that nobody has made yet: when, and in which words.
 
-    `after` is the handoff that ended before with the call still owed, None where a busy queue promised it.
+    `after` is the handoff that ended before with the call still owed, None where a busy queue promised it. By
+    `due_at_ms` it must have been made, None where the rule files do not say.
     """
 
     promised_at_ms: int
     say: str | None = None
     after: str | None = None
+    due_at_ms: int | None = None
 
 
 class NeedsChange(_Answered):

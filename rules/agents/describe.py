@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from rules.agents.descriptions import ACTS, AUTONOMIES, ID_SEPARATOR, Act, AgentDescription, Autonomy
 from rules.evaluation.comparisons import opposite, tester
 from rules.evaluation.explain import condition_text
-from rules.model import All, Any, CallMatch, Compare, Condition, Not, OnTimeout, Queue, Rule, RuleFiles
+from rules.model import All, Any, CallMatch, Calls, Compare, Condition, Not, OnTimeout, Queue, Rule, RuleFiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +54,11 @@ def can_hold(condition: Condition, agent_id: str, *, negated: bool = False) -> b
 
 
 def _queues(files: RuleFiles, rules: Iterable[Rule]) -> tuple[Queue, ...]:
-    """Return the queues of the rules, and those that they move on to at a deadline, in the order of the rules."""
+    """Return the queues of the rules, and those that they move on to at a deadline or for a call, in the order of the
+    rules."""
     wanted = [rule.then.queue for rule in rules if rule.then.queue is not None]
     wanted += [rule.then.on_timeout.queue for rule in rules if rule.then.on_timeout and rule.then.on_timeout.queue]
+    wanted += [rule.then.calls.queue for rule in rules if rule.then.calls is not None and rule.then.calls.queue]
     found: dict[str, Queue] = {}
     while wanted:
         name = wanted.pop(0)
@@ -64,6 +66,7 @@ def _queues(files: RuleFiles, rules: Iterable[Rule]) -> tuple[Queue, ...]:
         if queue is not None and name not in found:
             found[name] = queue
             wanted += [queue.on_timeout.queue] if queue.on_timeout.queue else []
+            wanted += [queue.calls.queue] if queue.calls is not None and queue.calls.queue else []
     return tuple(found.values())
 
 
@@ -152,6 +155,7 @@ def _rule(rule: Rule, *, own: bool) -> dict[str, object]:
         "say": dict(then.say),
         "answer_within_ms": then.answer_within_ms,
         "on_timeout": None if then.on_timeout is None else _on_timeout(then.on_timeout),
+        "calls": _calls(then.calls),
         "live_percent": rule.mode.percent,
         "regulated": rule.regulated,
     }
@@ -163,9 +167,14 @@ def _queue(queue: Queue) -> dict[str, object]:
         "title": queue.title,
         "answer_within_ms": queue.answer_within_ms,
         "on_timeout": _on_timeout(queue.on_timeout),
+        "calls": _calls(queue.calls),
         "say": dict(queue.say),
     }
 
 
 def _on_timeout(on_timeout: OnTimeout) -> dict[str, object]:
     return {"verdict": on_timeout.verdict, "queue": on_timeout.queue, "say": dict(on_timeout.say)}
+
+
+def _calls(calls: Calls | None) -> dict[str, object] | None:
+    return None if calls is None else {"within_ms": calls.within_ms, "queue": calls.queue}

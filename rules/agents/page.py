@@ -10,7 +10,7 @@ from rules.agents.pages import Block, Bullets, Page, Paragraph, Section, Table
 from rules.compile.conditions import comparisons
 from rules.evaluation.explain import condition_text
 from rules.evaluation.wording import operand_text, span_text, unit_of
-from rules.model import Condition, OnTimeout, Queue, Rule, Verdict, Words
+from rules.model import Calls, Condition, OnTimeout, Queue, Rule, Verdict, Words
 
 # verdict -> what it means for the reply or call that it is about
 VERDICT_WORDS: dict[Verdict, str] = {
@@ -160,6 +160,7 @@ def _own_words(rule: Rule) -> Iterator[str]:
         yield f"{rule.id} is answered within {span_text(then.answer_within_ms)}"
     if then.on_timeout is not None:
         yield from _timeout(rule.id, then.on_timeout)
+    yield from _calls(rule.id, then.calls)
 
 
 def _people(described: Described) -> Iterator[Block]:
@@ -184,6 +185,13 @@ def _people(described: Described) -> Iterator[Block]:
 def _queue_words(queue: Queue) -> Iterator[str]:
     yield from _words(f"{queue.name} says", queue.say)
     yield from _words(f"{queue.name} says at the deadline", queue.on_timeout.say)
+    yield from _calls(queue.name, queue.calls)
+
+
+def _calls(name: str, calls: Calls | None) -> Iterator[str]:
+    if calls is not None:
+        where = "" if calls.queue is None else f" by the people of {calls.queue}"
+        yield f"{name}: a promised call is made within {span_text(calls.within_ms)}{where}"
 
 
 def _timeout(name: str, on_timeout: OnTimeout) -> Iterator[str]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Literal, TypeAlias, cast
 
 from rules.compile.budget import read_budget
+from rules.compile.calls import read_calls
 from rules.compile.flood import read_flood
 from rules.compile.names import Names
 from rules.compile.notify import note_late_notices, read_channel, read_notices
 from rules.compile.values import (
     is_empty,
-    read_duration,
     read_declared,
+    read_duration,
     read_keys,
     read_list,
     read_say,
@@ -43,15 +44,21 @@ def read_queues(source: Source, node: Node, names: Names) -> None:
 
 
 def refuse_wrong_moves(names: Names) -> None:
-    """Note every `on_timeout` and ladder that moves on to a queue that does not exist, or from a queue to itself."""
+    """Note every queue whose `on_timeout`, ladder or `calls` moves on to one that does not exist, or to itself."""
     for name, queue in names.queues.items():
         if queue.on_timeout.queue == name:
             source, at = names.places["queue", name]
             source.refuse("R143", at, f"at its deadline the queue `{name}` moves on to itself")
+    refuse_unknown_moves(names)
+
+
+def refuse_unknown_moves(names: Names) -> None:
+    """Note every move so far that leads to a queue that does not exist, once."""
     for source, node, name in names.moves:
         names.use("queue", name)
         if not names.is_declared("queue", name):
             names.refuse_unknown("queue", name, names.declared.get("queue", ()), source, node)
+    names.moves.clear()
 
 
 def read_on_timeout(source: Source, node: Node, names: Names) -> OnTimeout | None:
@@ -104,6 +111,7 @@ def _queue(source: Source, key: TextNode, node: Node, names: Names) -> Queue | N
     notify = read_notices(source, values["notify"], names) if "notify" in values else ()
     budget = read_budget(source, values["budget"]) if "budget" in values else None
     flood = read_flood(source, values["flood"]) if "flood" in values else ()
+    calls = read_calls(source, values["calls"], names) if "calls" in values else None
     if answer_within_ms is None or on_timeout is None:
         return None
     queue = Queue(
@@ -123,6 +131,7 @@ def _queue(source: Source, key: TextNode, node: Node, names: Names) -> Queue | N
         notify=notify,
         budget=budget,
         flood=flood,
+        calls=calls,
     )
     _note_times_that_never_come(source, values, queue)
     return queue

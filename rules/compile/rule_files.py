@@ -18,7 +18,7 @@ from rules.compile.declarations import (
 )
 from rules.compile.names import Declared, Names, declared_in
 from rules.compile.notify import in_timezone, read_channels, refuse_unknown_channels
-from rules.compile.queues import read_queues, refuse_wrong_moves
+from rules.compile.queues import read_queues, refuse_unknown_moves, refuse_wrong_moves
 from rules.compile.rules import precedence, read_rules
 from rules.compile.values import read_keys
 from rules.files.errors import Problem, RuleFileInvalid
@@ -26,6 +26,7 @@ from rules.files.files_hash import files_hash
 from rules.files.keys import FILE_KEYS, VERSION
 from rules.files.nodes import ListNode, MapNode, Node, TextNode
 from rules.files.source import Source, read_source
+from rules.findings.calls import tell_of_calls
 from rules.findings.languages import read_languages, tell_of_languages
 from rules.findings.rules import tell_of_rules
 from rules.findings.topics import tell_of_regulated
@@ -90,7 +91,9 @@ def compiled(texts: Mapping[str, str], operators: Mapping[str, str] | None = Non
     for source, values in read:
         if "rules" in values:
             rules += read_rules(source, values["rules"], names)
+    refuse_unknown_moves(names)
     rules.sort(key=precedence)
+    tell_of_calls(rules, names, {source.file: source for source in sources})
     tell_of_rules(rules, names, {source.file: source for source in sources})
     described = _described(read, names, rules)
     rules = sorted([*rules, *described.made], key=precedence)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import cast
 
 from rules.compile.budget import read_busy
+from rules.compile.calls import read_calls
 from rules.compile.conditions import comparisons, read_condition
 from rules.compile.names import Names
 from rules.compile.queues import read_on_timeout
@@ -151,11 +152,12 @@ def _handoff(source: Source, verdict: Verdict, values: dict[str, Node], names: N
         within_ms = read_duration(source, values["answer_within"], "`answer_within`")
     on_timeout = read_on_timeout(source, values["on_timeout"], names) if "on_timeout" in values else None
     words = read_say(source, values["say"]) if "say" in values else {}
+    calls = read_calls(source, values["calls"], names) if "calls" in values else None
     if on_timeout is not None and queue is not None and on_timeout.queue == queue:
         source.refuse("R143", values["on_timeout"], f"at its deadline the rule moves on to its own queue `{queue}`")
     if queue is None or priority is None:
         return None
-    return Then(verdict, queue, cast(Priority, priority), within_ms, on_timeout, words)
+    return Then(verdict, queue, cast(Priority, priority), within_ms, on_timeout, words, calls=calls)
 
 
 def read_queue_name(source: Source, node: Node, names: Names) -> str | None:

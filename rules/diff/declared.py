@@ -9,7 +9,7 @@ from rules.diff.busy import budget_fact
 from rules.diff.conditions import topic_moved
 from rules.diff.differences import EFFECT_OF, Change, Effect, Fact, Kind, effect_of, sooner
 from rules.evaluation.wording import span_text
-from rules.model import Queue, Topic
+from rules.model import Calls, Queue, Topic
 
 # Phrases named in one sentence; the rest are counted.
 NAMED_MAX = 6
@@ -70,6 +70,8 @@ def queue_change(name: str, old: Queue | None, new: Queue | None, *, sheds: bool
             found.append(Fact(text, effect))
         elif one != other and field.name == "budget":
             found.append(budget_fact(one, other, sheds=sheds))
+        elif one != other and field.name == "calls":
+            found += calls_facts(one, other)
         elif one != other and field.name not in ("name", "answer_within_ms"):
             found.append(Fact(f"another `{field.name.removesuffix('_ms')}`", "changed"))
     return Change(name, "changed", effect_of(found), tuple(fact.text for fact in found))
@@ -81,3 +83,21 @@ def within(old_ms: int | None, new_ms: int | None) -> Fact:
     if old_ms is None or new_ms is None or old_ms == new_ms:
         return Fact(text if old_ms != new_ms else "its deadline is written in another place", "words")
     return Fact(text, sooner(new_ms < old_ms))
+
+
+def calls_facts(old: Calls | None, new: Calls | None) -> Iterable[Fact]:
+    """Yield how it differs what becomes of a promised call: a call that is due, or due sooner, is stricter."""
+    old_ms, new_ms = None if old is None else old.within_ms, None if new is None else new.within_ms
+    if old_ms != new_ms:
+        better = new_ms is not None and (old_ms is None or new_ms < old_ms)
+        yield Fact(f"promised calls are due {_due_text(new_ms)} instead of {_due_text(old_ms)}", sooner(better))
+    if (old and old.queue) != (new and new.queue):
+        yield Fact(f"promised calls wait {_where_text(new)} instead of {_where_text(old)}", "changed")
+
+
+def _due_text(within_ms: int | None) -> str:
+    return "at no time" if within_ms is None else f"within {span_text(within_ms)}"
+
+
+def _where_text(calls: Calls | None) -> str:
+    return "where they were promised" if calls is None or calls.queue is None else f"in {calls.queue}"

@@ -143,6 +143,12 @@ PROBLEMS: dict[str, ProblemSpec] = _table(
         "ladder: [{after: 20m, priority: high}]",
         "write a time before the deadline",
     ),
+    (
+        "W214",
+        "calls that nobody promises",
+        "calls: {queue: callbacks, within: 4h}",
+        "write `on_timeout: {verdict: callback}`, or remove `calls:`",
+    ),
     ("W220", "a rule that always fires", "when: turn_count >= 1", "correct the condition, or remove the rule"),
     (
         "W221",

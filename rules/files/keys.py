@@ -134,6 +134,7 @@ QUEUE_KEYS: KeyTable = _table(
     KeySpec("notify", "list", "who is told of it, when, and how often until somebody comes"),
     KeySpec("budget", "map", "operator minutes that it may ask for"),
     KeySpec("flood", "map", "from how many alike on they are grouped into one"),
+    KeySpec("calls", "map", "where the calls wait that are promised here, and by when each is due"),
     KeySpec("say", "say", "what the agent says when a rule that stops the turn has no words of its own"),
     KeySpec("meanwhile", "say", "what the agent says on later turns, until the handoff ends"),
 )
@@ -149,6 +150,12 @@ FLOOD_KEYS: KeyTable = _table(
     KeySpec("customer", "rate", "of one customer, as `5 in 10m`"),
     KeySpec("agent", "rate", "of one agent, as `20 in 10m`"),
     KeySpec("tenant", "rate", "of all together, as `200 in 10m`"),
+)
+
+# Of a queue or a rule: what becomes of the calls that it promises.
+CALLS_KEYS: KeyTable = _table(
+    KeySpec("within", "duration", "how long after the promise the call must have been made", required=True),
+    KeySpec("queue", "queue", "whose people make it; where it was promised unless told"),
 )
 
 # A step of what a rule sheds.
@@ -251,6 +258,7 @@ THEN_KEYS: KeyTable = _table(
     KeySpec("priority", "word", "how urgent it is; normal unless told", choices=PRIORITIES),
     KeySpec("answer_within", "duration", "a deadline other than the queue's"),
     KeySpec("on_timeout", "on_timeout", "another end than the queue's"),
+    KeySpec("calls", "map", "other people or another time for a call than the queue's"),
     KeySpec("say", "say", "what the agent says"),
     KeySpec("reason_code", "text", "your own system's name for the reason, which the agent is answered with"),
 )

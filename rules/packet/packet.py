@@ -164,9 +164,13 @@ def _task(handoff: Handoff, transcript: Sequence[TranscriptTurn]) -> Task:
 
 
 def _promise(call: Call) -> str:
-    moment = datetime.fromtimestamp(call.promised_at_ms / 1000, UTC)
     words = f' with the words "{_own(call.say)}"' if call.say else ""
-    return f"at {moment:%Y-%m-%d %H:%M} UTC{words}"
+    due = "" if call.due_at_ms is None else f", due by {_moment(call.due_at_ms)}"
+    return f"at {_moment(call.promised_at_ms)}{words}{due}"
+
+
+def _moment(at_ms: int) -> str:
+    return f"{datetime.fromtimestamp(at_ms / 1000, UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def _draft(handoff: Handoff, transcript: Sequence[TranscriptTurn]) -> Draft | None:

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from rules.handoff import NO_DEADLINE_AT_MS, Call, Handoff, Resolution
 from rules.marks import is_drill
-from rules.routing.route import open_ended
+from rules.routing.route import call_route
 from rules.routing.routing import score_ms
 
 
@@ -25,43 +25,37 @@ def call_owed(handoff: Handoff, resolution: Resolution) -> Call | None:
         return None
     if resolution.action == "timeout":
         if handoff.call is None and resolution.verdict == "callback":
-            return Call(resolution.at_ms, resolution.say, handoff.handoff_id)
+            plan = handoff.route.calls
+            due_at_ms = None if plan is None else resolution.at_ms + plan.within_ms
+            return Call(resolution.at_ms, resolution.say, handoff.handoff_id, due_at_ms)
     elif handoff.kind != "hold" or resolution.action == "take_over":
         return None
     return None if handoff.call is None else replace(handoff.call, after=handoff.handoff_id)
 
 
 def as_call(handoff: Handoff, call: Call, call_id: str, now_ms: int) -> Handoff:
-    """Return the handoff in which a call waits that is owed after another one: in its queue, with its reasons.
+    """Return the handoff in which a call waits that is owed after another one: in its queue unless the rule files name
+    another one for calls, with its reasons.
 
     The priority stays, and the place is that of somebody who comes now: those who wait for an answer at this moment go
     first for as long as the priority may be passed over, and nobody who comes later does. With the old place the calls
     of a bad hour would go before everybody in the next one, who would then be called back as well.
     """
-    route = replace(
-        open_ended(handoff.route),
-        since_at_ms=now_ms,
-        offer_at_ms=None if handoff.route.offer_ms is None else now_ms,
-        passed_by=(),
-        let_go_at_ms=None,
-        kept_as="",
-        sent_by="",
-        say={},
-    )
+    plan = handoff.route.calls
     return Handoff(
         handoff_id=call_id,
         tenant=handoff.tenant,
         conversation_id=handoff.conversation_id,
         kind="review",
         state="waiting",
-        queue=handoff.queue,
+        queue=handoff.queue if plan is None or plan.queue is None else plan.queue,
         priority=handoff.priority,
         opened_at_ms=now_ms,
         expires_at_ms=NO_DEADLINE_AT_MS,
         score_ms=score_ms(now_ms, handoff.priority),
         on_timeout=handoff.on_timeout,
         reasons=tuple(replace(reason, version=1) for reason in handoff.reasons),
-        route=route,
+        route=call_route(handoff.route, call.due_at_ms, now_ms),
         customer_id=handoff.customer_id,
         locale=handoff.locale,
         # The calls of a flood are part of it: one of them stands for the others.

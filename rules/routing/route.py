@@ -8,10 +8,11 @@ open to them, however many wait. A queue's ladder changes the class with time.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
-from rules.model import FloodBy, Need, Queue, Step, Words
+from rules.model import Calls, FloodBy, Need, Queue, Step, Words
 from rules.routing.widening import Widening
 from rules.telling.notices import Notice
 
@@ -25,7 +26,7 @@ class Route:
     where people claim; `offer_at_ms`: when somebody is next looked for. `notices`: who is told, fixed when it came
     into the queue. `kept_as`: why it is kept for somebody, while it is; `sent_by` a colleague.
     `say`: what was promised to be said when it came here because nobody answered it elsewhere. `widened`: the ladder's
-    steps that have acted, in their order.
+    steps that have acted, in their order. `calls`: what becomes of a call that is promised meanwhile.
     """
 
     since_at_ms: int = 0
@@ -43,6 +44,22 @@ class Route:
     say: Words = field(default_factory=dict)
     notices: tuple[Notice, ...] = ()
     widened: tuple[Widening, ...] = ()
+    calls: CallPlan | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CallPlan:
+    """Where a promised call waits, and within which time it is due: fixed when the handoff comes into its queue, so no
+    change of the rules breaks the promise.
+
+    `queue` and `route` None: where the handoff itself waits by then. `warn_ms`: how long before it is due those who are
+    concerned hear of it.
+    """
+
+    within_ms: int
+    queue: str | None = None
+    route: Route | None = None
+    warn_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +157,53 @@ def moved_on(route: Route, before: Route, now_ms: int) -> Route:
         steps=tuple(sorted(steps, key=lambda step: step.after_ms)),
         resolve_by_ms=before.resolve_by_ms,
     )
+
+
+def call_plan(calls: Calls | None, own: Queue, queues: Mapping[str, Queue], locale: str | None) -> CallPlan | None:
+    """Return what becomes of a call that is promised in the queue `own`, None where it waits there and is never due."""
+    if calls is None:
+        return None
+    queue = queues[calls.queue] if calls.queue is not None and calls.queue != own.name else None
+    if queue is None:
+        return CallPlan(calls.within_ms, warn_ms=own.warn_before_ms)
+    route = open_ended(route_into(queue, queue.answer_within_ms, locale, 0))
+    return CallPlan(calls.within_ms, queue.name, route, queue.warn_before_ms)
+
+
+def call_route(route: Route, due_at_ms: int | None, now_ms: int) -> Route:
+    """Return the route of a call that begins to wait now, after a handoff with this one: where its plan says."""
+    plan = route.calls
+    there = plan.route if plan is not None and plan.route is not None else route
+    begun = replace(
+        open_ended(there),
+        since_at_ms=now_ms,
+        offer_at_ms=None if there.offer_ms is None else now_ms,
+        passed_by=(),
+        let_go_at_ms=None,
+        kept_as="",
+        sent_by="",
+        say={},
+        widened=(),
+        calls=plan,
+    )
+    return due_by(begun, due_at_ms, now_ms)
+
+
+def due_by(route: Route, due_at_ms: int | None, now_ms: int) -> Route:
+    """Return the route as it is with a call that must have been made by then: warned of before, told of when missed.
+
+    What is due sooner stays so; what is over was told when it was missed.
+    """
+    if due_at_ms is None or (route.resolve_by_ms is not None and route.resolve_by_ms <= due_at_ms):
+        return route
+    steps = [step for step in route.steps if not step.also_held]
+    due_ms = due_at_ms - route.since_at_ms
+    warn_ms = None if route.calls is None else route.calls.warn_ms
+    if due_at_ms > now_ms:
+        if warn_ms is not None and due_at_ms - warn_ms > now_ms:
+            steps.append(Step(due_ms - warn_ms, "handoff.resolve_near", also_held=True))
+        steps.append(Step(due_ms, "handoff.resolve_missed", priority="urgent", also_held=True))
+    return replace(route, steps=tuple(sorted(steps, key=lambda step: step.after_ms)), resolve_by_ms=due_at_ms)
 
 
 def open_ended(route: Route) -> Route:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from rules.handoff import KINDS, NO_DEADLINE_AT_MS, Call, Handoff, Kind, Reason, Reroute, deadline, is_member
 from rules.marks import DRILL_BEHIND_MS, is_drill
 from rules.model import PRIORITIES, OnTimeout, Priority, Queue, Rule
-from rules.routing.route import Route, moved_on, open_ended, route_into
+from rules.routing.route import Route, call_plan, call_route, due_by, moved_on, route_into
 from rules.say import words
 from rules.turn import Turn
 
@@ -40,12 +40,15 @@ def open_handoff(
 ) -> Handoff:
     """Return the handoff that `top`, the first of the rules that fired, asks for. `reason.at_ms` is its opening."""
     queue, answer_within_ms, on_timeout = _promise(top, queues)
-    expires_at_ms = reason.at_ms + answer_within_ms
-    route = route_into(queue, answer_within_ms, turn.locale, reason.at_ms)
+    expires_at_ms, name = reason.at_ms + answer_within_ms, queue.name
+    plan = call_plan(top.then.calls or queue.calls, queue, queues, turn.locale)
+    route = replace(route_into(queue, answer_within_ms, turn.locale, reason.at_ms), calls=plan)
     call = None
     if top.then.open_ended:
-        expires_at_ms, route = NO_DEADLINE_AT_MS, open_ended(route)
-        call = Call(reason.at_ms, words(top.then.say, locale=turn.locale))
+        due_at_ms = None if plan is None else reason.at_ms + plan.within_ms
+        expires_at_ms, route = NO_DEADLINE_AT_MS, call_route(route, due_at_ms, reason.at_ms)
+        name = queue.name if plan is None or plan.queue is None else plan.queue
+        call = Call(reason.at_ms, words(top.then.say, locale=turn.locale), due_at_ms=due_at_ms)
     behind_ms = DRILL_BEHIND_MS if is_drill(turn.conversation_id) else 0
     return Handoff(
         handoff_id=handoff_id,
@@ -53,7 +56,7 @@ def open_handoff(
         conversation_id=turn.conversation_id,
         kind=kind_of(top),
         state="waiting",
-        queue=queue.name,
+        queue=name,
         priority=top.then.priority,
         opened_at_ms=reason.at_ms,
         expires_at_ms=expires_at_ms,
@@ -63,12 +66,22 @@ def open_handoff(
         route=route,
         customer_id=turn.customer.id,
         locale=turn.locale,
-        reroute=_reroute(on_timeout, queues, turn.locale),
+        reroute=_reroute(top, on_timeout, queues, turn.locale),
         call=call,
     )
 
 
 def join(handoff: Handoff, asked: Handoff) -> Handoff:
+    """Return the open handoff with what another turn would have opened, as `_joined` does; a call that was promised by
+    either of them goes on to where it was promised, by when it was."""
+    joined = _joined(handoff, asked)
+    promised = next((each for each in (handoff, asked) if each.call is not None), None)
+    if promised is None:
+        return joined
+    return replace(joined, route=replace(joined.route, calls=promised.route.calls))
+
+
+def _joined(handoff: Handoff, asked: Handoff) -> Handoff:
     """Return the open handoff with the reason of one that another turn would have opened: kind and priority only rise.
 
     A stronger kind brings the queue, the deadline and the time-out it was asked with; a person who already has the
@@ -136,7 +149,10 @@ def _with_call(joined: Handoff, asked: Handoff) -> Handoff:
             group=joined.group if asked.queue == joined.queue else None,
             leads=joined.leads and asked.queue == joined.queue,
         )
-    return replace(joined, expires_at_ms=NO_DEADLINE_AT_MS, route=_undated(joined.route))
+    route, due_at_ms = _undated(joined.route), None if joined.call is None else joined.call.due_at_ms
+    if asked.call is not None:
+        route = due_by(replace(route, calls=asked.route.calls), due_at_ms, asked.opened_at_ms)
+    return replace(joined, expires_at_ms=NO_DEADLINE_AT_MS, route=route)
 
 
 def _undated(route: Route) -> Route:
@@ -165,7 +181,7 @@ def _promise(rule: Rule, queues: Mapping[str, Queue]) -> tuple[Queue, int, OnTim
     return queue, within_ms, rule.then.on_timeout or queue.on_timeout
 
 
-def _reroute(on_timeout: OnTimeout, queues: Mapping[str, Queue], locale: str | None) -> Reroute | None:
+def _reroute(top: Rule, on_timeout: OnTimeout, queues: Mapping[str, Queue], locale: str | None) -> Reroute | None:
     """Return where a missed deadline leads, fixed now: the queue's promise may have changed by then."""
     if on_timeout.verdict != "escalate" or on_timeout.queue is None:
         return None
@@ -173,4 +189,6 @@ def _reroute(on_timeout: OnTimeout, queues: Mapping[str, Queue], locale: str | N
     then = queue.on_timeout
     # Once only: whoever was let down twice is called back, not passed on for ever.
     last = OnTimeout("callback", then.say) if then.verdict == "escalate" else then
-    return Reroute(queue.name, queue.answer_within_ms, last, route_into(queue, queue.answer_within_ms, locale, 0))
+    plan = call_plan(top.then.calls or queue.calls, queue, queues, locale)
+    route = replace(route_into(queue, queue.answer_within_ms, locale, 0), calls=plan)
+    return Reroute(queue.name, queue.answer_within_ms, last, route)

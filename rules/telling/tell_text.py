@@ -42,6 +42,7 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
         "why": "why: {why}",
         "times": "waits since {since} ({waited}) · deadline {deadline} ({left})",
         "times_undated": "waits since {since} ({waited}) · no deadline, a call was promised",
+        "times_due": "waits since {since} ({waited}) · a call was promised, due {deadline} ({left})",
         "left": "{span} left",
         "over": "{span} over",
         "language": "the customer speaks {language}",
@@ -71,6 +72,7 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
         "why": "motivo: {why}",
         "times": "espera desde {since} ({waited}) · plazo {deadline} ({left})",
         "times_undated": "espera desde {since} ({waited}) · sin plazo, se prometió una llamada",
+        "times_due": "espera desde {since} ({waited}) · se prometió una llamada, para las {deadline} ({left})",
         "left": "quedan {span}",
         "over": "hace {span}",
         "language": "el cliente habla {language}",
@@ -177,12 +179,15 @@ def _lines(item: Item, words: Mapping[str, str], language: str, now_ms: int) -> 
     yield _headline(item, words)
     if item.why:
         yield words["why"].format(why=plain(item.why))
-    left_ms = handoff.expires_at_ms - now_ms
-    undated = deadline(handoff.expires_at_ms) is None
-    yield words["times_undated" if undated else "times"].format(
+    due_at_ms = None if handoff.call is None else handoff.call.due_at_ms
+    ends_at_ms, dated = deadline(handoff.expires_at_ms), "times"
+    if ends_at_ms is None:
+        ends_at_ms, dated = due_at_ms or handoff.expires_at_ms, "times_undated" if due_at_ms is None else "times_due"
+    left_ms = ends_at_ms - now_ms
+    yield words[dated].format(
         since=_moment(handoff.opened_at_ms),
         waited=span_text(_whole(max(0, now_ms - handoff.opened_at_ms))),
-        deadline=_moment(handoff.expires_at_ms),
+        deadline=_moment(ends_at_ms),
         left=words["left" if left_ms >= 0 else "over"].format(span=span_text(_whole(abs(left_ms)))),
     )
     widening = _widening(item)

@@ -84,6 +84,13 @@ class ActAnswer(Shape):
     verdicts: dict[Autonomy, Verdict]
 
 
+class CallsMadeAnswer(Shape):
+    """What becomes of promised calls: `queue` null is where they were promised."""
+
+    within_ms: int
+    queue: str | None
+
+
 class TimeoutAnswer(Shape):
     """What happens when nobody came by the deadline."""
 
@@ -105,6 +112,7 @@ class AppliedRuleAnswer(Shape):
     say: dict[str, str]
     answer_within_ms: int | None
     on_timeout: TimeoutAnswer | None
+    calls: CallsMadeAnswer | None
     live_percent: int
     regulated: bool
 
@@ -116,6 +124,7 @@ class PromiseAnswer(Shape):
     title: str | None
     answer_within_ms: int
     on_timeout: TimeoutAnswer
+    calls: CallsMadeAnswer | None
     say: dict[str, str]
 
 

@@ -20,7 +20,8 @@ class PromisedCallAnswer(Shape):
     """A call that was promised, and the handoff that owes it, or with which it was owed no longer.
 
     `customer_id` is the customer's as the agent named it, null where it named none.
-    `say` are the words of the promise, `after` the handoff that ended before this one. `ended_at_ms`, `ended_by` and
+    `say` are the words of the promise, `after` the handoff that ended before this one. It must be made by `due_at_ms`,
+    null where the rule files do not say. `ended_at_ms`, `ended_by` and
     `outcome` tell how a person ended it; they are null while it is owed.
     """
 
@@ -31,6 +32,7 @@ class PromisedCallAnswer(Shape):
     priority: Priority
     locale: str | None
     promised_at_ms: int
+    due_at_ms: int | None
     say: str | None
     after: str | None
     state: State
@@ -77,6 +79,7 @@ def _call(handoff: Handoff) -> dict[str, object]:
         "locale": handoff.locale,
         # Every one that is listed owes a call; a handoff that was opened says so even where the promise is not read.
         "promised_at_ms": handoff.opened_at_ms if promised is None else promised.promised_at_ms,
+        "due_at_ms": None if promised is None else promised.due_at_ms,
         "say": None if promised is None else promised.say,
         "after": None if promised is None else promised.after,
         "state": handoff.state,

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from service.cli.output import JsonFlag, say, say_json, say_table
 from service.cli.service_client import DataDirOption, KeyOption, UrlOption, service_at
+from service.clock import now_ms
 
 PAGE_MAX = 100
 LIMIT_MAX = 1_000_000
@@ -25,8 +27,8 @@ def calls(
 ) -> None:
     """List calls that customers were promised and that nobody has made, the longest promised first.
 
-    With `--done` those that a person ended lately, latest first, with who it was and how it went. docs/budget.md says
-    when a call is promised and what ends it.
+    With `--done` those that a person ended lately, latest first, with who it was and how it went. `due` is by when
+    `calls:` of the rule files wants it made. docs/budget.md says when a call is promised and what ends it.
 
     \b
     Examples:
@@ -43,21 +45,31 @@ def calls(
         return
     if done:
         rows = [
-            (_moment(each["promised_at_ms"]), _moment(each["ended_at_ms"]), each["queue"], each["ended_by"] or "",
-             each["outcome"] or "", each["handoff_id"])
+            (_moment(each["promised_at_ms"]), _due(each, each["ended_at_ms"]), _moment(each["ended_at_ms"]),
+             each["queue"], each["ended_by"] or "", each["outcome"] or "", each["handoff_id"])
             for each in told["calls"]
         ]  # fmt: skip
-        say_table("Calls that were ended", ("promised (UTC)", "ended", "queue", "by", "outcome", "handoff"), rows)
+        heads = ("promised (UTC)", "due", "ended", "queue", "by", "outcome", "handoff")
+        say_table("Calls that were ended", heads, rows)
     else:
         rows = [
-            (_moment(each["promised_at_ms"]), each["queue"], each["priority"], each["holder"] or "nobody yet",
-             each["say"] or "", each["handoff_id"])
+            (_moment(each["promised_at_ms"]), _due(each, now_ms()), each["queue"], each["priority"],
+             each["holder"] or "nobody yet", each["say"] or "", each["handoff_id"])
             for each in told["calls"]
         ]  # fmt: skip
-        say_table("Calls that are owed", ("promised (UTC)", "queue", "priority", "has it", "words", "handoff"), rows)
+        heads = ("promised (UTC)", "due", "queue", "priority", "has it", "words", "handoff")
+        say_table("Calls that are owed", heads, rows)
     if told["cursor"] is not None:
         say("there are more; `--limit` shows them")
 
 
 def _moment(at_ms: int) -> str:
     return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M")
+
+
+def _due(call: Mapping[str, Any], at_ms: int) -> str:
+    """Return by when a call had to be made, and whether that was over by then; nothing where nobody said so."""
+    due_at_ms: int | None = call.get("due_at_ms")
+    if due_at_ms is None:
+        return ""
+    return f"{_moment(due_at_ms)}{' (over)' if due_at_ms < at_ms else ''}"

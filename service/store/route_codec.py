@@ -9,7 +9,7 @@ import orjson
 
 from rules.handoff import Reroute
 from rules.model import Need, OnTimeout, Step
-from rules.routing.route import Route
+from rules.routing.route import CallPlan, Route
 from rules.routing.widening import Widening
 from rules.telling.notices import Notice, Quiet, Tier
 
@@ -28,7 +28,13 @@ def reroute_in(raw: bytes | None) -> Reroute | None:
 def route_in(route: Json) -> Route:
     """Return a route of the JSON that `dumps` made of it, in full or of what is not as always."""
     lists = {name: tuple(map(read, route[name])) for name, read in LISTS.items() if name in route}
-    return Route(**{**route, **lists})
+    plan = route.get("calls")
+    return Route(**{**route, **lists, "calls": None if plan is None else _plan_in(plan)})
+
+
+def _plan_in(plan: Json) -> CallPlan:
+    route = plan["route"]
+    return CallPlan(**{**plan, "route": None if route is None else route_in(route)})
 
 
 def quiet_in(quiet: Json | None) -> Quiet | None:

@@ -84,7 +84,7 @@ async def test_what_was_promised_is_listed_until_it_is_done(api: Api) -> None:
 
     taken = (await api.post(f"/handoffs/{owed[0]['handoff_id']}/claim")).json()
     assert taken["handoff"]["call"] == {"promised_at_ms": owed[0]["promised_at_ms"], "say": "Le llamaremos.",
-                                        "after": owed[0]["after"], "customer_id": "cus-8"}  # fmt: skip
+                                        "after": owed[0]["after"], "customer_id": "cus-8", "due_at_ms": None}  # fmt: skip
     read = Handoff.model_validate(taken["handoff"])
     assert read.call is not None
     assert (read.call.say, read.call.after, read.call_id) == ("Le llamaremos.", owed[0]["after"], None)
@@ -128,6 +128,7 @@ CALL = {
     "priority": "normal",
     "locale": "en",
     "promised_at_ms": 1_800_000_000_000,
+    "due_at_ms": 1_800_000_300_000,
     "say": "We will call you.",
     "after": "hof_0_0",
     "state": "waiting",
@@ -159,11 +160,12 @@ def test_a_manager_reads_what_is_owed_and_what_became_of_it(monkeypatch: pytest.
     at = ("--url", "http://127.0.0.1:1", "--key", "k")
     owed = handrail("calls", "--limit", "2", *at)
     assert owed.exit_code == 0, owed.output
-    for word in ("2027-01-15 08:00", "tier1", "nobody yet", "We will call you.", "hof_0_1"):
+    # Nobody has made it, and by now it is over.
+    for word in ("2027-01-15 08:00", "2027-01-15 08:05", "tier1", "nobody yet", "We will call you.", "hof_0_1"):
         assert owed.stdout.count(word) == 2, word
     assert [query["limit"] for query in asked] == [["2"], ["1"]]
     done = handrail("calls", "--done", "--queue", "tier1", *at)
-    for word in ("2027-01-15 08:10", "mia", "needed"):
+    for word in ("2027-01-15 08:10", "2027-01-15 08:05 (over)", "mia", "needed"):
         assert word in done.stdout
     assert asked[-1]["queue"] == ["tier1"]
     assert as_json(handrail("calls", "--done", "--json", *at))["calls"][0]["ended_by"] == "mia"
