@@ -42,6 +42,9 @@ _TOKEN = re.compile(
       | [^\\\[(){|.*+?^$]+|\{  # letters as they are""",
     re.VERBOSE | re.DOTALL,
 )
+_IN_CLASS = re.compile(r"\\(?:[pP]\{[^}]*\}|[pP].|.)|[^\\]+", re.DOTALL)
+# What is no letter outside of a class, and inside.
+_SIGNS, _CLASS_SIGNS = frozenset("\\()[{|.*+?^$"), frozenset("\\[]^-")
 _COUNTED = re.compile(r"\{(\d+)(?:,(\d*))?\}")
 _REFUSED = (
     (
@@ -228,22 +231,30 @@ def _tokens(pattern: str) -> list[str]:
 def _folded(token: str) -> str:
     """Fold letters and classes as texts are folded; escapes and signs keep their meaning."""
     if token.startswith("["):
-        return re.sub(
-            r"\\(?:[pP]\{[^}]*\}|[pP].|.)|[^\\]+", lambda part: _folded_letters(part[0]), token, flags=re.DOTALL
-        )
-    return token if token[0] in "\\()|.*+?^${" else _folded_letters(token)
+        return _IN_CLASS.sub(lambda part: _folded_letters(part[0], _CLASS_SIGNS), token)
+    return token if token[0] in "\\()|.*+?^${" else _folded_letters(token, _SIGNS)
 
 
-def _folded_letters(text: str) -> str:
+def _folded_letters(text: str, signs: frozenset[str]) -> str:
     if text.startswith("\\"):
         return text
     if text.isascii():
         return text.lower()
-    folded = normalise(text)
+    # `？` folds to a sign that means something in a pattern, and whoever wrote it meant the sign itself.
+    folded = normalise("".join(each if each.isascii() else _spelt(each, signs) for each in text))
     # The fold strips the ends, but here a space is part of the pattern.
     before = " " if text[0].isspace() and folded else ""
     after = " " if text[-1].isspace() and folded else ""
     return f"{before}{folded}{after}" if folded else text
+
+
+@lru_cache(maxsize=PATTERNS_KEPT)
+def _spelt(character: str, signs: frozenset[str]) -> str:
+    """Return what a character folds to, its signs escaped, and the character itself where there are none."""
+    folded = normalise(character)
+    if signs.isdisjoint(folded):
+        return character
+    return "".join(f"\\{each}" if each in signs else each for each in folded)
 
 
 def _loosened(token: str) -> str:
