@@ -23,6 +23,8 @@ from rules.routing.operators import Operator, People
 from rules.routing.route import Route, due_by
 from rules.routing.routing import join, open_handoff
 from rules.simulation.simulation import Coming, play, rule_for
+from rules.telling.tell_text import Item, message
+from rules.telling.telling import Telling
 from rules.turn import Turn
 
 NOW = 1_800_000_000_000
@@ -291,6 +293,20 @@ def test_a_rule_that_moves_on_takes_its_own_calls_along() -> None:
     assert owed is not None
     assert owed.due_at_ms == NOW + 20 * MINUTE + HOUR
     assert as_call(moved, owed, "call", NOW + 20 * MINUTE).queue == "late"
+
+
+@pytest.mark.parametrize(
+    ("language", "later_ms", "line"),
+    [
+        ("en", HOUR, "waits since 08:00 UTC (1h) · a call was promised, due 12:00 UTC (3h left)"),
+        ("en", 5 * HOUR, "waits since 08:00 UTC (5h) · a call was promised, due 12:00 UTC (1h over)"),
+        ("es", HOUR, "espera desde 08:00 UTC (1h) · se prometió una llamada, para las 12:00 UTC (quedan 3h)"),
+    ],
+)
+def test_a_message_says_by_when_the_call_is_due(language: str, later_ms: int, line: str) -> None:
+    call = as_call(opened(), Call(NOW, "x", "hof", NOW + 4 * HOUR), "call", NOW)
+    telling = Telling("tel", "team-leads", "call", "opened", NOW, 1, NOW)
+    assert line in message((Item(call, (telling,)),), language, NOW + later_ms).text.splitlines()
 
 
 def test_a_job_description_says_who_calls_and_when() -> None:

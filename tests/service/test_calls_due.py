@@ -10,7 +10,7 @@ from rules.compile.rule_files import files_or_raise
 from rules.evaluation.evaluate import Ruleset, build
 from rules.handoff import NO_DEADLINE_AT_MS, Call, Handoff
 from rules.model import Need
-from rules.turn import ToolCall
+from rules.turn import AgentRef, ToolCall
 from service.api.call_answers import call_answer
 from service.flows import budgets, deadlines, handoffs
 from service.flows.access import Store
@@ -51,6 +51,12 @@ queues:
     answer_within: 5m
     on_timeout: {verdict: deny, say: {en: "That cannot be done now."}}
     say: {en: "One moment."}
+  flooded:
+    answer_within: 15m
+    flood: {agent: 2 in 10m}
+    on_timeout: {verdict: callback, say: {en: "We will call you back."}}
+    say: {en: "One moment."}
+    calls: {queue: callbacks, within: 4h}
   callbacks:
     answer_within: 8h
     warn_before: 30m
@@ -63,6 +69,7 @@ rules:
   - {id: sooner, why: x, when: channel = sooner, then: {escalate: tier1, calls: {within: 1h}}}
   - {id: night, why: x, when: channel = night, then: {escalate: night}}
   - {id: own, why: x, when: channel = own, then: {escalate: own}}
+  - {id: flooded, why: x, when: channel = flooded, then: {escalate: flooded}}
   - {id: held, why: x, when: {tool_call: {all: [name = pay, status = proposed]}}, then: {hold: approvals}}
   - id: busy
     why: x
@@ -230,6 +237,23 @@ async def test_a_call_that_a_busy_queue_promises_waits_there_too(desk: Desk) -> 
     assert call.call == Call(NOW + 1, "We will call you today.", None, due_at_ms)
     assert (call.queue, call.route.resolve_by_ms, call.expires_at_ms) == ("callbacks", due_at_ms, NO_DEADLINE_AT_MS)
     assert call.route.needs == (Need("telephone", 2),)
+
+
+async def test_the_calls_of_a_flood_are_a_flood_where_they_wait(desk: Desk) -> None:
+    for number in range(5):
+        await desk.asks(f"f{number}", channel="flooded", agent=AgentRef("bot"))
+    await desk.works(MISSED)
+    await desk.works(MISSED + 1)
+    waiting = (await handoffs.list_open(desk.store, desk.tenant, "callbacks", "waiting", None, 100)).handoffs
+    assert [each.call is not None and each.call.due_at_ms for each in waiting] == [DUE] * 5
+    alone = [each for each in waiting if each.group is None or each.leads]
+    grouped = [each for each in waiting if each not in alone]
+    # The first two came before it was a flood; of the others one stands for all, here as there.
+    assert [(each.group is not None, each.leads) for each in alone].count((True, True)) == 1
+    assert (len(alone), len(grouped)) == (3, 2)
+    for each in waiting:
+        await desk.works(DUE)
+        assert (await desk.get(each.handoff_id)).priority == "urgent", "each is due, also behind another one"
 
 
 async def test_the_oldest_of_a_queue_is_who_waits_for_an_answer(desk: Desk) -> None:
