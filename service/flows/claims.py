@@ -3,50 +3,37 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 from rules.evaluation.evaluate import Ruleset
-from rules.handoff import ENDED, Assignment, Handoff, is_member, moves_from, wanted
-from rules.marks import DRILL_BEHIND_MS
-from rules.packet.packet import ContextPacket, build, dumps, loads
-from rules.routing.operators import Operator, may_take, weight
+from rules.handoff import ENDED, Handoff, is_member, moves_from, wanted
+from rules.packet.packet import ContextPacket, loads
+from rules.routing.operators import may_take
 from rules.routing.route import wanted_in
-from service.errors import AlreadyClaimed, CapacityReached, ConversationBusy, HandoffUnknown, MoveIllegal, QueueUnknown
+from service.errors import (
+    AlreadyClaimed,
+    CapacityReached,
+    ConversationBusy,
+    HandoffUnknown,
+    MoveIllegal,
+    QueueUnknown,
+    Refusal,
+    StoreAway,
+)
 from service.flows import deadlines, floods
-from service.flows.rooms import Room, until_ms
-from service.store import conversations, decisions, handoffs, operators, packets, queues
-from service.store.handoffs import Candidate, Claim, ClaimAgain, Full, Refused, Taken, TooLate
-from service.store.keys import Place
-from service.store.rooms import KEPT_MS
+from service.flows.packets import packet_json
+from service.flows.taking import Claiming as Claiming
+from service.flows.taking import Try, capacity_of, first, leave, look, request_name, room_for, says_nothing, take
+from service.store import handoffs, operators, queues
+from service.store.handoffs import Candidate, ClaimAgain, Full, Refused, Taken, TooLate
 from service.store.store import Store
-from service.store.work import Asking, Found, Row
+from service.store.work import Asking, Found
 
 TRIES_MAX = 32  # each one that fails saw another operator succeed
-# Handoffs that one script is asked to try. The first is mostly taken; behind it are those for whom another process was
-# quicker, or who weigh more than the operator can still carry.
-FIRST_TRIED = 3
-TRIED_MAX = 32
-# Somebody who has little room left waits so long for other claims of theirs to be done: longer than what a killed
-# process keeps takes to end.
-OTHERS_WAIT_MS = KEPT_MS + 1_000
-
-
-@dataclass(frozen=True, slots=True)
-class Claiming:
-    """Who claims, and for how long unless renewed. The same `request_id` again gets the same handoff and token.
-
-    `declared` is what is known of the operator, None where no operators are declared: then they may take everything.
-    `again`: the one that they ask for by its id they get also where they have it in hand, with a new token.
-    """
-
-    operator: str
-    lease_ms: int
-    request_id: str | None = None
-    declared: Operator | None = None
-    again: bool = False
+KEEPER_MS_MAX = 1_000  # a claim waits no longer for who had a customer to be remembered
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,16 +55,6 @@ class Claimed:
 
 
 @dataclass(frozen=True, slots=True)
-class _Try:
-    """A claim that is being made: `room` is kept for it where more than one partition may give them something."""
-
-    claiming: Claiming
-    request_id: str
-    room: Room | None
-    now_ms: int
-
-
-@dataclass(frozen=True, slots=True)
 class NothingWaiting:
     """Nothing waits that this operator may take."""
 
@@ -90,20 +67,19 @@ async def claim_next(
     """Give the operator the most urgent waiting handoff that they can do, of one queue or of all for None.
 
     Raises QueueUnknown, and CapacityReached when they have no room for any of them. A queue that the rule files dropped
-    can be emptied all the same.
+    can be emptied all the same. While a shard is away they get the most urgent of the others; StoreAway where there is
+    none, and where what they have in hand on the one that is away is unknown.
     """
     if queue is not None and queue not in ruleset.files.queues and queue not in await queues.names(store, tenant):
         raise QueueUnknown(tuple(ruleset.files.queues))
-    request_id, declared = _request_id(claiming), claiming.declared
-    answered = await handoffs.claim_answered(store, tenant, request_id) if claiming.request_id is not None else None
-    if answered is not None:
-        await store.confirm(handoffs.place_of(store, tenant, answered.handoff_id))
-        return await _claimed(store, tenant, answered, _Try(claiming, request_id, None, now_ms))
+    request_id, declared = request_name(claiming), claiming.declared
     swept, sure = False, declared is None or declared.capacity is None
     asking = Asking(claiming.operator, _may_take(queue, claiming), sure)
-    tried = _Try(claiming, request_id, _room(store, tenant, claiming), now_ms)
+    tried = Try(claiming, request_id, room_for(store, tenant, claiming), now_ms)
     for _ in range(TRIES_MAX):
-        found = await _look(store, tenant, asking, tried)
+        found = await look(store, tenant, asking, tried)
+        if isinstance(found, Taken):
+            return await _again(store, tenant, found, tried)
         try:
             if not swept and found.due_at_ms is not None and found.due_at_ms <= now_ms:
                 # Whoever swept first at the same moment, what waits now was not seen by this look.
@@ -111,17 +87,18 @@ async def claim_next(
                 await deadlines.sweep(store, tenant, now_ms)
                 continue
             if not found.classes:
-                break
-            taken = await _first(store, tenant, found, tried)
+                await leave(tried)
+                return _nothing(queue, found)
+            taken = await first(store, tenant, found, tried)
             if isinstance(taken, Taken):
                 return await _claimed(store, tenant, taken, tried)
             # What is too heavy hides nothing lighter: where some was not seen, it is looked for.
             if taken is not None and declared is not None and not found.more:
-                await _leave(tried)
-                raise CapacityReached(sum(found.in_hand), declared.capacity or 0)
+                await leave(tried)
+                raise _full(tried, found)
         finally:
             store.work.done(found)
-    await _leave(tried)
+    await leave(tried)
     return NothingWaiting(queue)
 
 
@@ -131,7 +108,7 @@ async def claim_one(store: Store, tenant: str, handoff_id: str, claiming: Claimi
     With `claiming.again` whoever has it gets it once more, for a window that lost its token; the one before is stale.
     Raises AlreadyClaimed, MoveIllegal, HandoffUnknown, CapacityReached.
     """
-    tried = _Try(claiming, _request_id(claiming), _room(store, tenant, claiming), now_ms)
+    tried = Try(claiming, request_name(claiming), room_for(store, tenant, claiming), now_ms)
     for _ in range(TRIES_MAX):
         handoff = await handoffs.get(store, tenant, handoff_id)
         if await deadlines.settle(store, handoff, now_ms):
@@ -148,45 +125,22 @@ async def claim_one(store: Store, tenant: str, handoff_id: str, claiming: Claimi
                 continue
             return await _claimed(store, tenant, once_more, tried)
         candidate = Candidate(handoff.handoff_id, handoff.queue, in_class)
-        found = await _look(store, tenant, None, tried)
-        taken = await handoffs.claim(store, place, [candidate], _asked(tried, found, place, "named"), now_ms)
+        found = await look(store, tenant, None, tried)
+        if isinstance(found, Taken):
+            return await _again(store, tenant, found, tried)
+        if place.partition in found.away:
+            await leave(tried)
+            raise StoreAway("its shard was away a moment ago")
+        taken = await take(store, place, [candidate], tried, found, "named")
         if isinstance(taken, Taken):
             return await _claimed(store, tenant, taken, tried)
-        if isinstance(taken, TooLate) or _says_nothing(taken, tried):
+        if isinstance(taken, TooLate) or says_nothing(taken, tried):
             continue
-        await _leave(tried)
+        await leave(tried)
         if isinstance(taken, Full):
-            raise CapacityReached(sum(found.in_hand), claiming.declared.capacity or 0 if claiming.declared else 0)
+            raise _full(tried, found)
         _refuse(handoff.handoff_id, claiming.operator, taken, now_ms)
     raise ConversationBusy(TRIES_MAX)
-
-
-async def enrich(store: Store, tenant: str, handoff_id: str, now_ms: int) -> bool:
-    """Build the packet ahead of a claim; return whether one was written. Safe to repeat."""
-    try:
-        handoff = await handoffs.get(store, tenant, handoff_id)
-    except HandoffUnknown:
-        return False
-    place = handoffs.place_of(store, tenant, handoff.handoff_id)
-    if handoff.state in ENDED:
-        return False
-    # Read before the turns are: a packet that is newer than its stamp is built again, never an older one shown.
-    kept, known = await packets.find(store, place, handoff)
-    if kept is not None:
-        return False
-    await packets.keep(store, place, handoff, known, dumps(await _build(store, place, handoff, now_ms)))
-    return True
-
-
-async def packet_json(store: Store, tenant: str, handoff: Handoff, now_ms: int) -> bytes:
-    """Return the packet of a handoff as JSON: the one built ahead when nothing was said since, or a new one."""
-    place = handoffs.place_of(store, tenant, handoff.handoff_id)
-    kept, _ = await packets.find(store, place, handoff)
-    return kept if kept is not None else dumps(await _build(store, place, handoff, now_ms))
-
-
-def _request_id(claiming: Claiming) -> str:
-    return f"claim:{claiming.operator}:{claiming.request_id or secrets.token_hex(8)}"
 
 
 def _may_take(queue: str | None, claiming: Claiming) -> Callable[[str], bool]:
@@ -205,121 +159,38 @@ def _may_take(queue: str | None, claiming: Claiming) -> Callable[[str], bool]:
     return may
 
 
-def _room(store: Store, tenant: str, claiming: Claiming) -> Room | None:
-    """Return the room to keep for a claim; None where the script that takes sees all that the operator has."""
-    declared = claiming.declared
-    if declared is None or declared.capacity is None or store.partitions == 1:
-        return None
-    return Room(store, tenant, claiming.operator, "claims", max(_weights(declared)))
+def _nothing(queue: str | None, found: Found) -> NothingWaiting:
+    """Return that nothing waits, or raise StoreAway where that is not known."""
+    if found.away:
+        raise StoreAway("what waits on another shard is unknown")
+    return NothingWaiting(queue)
 
 
-async def _leave(tried: _Try) -> None:
-    if tried.room is not None:
-        await tried.room.leave()
+def _full(tried: Try, found: Found) -> Refusal:
+    """Return why the operator gets nothing more: they carry as much as they can, as far as that is known."""
+    if found.away:
+        return StoreAway("what waits on another shard, and what is in hand there, is unknown")
+    return CapacityReached(sum(found.in_hand), capacity_of(tried.claiming) or 0)
 
 
-async def _look(store: Store, tenant: str, asking: Asking | None, tried: _Try) -> Found:
-    """Return what the operator may take, and what they have; without `asking` only the latter.
-
-    Where they might have too little room for whatever it is, once their other claims under way are done.
-    """
-    room, declared, places = tried.room, tried.claiming.declared, store.places(tenant)
-    while True:
-        if room is not None:
-            await room.keep()
-        found = await store.work.find(tenant, places, asking) if asking is not None else None
-        if found is None:
-            found = Found([], 1, *(await store.work.in_hand(places, tried.claiming.operator)))
-        if room is None or declared is None:
-            return found
-        capacity = declared.capacity or 0
-        # What those before take meanwhile the script counts twice, once as theirs and once as kept.
-        sure = not room.before or sum(found.in_hand) + 2 * room.before + max(_weights(declared)) <= capacity
-        if sure and room.in_time:
-            return found
-        if not await room.pause(OTHERS_WAIT_MS):
-            await room.leave()
-            raise CapacityReached(sum(found.in_hand), capacity)
-
-
-async def _first(store: Store, tenant: str, found: Found, tried: _Try) -> Taken | Full | None:
-    """Take the first that is still there; Full where there are some, but too heavy, None where others were quicker."""
-    full = None
-    for place, candidates, are_drills in _runs(store.places(tenant), found.rows):
-        if are_drills and full is not None:
-            # A drill is for somebody whom no customer waits for, not even one for whom they have no room.
-            break
-        taken = await handoffs.claim(store, place, candidates, _asked(tried, found, place), tried.now_ms)
-        if isinstance(taken, Taken):
-            return taken
-        if isinstance(taken, TooLate) or _says_nothing(taken, tried):
-            return None
-        full = taken if isinstance(taken, Full) else full
-    return full
-
-
-def _says_nothing(taken: Refused | Full, tried: _Try) -> bool:
-    """Return whether somebody is perhaps full only because what their other claims took was counted twice."""
-    return isinstance(taken, Full) and tried.room is not None and tried.room.before > 0
-
-
-def _runs(places: Sequence[Place], rows: Sequence[Row]) -> Iterator[tuple[Place, list[Candidate], bool]]:
-    """Yield what to try, most urgent first, and whether it is drills alone: these stand behind every customer.
-
-    A script takes from one partition only, and the first row mostly does.
-    """
-    start, many = 0, FIRST_TRIED
-    while start < len(rows):
-        partition, end = rows[start][2], start + 1
-        while end < min(len(rows), start + many) and rows[end][2] == partition:
-            end += 1
-        yield (
-            places[partition],
-            [Candidate(handoff_id, wanted_in(name).queues[0], name) for _, handoff_id, _, name in rows[start:end]],
-            rows[start][0] >= DRILL_BEHIND_MS,
-        )
-        start, many = end, TRIED_MAX
-
-
-def _weights(declared: Operator | None) -> tuple[int, int, int]:
-    return weight(declared, "review"), weight(declared, "hold"), weight(declared, "escalate")
-
-
-def _asked(tried: _Try, found: Found, place: Place, how: Literal["next", "named"] = "next") -> Claim:
-    claiming, now_ms, room = tried.claiming, tried.now_ms, tried.room
-    declared, capacity = claiming.declared, claiming.declared.capacity if claiming.declared else None
-    elsewhere = sum(found.in_hand) - found.in_hand[place.partition] + (room.before if room is not None else 0)
-    return Claim(
-        operator=claiming.operator,
-        random=secrets.token_hex(12),
-        lease_expires_at_ms=now_ms + claiming.lease_ms,
-        request_id=tried.request_id,
-        assignment=Assignment(
-            operator=claiming.operator,
-            at_ms=now_ms,
-            how=how,
-            classes=found.classes,
-            load=sum(found.in_hand),
-            capacity=capacity,
-        ),
-        room=None if capacity is None else capacity - elsewhere,
-        weights=_weights(declared),
-        until_ms=None if room is None else until_ms(found.clocks_ms[place.partition]),
-    )
-
-
-def _asked_again(tried: _Try, handoff_id: str) -> ClaimAgain:
+def _asked_again(tried: Try, handoff_id: str) -> ClaimAgain:
     claiming = tried.claiming
     until_ms = tried.now_ms + claiming.lease_ms
     return ClaimAgain(handoff_id, claiming.operator, secrets.token_hex(12), until_ms, tried.request_id)
 
 
-async def _claimed(store: Store, tenant: str, taken: Taken, tried: _Try) -> Claimed:
+async def _claimed(store: Store, tenant: str, taken: Taken, tried: Try) -> Claimed:
     if tried.room is None:
         return await _shown(store, tenant, taken, tried.now_ms)
     # What was taken is counted now; that need not be waited for before the packet is read.
     _, claimed = await asyncio.gather(tried.room.leave(), _shown(store, tenant, taken, tried.now_ms))
     return claimed
+
+
+async def _again(store: Store, tenant: str, taken: Taken, tried: Try) -> Claimed:
+    """Return what the same request was answered before, as durable as the first answer."""
+    await store.confirm(handoffs.place_of(store, tenant, taken.handoff_id))
+    return await _claimed(store, tenant, taken, tried)
 
 
 async def _shown(store: Store, tenant: str, taken: Taken, now_ms: int) -> Claimed:
@@ -330,16 +201,11 @@ async def _shown(store: Store, tenant: str, taken: Taken, now_ms: int) -> Claime
         noted = operators.keep_customer(store, tenant, handoff.holder, handoff.customer_id)
     packet = await packet_json(store, tenant, handoff, now_ms)
     if noted is not None:
-        await noted
+        # It lies on whichever shard the customer's name leads to: an offer goes by it, and nothing depends on it.
+        with contextlib.suppress(StoreAway, TimeoutError):
+            async with asyncio.timeout(KEEPER_MS_MAX / 1000):
+                await noted
     return Claimed(handoff, packet, taken.token, taken.lease_expires_at_ms)
-
-
-async def _build(store: Store, place: Place, handoff: Handoff, now_ms: int) -> ContextPacket:
-    behind, transcript = await asyncio.gather(
-        decisions.many(store, place, tuple(reason.decision_id for reason in handoff.reasons)),
-        conversations.transcript(store, place, handoff.conversation_id),
-    )
-    return build(handoff, behind, transcript, now_ms)
 
 
 def _refuse(handoff_id: str, operator: str, refused: Refused, now_ms: int) -> None:

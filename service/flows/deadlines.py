@@ -89,11 +89,21 @@ async def lateness(store: Store, tenant: str) -> tuple[tuple[int, ...], int]:
 
 
 async def sweep(store: Store, tenant: str, now_ms: int) -> int:
-    """Settle whatever is due in every partition of a tenant; return how many moves were made."""
+    """Settle whatever is due in every partition of a tenant that can be reached; return how many moves were made."""
+
+    async def one(due: Callable[[Store, str, int, int], Awaitable[int]], place: Place) -> int:
+        if not store.reach.whole([place]):
+            return 0
+        try:
+            return await due(store, tenant, place.partition, now_ms)
+        except StoreAway:
+            if store.partitions == 1:
+                raise
+            return 0
+
     moved = 0
     for due in (lapse_due, expire_due):
-        counts = await asyncio.gather(*(due(store, tenant, part, now_ms) for part in range(store.partitions)))
-        moved += sum(counts)
+        moved += sum(await asyncio.gather(*(one(due, place) for place in store.places(tenant))))
     return moved
 
 

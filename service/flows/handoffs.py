@@ -16,8 +16,6 @@ from service.flows.claims import Claiming as Claiming
 from service.flows.claims import NothingWaiting as NothingWaiting
 from service.flows.claims import claim_next as claim_next
 from service.flows.claims import claim_one as claim_one
-from service.flows.claims import enrich as enrich
-from service.flows.claims import packet_json as packet_json
 from service.flows.cursors import cursor_of, read_cursor
 from service.flows.deadlines import current as current
 from service.flows.deadlines import expire_due as expire_due
@@ -37,6 +35,8 @@ from service.flows.moves import reply as reply
 from service.flows.moves import resolve as resolve
 from service.flows.moves import resume as resume
 from service.flows.moves import transfer as transfer
+from service.flows.packets import enrich as enrich
+from service.flows.packets import packet_json as packet_json
 from service.flows.waiting import wait as wait
 from service.store import conversations, handoffs
 from service.store import queues as store_queues

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -10,16 +11,18 @@ from rules.compile.operators import OPERATORS_MAX
 from rules.handoff import Handoff, wanted
 from rules.model import Queue
 from rules.routing.operators import Operator, People, Person, is_on_shift
-from service.errors import LimitReached, OperatorUnknown
+from service.errors import LimitReached, OperatorUnknown, StoreAway
 from service.flows import keys
 from service.store import operators
-from service.store.store import Store
+from service.store.store import Declared, Store
 
 # Who has said nothing for so long is believed to be gone. A console says it every 30 s, so two may get lost.
 PRESENT_MS = 90_000
 # How often an operator at work is written down as being there.
 SEEN_AGAIN_MS = 20_000
 TAKING_ROLES: frozenset[keys.Role] = frozenset({"operator", "admin"})
+# While the shard that says who may do what is away, whoever asked for work in this time goes on with it.
+DECLARED_BELIEVED_MS = 3_600_000
 SEEN_MAX = 10_000  # operators that one process remembers; past that it writes once more for each
 
 
@@ -59,10 +62,21 @@ async def remove(store: Store, tenant: str, name: str, actor: str, now_ms: int) 
 async def declared(store: Store, tenant: str, name: str) -> Operator | None:
     """Return what a claim of this person goes by: None where no operators are declared, then they may take all.
 
-    Somebody who is not among the declared ones may take what needs no skill.
+    Somebody who is not among the declared ones may take what needs no skill. While the shard where it stands is away,
+    it is what this process read last: nobody can declare anything meanwhile.
     """
-    found, any_declared = await operators.find(store, tenant, name)
-    return found or (Operator(name) if any_declared else None)
+    known, now_s = store.declared.get((tenant, name)), time.monotonic()
+    try:
+        found, any_declared = await operators.find(store, tenant, name)
+    except StoreAway:
+        if store.partitions == 1 or known is None or now_s - known.read_at_s > DECLARED_BELIEVED_MS / 1000:
+            raise
+        return known.operator
+    if len(store.declared) >= SEEN_MAX:
+        store.declared.clear()
+    operator = found or (Operator(name) if any_declared else None)
+    store.declared[tenant, name] = Declared(operator, now_s)
+    return operator
 
 
 async def meet(store: Store, tenant: str, name: str) -> None:
@@ -86,9 +100,16 @@ async def seen(store: Store, tenant: str, name: str, now_ms: int) -> None:
     """Believe that an operator who does something is there; written now and then, as a write waits for the disk."""
     if store.seen_until_ms.get((tenant, name), 0) - now_ms > PRESENT_MS - SEEN_AGAIN_MS:
         return
+    if not store.reach.whole([operators.place_of(store, tenant)]):
+        return  # where the operators stand is away; what they do may lie elsewhere
     if len(store.seen_until_ms) >= SEEN_MAX:
         store.seen_until_ms.clear()
-    store.seen_until_ms[tenant, name] = await heartbeat(store, tenant, name, now_ms)
+    try:
+        store.seen_until_ms[tenant, name] = await heartbeat(store, tenant, name, now_ms)
+    except StoreAway:
+        # Where that is written may be away while what they do lies elsewhere.
+        if store.partitions == 1:
+            raise
 
 
 async def leave(store: Store, tenant: str, name: str) -> None:

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import secrets
 import time
+from collections.abc import Sequence
 
 from service.errors import StoreAway
 from service.store import rooms
@@ -26,22 +27,36 @@ class Room:
     """The room that one try to give something keeps, until it is left or ends by itself.
 
     `before` is the weight that those keep who came before: each of them gives it, or does not, while this one looks.
+    `others` is whether one of them answers the same request, or might; `noted` and `tried` are as in `rooms.Kept`.
     """
 
-    def __init__(self, store: Store, tenant: str, operator: str, what: What, weight: int) -> None:
+    def __init__(self, store: Store, tenant: str, operator: str, what: What, weight: int, request_id: str = "") -> None:
         self._store, self._tenant, self._operator = store, tenant, operator
-        self._what, self._weight = what, weight
+        self._what, self._weight, self._request_id = what, weight, request_id
         self._keeper = secrets.token_hex(8)
         self._began_s = time.monotonic()
         self._kept_at_s = 0.0
         self._pause_ms = PAUSE_MS_MIN
-        self.before = CROWDED
+        self._turn = 0
+        self.before, self.others = CROWDED, True
+        self.noted: tuple[int, ...] = ()
+        self.tried: int | None = None
 
     async def keep(self) -> None:
         """Keep it, or keep it for longer, and count those before anew. What the operator has is read after this."""
         self._kept_at_s = time.monotonic()
-        before = await rooms.keep(self._store, self._tenant, self._operator, self._what, self._keeper, self._weight)
-        self.before = CROWDED if before is None else before
+        kept = await rooms.keep(
+            self._store, self._tenant, self._operator, self._what, self._keeper, self._weight, self._request_id
+        )
+        if kept is None:
+            self.before, self.others = CROWDED, True
+            return
+        self.before, self.others, self._turn = kept.before, kept.twins > 0, kept.turn
+        self.noted, self.tried = kept.noted, kept.tried
+
+    async def note(self, in_hand: Sequence[int], partition: int) -> None:
+        """Note what is about to be taken, so that it is known of where it cannot be counted: see `rooms.note`."""
+        await rooms.note(self._store, self._tenant, self._operator, self._turn, in_hand, partition, self._request_id)
 
     @property
     def in_time(self) -> bool:

@@ -174,6 +174,14 @@ class Place:
         What they hold lies in every partition: without this two steps at once could each take the last place."""
         return f"{self.tag}room:{kind}:{operator}"
 
+    def noted(self, operator: str) -> str:
+        """STRING what an operator has in hand at most, by partition, as their last claim noted beside their room."""
+        return f"{self.tag}noted:{operator}"
+
+    def tried(self, request_id: str) -> str:
+        """STRING the partition in which a claim was about to take something: there lies the answer, if there is one."""
+        return f"{self.tag}tried:{request_id}"
+
     @property
     def leases(self) -> str:
         """ZSET handoff_id -> when its lease ends. Its own ZSET, as RQ's timers come up to a second late."""

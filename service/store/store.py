@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import re
+from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from rules.routing.operators import Operator
 from service.errors import PartitionsDiffer, ServerUnfit
 from service.store import keys
 from service.store.connection import Link, link_to
@@ -28,6 +30,14 @@ ANSWER_KEPT_MS = 86_400_000
 SERVER_VERSION_MIN = (7, 0)  # Valkey says 7.2.4 there; scripts that read before they write need effects replication
 
 
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """What an operator's claims go by, as it was read at a moment of this process; None where nobody is declared."""
+
+    operator: Operator | None
+    read_at_s: float
+
+
 class Store:
     """A server opened for Handrail's keys."""
 
@@ -44,8 +54,9 @@ class Store:
         self.reach = Reach()
         self.waits = WaitViews()
         self.pressures = PressureViews()
-        self.work = Work(link, self.scripts)
+        self.work = Work(self.scripts, self.reach)
         self.seen_until_ms: dict[tuple[str, str], int] = {}  # operators this process has said to be there
+        self.declared: dict[tuple[str, str], Declared] = {}
         self._tenants: set[str] = set()
 
     def place_of(self, tenant: str, conversation_id: str) -> keys.Place:

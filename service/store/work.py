@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TypeAlias
 
 from rules.marks import GROUPED_BEHIND_MS
-from service.store.connection import Link
+from service.errors import StoreAway
 from service.store.keys import Place
+from service.store.reach import Reach
 from service.store.scripts import Scripts
 
 # Of a class, besides one for each who asks: those before them may have been taken meanwhile, or weigh more than an
@@ -61,7 +62,8 @@ class Found:
 
     `in_hand` is the weight that they hold, by partition, and `clocks_ms` what its server's clock said; `due_at_ms` is
     when time next does something to any handoff. No rows, but classes: not all was seen, look again. `more`: less
-    urgent classes were not seen, which the next look reads.
+    urgent classes were not seen, which the next look reads. Of the partitions that are `away` nothing is known: no row
+    is theirs, and their weights and clocks are 0.
     """
 
     rows: list[Row]
@@ -71,6 +73,7 @@ class Found:
     due_at_ms: int | None = None
     more: bool = False
     promised: str | None = None
+    away: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,15 +98,16 @@ class _Look:
     loads: list[tuple[int, ...]]
     due_at_ms: int | None
     clocks_ms: tuple[int, ...]
+    away: frozenset[int]
     left: dict[tuple[Class, ...], list[Row]]
 
 
 class Work:
     """What the operators of all tenants who ask in this process at one moment are looked up together."""
 
-    def __init__(self, link: Link, scripts: Scripts) -> None:
-        self._link = link
+    def __init__(self, scripts: Scripts, reach: Reach) -> None:
         self._scripts = scripts
+        self._reach = reach
         self._asking: dict[str, list[tuple[Asking, asyncio.Future[Found]]]] = {}
         self._looking: set[asyncio.Task[None]] = set()
         self._seen: dict[str, list[str]] = {}
@@ -126,7 +130,20 @@ class Work:
             self._promised.pop(found.promised, None)
 
     async def in_hand(self, places: Sequence[Place], operator: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Return the weight that an operator has in hand, and what the server's clock says, by partition."""
+        """Return the weight that an operator has in hand, and what the server's clock says, by partition.
+
+        Raises StoreAway while one is away.
+        """
+        found = await self.hands(places, operator)
+        if found.away:
+            raise StoreAway("a shard is away")
+        return found.in_hand, found.clocks_ms
+
+    async def hands(self, places: Sequence[Place], operator: str) -> Found:
+        """Return what an operator has in hand, as what is found for one who asks by name.
+
+        Raises StoreAway where no partition answers.
+        """
 
         async def look(place: Place) -> tuple[int, int]:
             _, _, _, loads, _, _, clock_ms = await self._scripts.read(
@@ -143,8 +160,10 @@ class Work:
             )
             return int(loads[0] or 0), clock_ms
 
-        found = await asyncio.gather(*map(look, places))
-        return tuple(load for load, _ in found), tuple(clock_ms for _, clock_ms in found)
+        found = await self._reach.each(places, look)
+        away = _away(places, found)
+        known = [(0, 0) if each is None else each for each in found]
+        return Found([], 1, tuple(load for load, _ in known), tuple(clock_ms for _, clock_ms in known), away=away)
 
     def _begin(
         self, tenant: str, places: Sequence[Place], together: list[tuple[Asking, asyncio.Future[Found]]]
@@ -167,10 +186,10 @@ class Work:
                     found.set_exception(error)
 
     async def _look(self, places: Sequence[Place], asking: Sequence[Asking]) -> _Look:
-        if len(places) == 1:
-            parts = [await self._look_at(places[0], asking)]
-        else:
-            parts = list(await asyncio.gather(*(self._look_at(place, asking) for place in places)))
+        found = await self._reach.each(places, lambda place: self._look_at(place, asking))
+        away = _away(places, found)
+        nothing = _Part([], {}, frozenset(), [0] * len(asking), None, 0)
+        parts = [nothing if part is None else part for part in found]
         return _Look(
             classes=sorted(row for part in parts for row in part.classes),
             firsts={key: rows for part in parts for key, rows in part.firsts.items()},
@@ -178,6 +197,7 @@ class Work:
             loads=list(zip(*(part.loads for part in parts), strict=True)),
             due_at_ms=min((part.due_at_ms for part in parts if part.due_at_ms is not None), default=None),
             clocks_ms=tuple(part.clock_ms for part in parts),
+            away=away,
             left={},
         )
 
@@ -221,17 +241,26 @@ class Work:
         rows = look.left.get(mine)
         if rows is None:
             rows = look.left[mine] = _in_order(look, mine)
+        given = Found([], len(mine), look.loads[number], look.clocks_ms, look.due_at_ms, away=look.away)
         # Another who asked, at the same time or a moment before, may be about to take it.
         now_s = time.monotonic()
         while rows and self._promised.get(rows[0][1], 0.0) > now_s:
             rows.pop(0)
         if not asking.sure or not rows:
             more = any(key not in look.firsts for key in mine[:CLASSES_READ_MAX])
-            return Found(rows.copy(), len(mine), look.loads[number], look.clocks_ms, look.due_at_ms, more)
+            return replace(given, rows=rows.copy(), more=more)
         promised = rows[0][1]
         self._promised[promised] = now_s + PROMISED_MS_MAX / 1000
         # Behind the first only what is tried when another process was quicker: they weigh nothing for who is sure.
-        return Found(rows[:SURE_MAX], len(mine), look.loads[number], look.clocks_ms, look.due_at_ms, promised=promised)
+        return replace(given, rows=rows[:SURE_MAX], promised=promised)
+
+
+def _away(places: Sequence[Place], found: Sequence[object]) -> frozenset[int]:
+    """Return which partitions told nothing; raises StoreAway where none told anything."""
+    away = frozenset(place.partition for place, each in zip(places, found, strict=True) if each is None)
+    if len(away) == len(places):
+        raise StoreAway("no shard answers")
+    return away
 
 
 def _to_read(seen: Sequence[str], asking: Sequence[Asking]) -> list[str]:

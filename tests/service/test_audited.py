@@ -35,6 +35,7 @@ UNTOLD: Mapping[str, str] = {
     "commit_turn": "no handoff is touched, and the Decision itself is the record",
     "create_key": "the flow tells it before, as the key lies where no tenant's outbox is",
     "revoke_key": "the flow tells it before, as the key lies where no tenant's outbox is",
+    "note_claim": "tells what a claim is about to do, before it does it",
     "keep_room": "lasts for seconds and gives nobody anything: the claim or the offer that comes of it is told",
     "open_store": "remembers what the server was made with, once",
     "owe_deliveries": "keeps the books of what was told",

