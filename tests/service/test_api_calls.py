@@ -84,7 +84,8 @@ async def test_what_was_promised_is_listed_until_it_is_done(api: Api) -> None:
 
     taken = (await api.post(f"/handoffs/{owed[0]['handoff_id']}/claim")).json()
     assert taken["handoff"]["call"] == {"promised_at_ms": owed[0]["promised_at_ms"], "say": "Le llamaremos.",
-                                        "after": owed[0]["after"], "customer_id": "cus-8", "due_at_ms": None}  # fmt: skip
+                                        "after": owed[0]["after"], "customer_id": "cus-8",
+                                        "due_at_ms": None}  # fmt: skip
     read = Handoff.model_validate(taken["handoff"])
     assert read.call is not None
     assert (read.call.say, read.call.after, read.call_id) == ("Le llamaremos.", owed[0]["after"], None)
