@@ -18,6 +18,7 @@ from rules.files.source import Source, read_source
 from rules.handoff import KINDS, Kind
 from rules.model import Span
 from rules.routing.operators import Absence, Operator, Shift
+from rules.routing.route import language_of
 
 T = TypeVar("T")
 
@@ -30,6 +31,8 @@ CAPACITY_MAX = 1_000
 # Skills, languages, queues, customers, shifts or absences of one person.
 ITEMS_MAX = 1_000
 
+# As locales begin: two letters, or three where there are no two.
+_LANGUAGE = re.compile(r"[a-z]{2,3}")
 _TIME = re.compile(r"([01]?\d|2[0-4]):([0-5]\d)")
 _DAY_END_MINUTES = 24 * 60
 
@@ -88,7 +91,7 @@ def _operator(source: Source, node: Node, timezone: str) -> Operator | None:
         name=name or "",
         title=title,
         skills=skills,
-        languages=_texts(source, values, "languages"),
+        languages=_languages(source, values),
         queues=_texts(source, values, "queues"),
         capacity=_whole(source, values["capacity"], "`capacity`", CAPACITY_MAX) if "capacity" in values else None,
         weights=_weights(source, values["weights"]) if "weights" in values else {},
@@ -106,6 +109,20 @@ def _texts(source: Source, values: Mapping[str, Node], key: str) -> tuple[str, .
     items = _items(source, values[key], f"`{key}`")
     read = (read_text(source, item, f"an item of `{key}`") for item in items)
     return tuple(dict.fromkeys(text for text in read if text is not None))
+
+
+def _languages(source: Source, values: Mapping[str, Node]) -> tuple[str, ...]:
+    """Return the languages that somebody speaks, with or without a region: `es` and `es-MX` are one."""
+    spoken = []
+    for tag in _texts(source, values, "languages"):
+        if _LANGUAGE.fullmatch(language_of(tag)):
+            spoken.append(tag)
+            continue
+        items = values["languages"]
+        named = items.items if isinstance(items, ListNode) else [items]
+        at = next((item for item in named if isinstance(item, TextNode) and item.value.strip() == tag), items)
+        source.refuse("R109", at, f"`{tag}` is no language, so no customer's is ever it", "write it as `en` or `es`")
+    return tuple(spoken)
 
 
 def _items(source: Source, node: Node, what: str) -> list[Node]:

@@ -10,7 +10,7 @@ from rules.files.errors import Problem
 from rules.files.nodes import ListNode, MapNode, TextNode
 from rules.files.source import Source, read_source
 from rules.model import Need, Queue
-from rules.routing.operators import Operator, may_take
+from rules.routing.operators import Operator, can_ever_take, may_take
 from rules.routing.route import Wanted
 
 
@@ -35,10 +35,15 @@ def tell_of_operators(texts: Mapping[str, str], names: Names) -> list[Problem]:
 
 def _tell_of_unserved(operators: Sequence[Operator], names: Names) -> None:
     for name, queue in names.queues.items():
-        if any(may_take(operator, operator.name, wanted) for operator in operators for wanted in _ways(queue)):
+        if is_served(queue, operators):
             continue
         source, at = names.places["queue", name]
-        source.refuse("W226", at, f"no operator can take what waits in the queue `{name}`{_lacking(operators, queue)}")
+        source.refuse("W226", at, f"no operator can take what waits in the queue `{name}`{lacking(operators, queue)}")
+
+
+def is_served(queue: Queue, operators: Sequence[Operator]) -> bool:
+    """Return whether somebody can ever take what waits there, at first or after some step of its ladder."""
+    return any(can_ever_take(operator, wanted) for operator in operators for wanted in _ways(queue))
 
 
 def _ways(queue: Queue) -> Iterable[Wanted]:
@@ -51,8 +56,8 @@ def _ways(queue: Queue) -> Iterable[Wanted]:
         yield Wanted(queues, needs)
 
 
-def _lacking(operators: Sequence[Operator], queue: Queue) -> str:
-    """Return what is missing, where it is one thing."""
+def lacking(operators: Sequence[Operator], queue: Queue) -> str:
+    """Return what is missing, where it is one thing, to follow `no operator can take what waits there`."""
     if not any(not operator.queues or queue.name in operator.queues for operator in operators):
         return ": nobody serves it"
     for need in queue.needs:
@@ -60,6 +65,8 @@ def _lacking(operators: Sequence[Operator], queue: Queue) -> str:
         if best < need.level:
             level = f" at level {need.level}" if best else ""
             return f": nobody has the skill `{need.skill}`{level}"
+    if any(may_take(operator, operator.name, wanted) for operator in operators for wanted in _ways(queue)):
+        return ": whoever may take it has less `capacity` than any of it weighs"
     return ": nobody has all that it needs" if queue.needs else ""
 
 

@@ -9,7 +9,7 @@ from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from rules.files.keys import DAYS
-from rules.handoff import Kind
+from rules.handoff import KINDS, Kind
 from rules.routing.route import Wanted, language_of
 
 
@@ -167,6 +167,12 @@ def _busyness(person: Person) -> tuple[float, int, str]:
 def weight(operator: Operator | None, kind: Kind) -> int:
     """Return how much of the operator's capacity a handoff of this kind takes."""
     return 1 if operator is None else operator.weights.get(kind, 1)
+
+
+def can_ever_take(operator: Operator, wanted: Wanted) -> bool:
+    """Return whether the operator may take what waits in the class, and has room for some kind of it when idle."""
+    lightest = min(weight(operator, kind) for kind in KINDS)
+    return may_take(operator, operator.name, wanted) and (operator.capacity is None or lightest <= operator.capacity)
 
 
 def is_on_shift(operator: Operator, now_ms: int) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,7 +12,8 @@ import typer
 from rules.compile.operators import OPERATORS_MAX, compile_operators
 from rules.files.errors import render
 from rules.files.grammar import duration_ms
-from rules.model import Queue
+from rules.findings.queues import is_served, lacking
+from rules.model import LEVEL_MAX, Need, Queue
 from rules.routing.operators import Operator
 from rules.simulation.simulated import ArrivalsUnfit, Recording, Simulated, recording, simulate
 from service import rule_files
@@ -78,8 +79,9 @@ def simulate_command(
         raise typer.Exit(EXIT_FINDINGS)
     if not files.queues:
         refuse(f"{routing}: no queues here", "name the directory of the rule files")
-    scenarios = _scenarios(routing, operators, add or [], against)
+    scenarios = _scenarios(routing, files.queues, operators, add or [], against)
     recorded = _recording(arrivals, files.queues, queue, handling)
+    _tell_of_unserved(recorded, files.queues, scenarios)
     warm_up_ms = _span("--warm-up", warm_up)
     if warm_up_ms >= recorded.arrivals[-1].at_ms - recorded.arrivals[0].at_ms:
         warm_up_ms = 0
@@ -140,11 +142,26 @@ def _span(option: str, text: str) -> int:
     return span_ms
 
 
-def _scenarios(routing: Path, operators: str | None, add: list[str], against: str | None) -> list[Scenario]:
-    now = Scenario("now", _people(operators) if operators is not None else _beside(routing))
+def _tell_of_unserved(recorded: Recording, queues: Mapping[str, Queue], scenarios: list[Scenario]) -> None:
+    """Say where nobody can take what came: a column of zeros would look like a busy house."""
+    came_to = tuple(dict.fromkeys(recorded.queue_names))
+    for scenario in scenarios:
+        for name in came_to:
+            if not is_served(queues[name], scenario.operators):
+                why = lacking(scenario.operators, queues[name])
+                note(f"warning: {scenario.name}: no operator can take what waits in the queue `{name}`{why}")
+        more = scenario.operators[len(scenarios[0].operators) :] if scenario.name == "added" else ()
+        if more and not any(is_served(queues[name], more) for name in came_to):
+            note("warning: added: the people of --add can take nothing of what came; give them `skills` in the braces")
+
+
+def _scenarios(
+    routing: Path, queues: Mapping[str, Queue], operators: str | None, add: list[str], against: str | None
+) -> list[Scenario]:
+    now = Scenario("now", _people(operators, queues) if operators is not None else _beside(routing))
     found = [now]
     if against is not None:
-        found.append(Scenario("against", _people(against)))
+        found.append(Scenario("against", _people(against, queues)))
     if add:
         more = [one for number, text in enumerate(add, start=1) for one in _added(text, number)]
         found.append(Scenario("added", (*now.operators, *more)))
@@ -161,13 +178,21 @@ def _beside(routing: Path) -> tuple[Operator, ...]:
     return _compiled(texts)
 
 
-def _people(said: str) -> tuple[Operator, ...]:
+def _people(said: str, queues: Mapping[str, Queue]) -> tuple[Operator, ...]:
     if said.isascii() and said.isdecimal():
         count = int(said)
         if not 0 < count <= OPERATORS_MAX:
             refuse(f"{count} operators", f"name 1 to {OPERATORS_MAX}")
-        return tuple(Operator(f"operator-{number}") for number in range(1, count + 1))
+        skills = {need.skill: LEVEL_MAX for queue in queues.values() for need in _needs(queue)}
+        return tuple(Operator(f"operator-{number}", skills=skills) for number in range(1, count + 1))
     return _compiled({said: rule_files.read_text(Path(said))})
+
+
+def _needs(queue: Queue) -> Iterator[Need]:
+    """Yield what the queue asks for, at first and after each step of its ladder."""
+    yield from queue.needs
+    for step in queue.ladder:
+        yield from step.needs or ()
 
 
 def _added(text: str, number: int) -> list[Operator]:

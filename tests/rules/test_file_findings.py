@@ -200,6 +200,15 @@ OPERATORS: dict[str, tuple[str, list[str]]] = {
         "operators: [{name: mia, skills: {spanish: 3}, queues: [b]}, {name: leo, queues: [a]}]",
         [f"{NOBODY}: nobody has all that it needs"],
     ),
+    "who may take it has no room for any of it": (
+        "operators: [{name: mia, skills: {spanish: 3}, capacity: 2, weights: {review: 3, hold: 3, escalate: 4}},"
+        " {name: leo, queues: [b], capacity: 1}]",
+        [f"{NOBODY}: whoever may take it has less `capacity` than any of it weighs"],
+    ),
+    "no customer's language is ever a word": (
+        "operators: [{name: mia, skills: {spanish: 3}, languages: [es-MX, english]}]",
+        ["operators.yaml:1:66: R109: `english` is no language, so no customer's is ever it"],
+    ),
     "what is wrong with the file is told, and then nobody is missed": (
         "operators: [{name: mia, skils: {spanish: 3}}]",
         ["operators.yaml:1:25: R105: unknown key `skils` in an operator"],

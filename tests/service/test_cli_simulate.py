@@ -60,6 +60,28 @@ def test_two_more_spanish_speakers_shorten_the_wait_of_those_who_speak_it(house:
         assert set(after["busy_by_operator"]) == {"mia", "ana", "added-1-1", "added-1-2"}
 
 
+def test_so_many_people_can_do_everything_that_the_queues_ask_for(house: Path) -> None:
+    skilled = RULES.replace("language: customer", "needs: {fraud: 4}\n    ladder: [{after: 5m, needs: {law: 10}}]")
+    (house / "rules" / "rules.yaml").write_text(skilled)
+    done = run("simulate", str(house / "rules"), str(house / "calls.csv"), "--operators", "9", "--json", "--runs", "1")
+    assert done.exit_code == 0, done.stderr
+    (now,) = json.loads(done.stdout)["people"]
+    assert (now["runs"][0]["all"]["answered"], "warning" in done.stderr) == (now["runs"][0]["all"]["came"], False)
+
+
+def test_people_who_can_take_nothing_of_what_came_are_told(house: Path) -> None:
+    (house / "rules" / "rules.yaml").write_text(RULES.replace("language: customer", "needs: {fraud: 4}"))
+    words = ["simulate", str(house / "rules"), str(house / "calls.csv"), "--runs", "1"]
+    done = run(*words, "--add", "2 {languages: [es]}")
+    warnings = [line for line in done.stderr.splitlines() if line.startswith("warning: ")]
+    nobody = "no operator can take what waits in the queue `cards`: nobody has the skill `fraud`"
+    assert warnings == [
+        f"warning: now: {nobody}",
+        f"warning: added: {nobody}",
+        "warning: added: the people of --add can take nothing of what came; give them `skills` in the braces",
+    ]
+
+
 def test_the_tables_say_what_was_played(house: Path) -> None:
     done = run("simulate", str(house / "rules"), str(house / "calls.csv"), "--runs", "1", "--against", "9")
     assert done.exit_code == 0, done.stderr
