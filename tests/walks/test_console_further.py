@@ -86,7 +86,13 @@ def hand_on(page: Page, *, queue: str = "", person: str = "", named: str = "") -
 def test_a_handoff_goes_to_a_colleague_with_what_was_written(desk: Desk) -> None:
     handoff_id = asked(desk, "to-ben")
     desk.as_ben("/presence")
-    with telephone(desk.browser) as page, telephone(desk.browser, width=1280) as bens:
+    with (
+        telephone(desk.browser) as page,
+        telephone(desk.browser, width=1280) as bens,
+        telephone(desk.browser) as deaf,
+    ):
+        deaf.route("**/events", lambda route: route.abort())
+        desk.open(deaf, f"/console/handoffs/{handoff_id}", "admin")
         sent: list[str] = []
         page.on("request", lambda request: sent.append(request.url.rpartition("/")[2]))
         open_as_ben(desk, bens, handoff_id)
@@ -101,14 +107,28 @@ def test_a_handoff_goes_to_a_colleague_with_what_was_written(desk: Desk) -> None
         expect(page.locator("#forms")).to_be_hidden()
         found = desk.handoff(handoff_id)
         assert (found["state"], found["queue"], found["reserved_for"]) == ("waiting", "tier1", "ben")
-        page.get_by_role("button", name="Take it").click()
-        expect(page.get_by_role("alert").get_by_text("It is kept for ben until")).to_be_visible()
+        expect(page.locator("#take")).to_contain_text("It is kept for ben until")
+        expect(page.get_by_role("button", name="Take it")).to_have_count(0)
+        deaf.get_by_role("button", name="Take it").click()
+        expect(deaf.get_by_role("alert").get_by_text("It is kept for ben until")).to_be_visible()
         expect(bens.locator("#who-has")).to_contain_text("kept for you until")
         bens.get_by_role("button", name="Take it").click()
         expect(bens.locator("#drafts")).to_contain_text("operator was writing")
         bens.get_by_role("button", name="Use this text").click()
         expect(bens.get_by_label("To the customer")).to_have_value("I have found the parcel, and")
     assert desk.handoff(handoff_id)["holder"] == "ben"
+
+
+def test_what_is_kept_for_somebody_is_offered_to_all_once_their_time_is_over(desk: Desk) -> None:
+    handoff_id = asked(desk, "kept-and-over")
+    with telephone(desk.browser) as page:
+        page.route("**/events", lambda route: route.abort())
+        page.clock.install()
+        desk.take(page, handoff_id)
+        hand_on(page, person="somebody else, by name", named="ben")
+        expect(page.locator("#take")).to_contain_text("It is kept for ben until")
+        page.clock.fast_forward(121_000)
+        expect(page.get_by_role("button", name="Take it")).to_be_visible()
 
 
 def test_a_handoff_on_hold_goes_to_another_queue(desk: Desk) -> None:

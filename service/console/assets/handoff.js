@@ -2,7 +2,7 @@
 
 import { Away, Refused, Unfit, ask, base, follow, move } from "./api.js";
 import { callLeft } from "./calls.js";
-import { button, clock, el } from "./dom.js";
+import { button, clock, el, now } from "./dom.js";
 import { keepDraft } from "./drafts.js";
 import { floodOf } from "./flood.js";
 import { beforeForgetting, keyGone } from "./key.js";
@@ -31,6 +31,7 @@ export async function showHandoff(me, id, room) {
   let hadIt = false;
   let busy = false;
   let drawn = "";
+  let wasKept = false;
   let stream = null;
   ({ handoff, packet, drafts } = await read());
   const mine = lease(id, { lost: refused, renewed: changed, over: again, announce });
@@ -129,7 +130,7 @@ export async function showHandoff(me, id, room) {
     const have = ours();
     if (have) hadIt = true;
     // A section is drawn anew only where it has changed: who reads or selects a text in it is not disturbed.
-    const seen = JSON.stringify([handoff, packet, drafts, have]);
+    const seen = JSON.stringify([handoff, packet, drafts, have, kept()]);
     if (seen !== drawn) {
       parts.head.replaceChildren(...story.head(handoff, packet, me));
       parts.task.replaceChildren(...story.task(handoff, packet));
@@ -157,7 +158,16 @@ export async function showHandoff(me, id, room) {
     second();
   }
 
+  /** Return whether only somebody else may take it at this moment. */
+  function kept() {
+    return handoff.state === "waiting" && Boolean(handoff.reserved_for) && handoff.reserved_for !== me.name && handoff.reserved_until_at_ms > now();
+  }
+
   function second() {
+    if (wasKept !== kept()) {
+      wasKept = kept();
+      draw();
+    }
     const times = document.getElementById("times");
     if (times) story.tick(times, handoff);
   }
@@ -172,6 +182,10 @@ export async function showHandoff(me, id, room) {
     }
     if (handoff.holder) return [el("p", { class: "banner" }, say("mode.theirs", { name: handoff.holder }), " ", all)];
     const may = me.role !== "manager";
+    if (kept()) {
+      const told = { name: handoff.reserved_for, at: clock(handoff.reserved_until_at_ms) };
+      return [el("p", { class: "banner" }, say("take.kept", told), " ", all)];
+    }
     const known = handoff.acknowledged_by === me.name;
     return [el("div", { class: "card actions" },
       may ? button(hadIt ? say("take.again") : say("take"), claim, { class: "main", id: "claim" }) : el("p", {}, say("take.manager")),
@@ -291,7 +305,7 @@ export async function showHandoff(me, id, room) {
       await act();
       return true;
     } catch (error) {
-      refused(error);
+      await refused(error);
       return false;
     } finally {
       busy = false;
@@ -302,10 +316,12 @@ export async function showHandoff(me, id, room) {
   }
 
   /** Say what was refused and what to do next, and look how things stand now. */
-  function refused(error) {
+  async function refused(error) {
     if (error.code === "lease_lost") mine.drop();
+    // Who was quicker, or for whom it is kept, is read before it is said.
+    if (error.code === "already_claimed") await again();
     problem(error);
-    if (error instanceof Refused) again();
+    if (error instanceof Refused && error.code !== "already_claimed") again();
     // A text that came too late is kept by the service; what stands in the fields is kept as well.
     keeper?.changed();
   }
