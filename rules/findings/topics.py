@@ -88,6 +88,9 @@ def tell_of_patterns(source: Source, patterns: Sequence[TextNode]) -> None:
             fact, hint = _WHY_NEVER[lost.reason]
             which = "an alternative of this pattern" if len(ways) > 1 else "this pattern"
             message = f"{which} is never found: {fact.format(sign=_written(lost.sign), form=lost.form)}"
+            if lost.sign == "\n" and node.style in ("|", ">"):
+                # The break at the end of a block text is seen by nobody.
+                hint = "write the pattern in one line, in single quotes"
             source.refuse("W227", node, message, hint.format(form=lost.form))
 
 

@@ -89,6 +89,15 @@ def test_a_pattern_of_which_one_alternative_is_never_found_is_told() -> None:
     assert facts == [rf"3: W227: an alternative of this pattern is never found: `\p{{Lu}}` {CAPITALS}"]
 
 
+def test_a_line_break_that_nobody_sees_is_told_as_what_the_block_text_makes_of_it() -> None:
+    problems = compile_files(
+        {"f.yaml": f"handrail: 1\ntopics:\n  t:\n    patterns:\n    - |\n      refund me\n{RULES}"}
+    )[1]
+    assert [(each.code, each.next_step) for each in problems] == [
+        ("W227", "write the pattern in one line, in single quotes")
+    ]
+
+
 # A text that each is found in.
 FOUND = {
     "REFUND [A-Z]+": "Refund NOW",
