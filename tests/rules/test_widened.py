@@ -103,7 +103,8 @@ def test_programs_are_told_skills_with_their_levels_and_a_language_only_if_it_is
             10 * MINUTE,
             "en",
             "ladder, after 10m: needs no special skill instead of fraud 3, spanish 1"
-            " · operators of tier1, cards may take it too · an operator need not speak es any more · priority high instead of normal",
+            " · operators of tier1, cards may take it too · an operator need not speak es any more"
+            " · priority high instead of normal",
         ),
         (12 * MINUTE, "en", "ladder, after 12m: changed nothing"),
         (5 * MINUTE, "es", "escalera, tras 5m: requiere fraud 3, spanish 1 en vez de fraud 5 · avisa a on-call"),
