@@ -282,7 +282,7 @@ class _Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 application,
-                http=turn_protocol(PATH, application.answer_turn),
+                http=turn_protocol(PATH, application.answer_turn, application.refuse_unread),
                 lifespan="off",  # entered around the server, so that what it raises is told as a fact
                 ws="none",
                 log_config=None,

@@ -57,8 +57,8 @@ from service.api.escalation import PATH, answer_turn, should_escalate
 from service.api.escalation import router as escalation
 from service.api.faults import refusal
 from service.api.json_text import parse
-from service.api.problems import PROBLEMS, Refused, answer
-from service.api.refusals import note, problem_of, refuse
+from service.api.problems import PROBLEMS, Answer, Refused, answer
+from service.api.refusals import note, problem_of, refuse, refuse_unread
 from service.api.running import Running
 from service.api.sending import Write, over_asgi
 from service.errors import Refusal
@@ -142,6 +142,10 @@ class Handrail(FastAPI):
         """Answer a turn that came without ASGI, by service.api.turn_protocol."""
         # Not `self.state.running`: Starlette's state looks everything up in Python, a microsecond a turn.
         return answer_turn(self._running, headers, read, write)
+
+    def refuse_unread(self, refused: Refused) -> Answer:
+        """Return the answer to what never became a request, by service.api.bounded_protocol."""
+        return refuse_unread(self._running, refused)
 
     def runs(self, running: Running) -> None:
         """Keep what the lifespan has opened, as `state.running` too."""

@@ -43,6 +43,11 @@ class Refused(Exception):
 
 PROBLEMS: dict[str, ProblemSpec] = {
     # What is asked
+    "request_malformed": ProblemSpec(400, "not a request", "send HTTP/1.1 without TLS, and let a library write it"),
+    "head_too_large": ProblemSpec(
+        431, "the head is too large", "send fewer and shorter headers; what is long belongs in the body"
+    ),
+    "head_slow": ProblemSpec(408, "the head did not arrive", "send the request again on a better connection"),
     "body_invalid": ProblemSpec(
         422, "the body does not fit", "mend the fields named in `detail`; /docs shows each one"
     ),

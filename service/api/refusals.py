@@ -6,8 +6,8 @@ from time import perf_counter
 
 from starlette.exceptions import HTTPException
 
-from service.api.arrival import Ids
-from service.api.problems import PROBLEMS, Refused, answer, of_refusal
+from service.api.arrival import Ids, request_id
+from service.api.problems import PROBLEMS, Answer, Refused, answer, of_refusal
 from service.api.running import Running
 from service.api.sending import Write
 from service.errors import Refusal, StoreAway
@@ -48,6 +48,16 @@ async def refuse(running: Running, error: Exception, ids: Ids, route: str, start
         took_us=round((perf_counter() - started_s) * 1e6),
         **(failure(error) if refused.code == "internal" else {}),
     )
+
+
+def refuse_unread(running: Running, refused: Refused) -> Answer:
+    """Return the answer to what never became a request, and leave a count and a log line behind."""
+    sent, own_id = answer(refused), request_id({})
+    note(running, refused, refused)
+    running.metrics.answers["unknown", sent.status] += 1
+    running.log.info("refused", request_id=own_id, route="unknown", status=sent.status, code=refused.code)
+    headers = (*sent.headers, (b"cache-control", b"no-store"), (b"x-request-id", own_id.encode()))
+    return Answer(sent.status, headers, sent.body)
 
 
 def note(running: Running, error: Exception, refused: Refused) -> None:

@@ -13,20 +13,25 @@ from functools import partial
 from typing import Any, TypeAlias, cast
 
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from service.api.arrival import Read, whole
+from service.api.bounded_protocol import BoundedProtocol, RefuseUnread
+from service.api.problems import answer as answer_of
 from service.api.sending import Headers, Write
 
 # Answers a turn: its headers, what reads its body, what writes the answer.
 AnswerTurn: TypeAlias = Callable[[dict[bytes, bytes], Read, Write], Awaitable[None]]
 
 
-def turn_protocol(path: str, answer: AnswerTurn) -> type[asyncio.Protocol]:
-    """Return what uvicorn makes for each connection (its `http`), so that `answer` gets the turns sent to `path`."""
+def turn_protocol(path: str, answer: AnswerTurn, refuse: RefuseUnread = answer_of) -> type[asyncio.Protocol]:
+    """Return what uvicorn makes for each connection (its `http`), so that `answer` gets the turns sent to `path`.
+
+    `refuse` makes the answer of what never becomes a request.
+    """
     # uvicorn only ever calls it.
-    return cast("type[asyncio.Protocol]", partial(_TurnProtocol, path.encode(), answer))
+    return cast("type[asyncio.Protocol]", partial(_TurnProtocol, path.encode(), answer, refuse))
 
 
 class _Underway(RequestResponseCycle):
@@ -36,23 +41,26 @@ class _Underway(RequestResponseCycle):
 
     def __init__(self) -> None:
         self.response_complete = False
+        self.response_started = False
         self.disconnected = False
         self.keep_alive = True
+        self.more_body = False
 
 
-class _TurnProtocol(HttpToolsProtocol):
+class _TurnProtocol(BoundedProtocol):
     """One connection."""
 
     def __init__(
         self,
         path: bytes,
         answer: AnswerTurn,
+        refuse: RefuseUnread,
         config: Config,
         server_state: ServerState,
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
-        super().__init__(config, server_state, app_state, _loop)
+        super().__init__(refuse, config, server_state, app_state, _loop)
         self._path = path
         self._answer = answer
         # The body so far of a turn that may still arrive whole.
@@ -62,30 +70,30 @@ class _TurnProtocol(HttpToolsProtocol):
         """Take what has arrived; a turn that is not complete with it is one for ASGI, where clocks and limits are."""
         super().data_received(data)
         pieces, self._pieces = self._pieces, None
-        if pieces is not None and not self.transport.is_closing():
-            super().on_headers_complete()
+        if pieces is not None and not self.refused and not self.transport.is_closing():
+            super().head_came()
             for piece in pieces:
-                super().on_body(piece)
+                super().body_came(piece)
 
-    def on_headers_complete(self) -> None:
-        """Hold a turn back until its body is there; httptools calls this."""
+    def head_came(self) -> None:
+        """Hold a turn back until its body is there."""
         if self.url == self._path and self._is_plain():
             self._pieces = []
         else:
-            super().on_headers_complete()
+            super().head_came()
 
-    def on_body(self, body: bytes) -> None:
-        """Take a piece of the body; httptools calls this."""
+    def body_came(self, body: bytes) -> None:
+        """Keep a piece of the body."""
         if self._pieces is None:
-            super().on_body(body)
+            super().body_came(body)
         else:
             self._pieces.append(body)
 
-    def on_message_complete(self) -> None:
-        """Answer a turn that is there; httptools calls this."""
+    def request_came(self) -> None:
+        """Answer a turn that is there."""
         pieces, self._pieces = self._pieces, None
         if pieces is None:
-            super().on_message_complete()
+            super().request_came()
             return
         self.cycle = underway = _Underway()
         task = self.loop.create_task(self._answered(underway, dict(self.headers), b"".join(pieces)))

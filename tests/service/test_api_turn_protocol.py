@@ -5,22 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
-from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import uvicorn
 
-from service.api.application import Handrail
 from service.api.arrival import whole
-from service.api.escalation import PATH
-from service.api.turn_protocol import turn_protocol
-from tests.service.api_service import Api, Server, embedded, served
+from tests.service.api_service import Server, embedded, served
+from tests.service.listening import WAIT_S, Listening, listens
 
 pytestmark = pytest.mark.server
-
-WAIT_S = 20
 
 
 @pytest.fixture(scope="module")
@@ -28,72 +21,23 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     yield from embedded(Path(tmp_path_factory.mktemp("protocol")) / "s")
 
 
-@dataclass
-class Listening:
-    """The application behind a real socket, and how many turns took the short way."""
-
-    api: Api
-    uvicorn: uvicorn.Server
-    port: int
-    short: list[bytes]
-
-    async def exchange(self, *pieces: bytes, answers: int = 1) -> list[tuple[int, bytes, bytes]]:
-        """Send pieces one after the other, and return status, head and body of so many answers."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
-        try:
-            for piece in pieces:
-                writer.write(piece)
-                await writer.drain()
-                await asyncio.sleep(0.02 if len(pieces) > 1 else 0)
-            async with asyncio.timeout(WAIT_S):
-                return [await self._answer(reader) for _ in range(answers)]
-        finally:
-            writer.close()
-            with suppress(ConnectionError):
-                await writer.wait_closed()
-
-    async def _answer(self, reader: asyncio.StreamReader) -> tuple[int, bytes, bytes]:
-        head = await reader.readuntil(b"\r\n\r\n")
-        while head.startswith(b"HTTP/1.1 100"):
-            head = await reader.readuntil(b"\r\n\r\n")
-        lines = dict(line.split(b": ", 1) for line in head.lower().split(b"\r\n")[1:-2])
-        return int(head.split()[1]), head, await reader.readexactly(int(lines[b"content-length"]))
-
-    def request(self, turn_id: str, *more: str, version: str = "1.1", message: str = "hello") -> tuple[bytes, bytes]:
-        """Return head and body of a turn."""
-        body = json.dumps({"conversation_id": "c1", "turn_id": turn_id, "message": message}).encode()
-        lines = [
-            f"POST {PATH} HTTP/{version}",
-            "Host: h",
-            f"Authorization: {self.api.bearer('agent')['Authorization']}",
-        ]
-        lines += ["Content-Type: application/json", *more]
-        if not any(line.startswith("Transfer") for line in more):
-            lines.append(f"Content-Length: {len(body)}")
-        return "\r\n".join([*lines, "", ""]).encode(), body
-
-
 @pytest.fixture
-async def listening(server: Server, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Listening]:
-    short: list[bytes] = []
+def short(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """Return the bodies of the turns that take the short way."""
+    bodies: list[bytes] = []
 
     def counted(headers: dict[bytes, bytes], body: bytes) -> bytes:
-        short.append(body)
+        bodies.append(body)
         return whole(headers, body)
 
     monkeypatch.setattr("service.api.turn_protocol.whole", counted)
-    async with served(server) as api:
-        app: Handrail = api.app
-        config = uvicorn.Config(
-            app, http=turn_protocol(PATH, app.answer_turn), port=0, lifespan="off", ws="none", log_config=None
-        )
-        running = uvicorn.Server(config)
-        serving = asyncio.create_task(running.serve())
-        while not running.started:  # noqa: ASYNC110  # uvicorn has a flag and no event
-            await asyncio.sleep(0.01)
-        yield Listening(api, running, running.servers[0].sockets[0].getsockname()[1], short)
-        running.should_exit = True
-        await serving
+    return bodies
+
+
+@pytest.fixture
+async def listening(server: Server, short: list[bytes]) -> AsyncIterator[Listening]:
+    async with served(server) as api, listens(api) as found:
+        yield found
 
 
 def verdict(answer: tuple[int, bytes, bytes]) -> tuple[int, str, str]:
@@ -101,7 +45,9 @@ def verdict(answer: tuple[int, bytes, bytes]) -> tuple[int, str, str]:
     return answer[0], decision["turn_id"], decision["verdict"]
 
 
-async def test_a_turn_in_one_piece_is_answered_in_one_piece_and_the_connection_stays(listening: Listening) -> None:
+async def test_a_turn_in_one_piece_is_answered_in_one_piece_and_the_connection_stays(
+    listening: Listening, short: list[bytes]
+) -> None:
     head, body = listening.request("1")
     (answer,) = await listening.exchange(head + body)
     assert verdict(answer) == (200, "1", "continue")
@@ -112,23 +58,25 @@ async def test_a_turn_in_one_piece_is_answered_in_one_piece_and_the_connection_s
     (again,) = await listening.exchange(head + body)
     assert json.loads(again[2]) == json.loads(answer[2])
     assert b"handrail-repeated: true" in again[1]
-    assert len(listening.short) == 2
+    assert len(short) == 2
 
 
-async def test_a_body_in_pieces_goes_the_long_way_to_the_same_answer(listening: Listening) -> None:
+async def test_a_body_in_pieces_goes_the_long_way_to_the_same_answer(listening: Listening, short: list[bytes]) -> None:
     head, body = listening.request("1")
     ways = ((head, body), (head + body[:7], body[7:]), (head[:30], head[30:] + body[:1], body[1:9], body[9:]))
     for pieces in ways:
         (answer,) = await listening.exchange(*pieces)
         assert verdict(answer) == (200, "1", "continue")
-    assert listening.short == []
+    assert short == []
     # A head in two pieces is no reason: the body is there with its end.
     (answer,) = await listening.exchange(head[:30], head[30:] + body)
     assert verdict(answer) == (200, "1", "continue")
-    assert len(listening.short) == 1
+    assert len(short) == 1
 
 
-async def test_requests_sent_before_an_answer_came_are_answered_in_order(listening: Listening) -> None:
+async def test_requests_sent_before_an_answer_came_are_answered_in_order(
+    listening: Listening, short: list[bytes]
+) -> None:
     turns = [listening.request(str(number)) for number in range(1, 6)]
     live = b"GET /livez HTTP/1.1\r\nHost: h\r\n\r\n"
     sent = b"".join(head + body for head, body in turns[:3]) + live + b"".join(head + body for head, body in turns[3:])
@@ -136,18 +84,20 @@ async def test_requests_sent_before_an_answer_came_are_answered_in_order(listeni
     assert [answer[0] for answer in answers] == [200] * 6
     assert [verdict(answer)[1] for place, answer in enumerate(answers) if place != 3] == ["1", "2", "3", "4", "5"]
     # Only the first of them found nobody before it.
-    assert len(listening.short) == 1
+    assert len(short) == 1
 
 
-async def test_turns_one_after_the_other_on_one_connection_each_take_the_short_way(listening: Listening) -> None:
+async def test_turns_one_after_the_other_on_one_connection_each_take_the_short_way(
+    listening: Listening, short: list[bytes]
+) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", listening.port)
     for number in range(1, 5):
         writer.write(b"".join(listening.request(str(number))))
         async with asyncio.timeout(WAIT_S):
-            assert verdict(await listening._answer(reader)) == (200, str(number), "continue")
+            assert verdict(await listening.answer(reader)) == (200, str(number), "continue")
     writer.close()
     await writer.wait_closed()
-    assert len(listening.short) == 4
+    assert len(short) == 4
 
 
 UNUSUAL = {
@@ -158,11 +108,13 @@ UNUSUAL = {
 
 
 @pytest.mark.parametrize(("more", "version"), UNUSUAL.values(), ids=UNUSUAL)
-async def test_what_is_not_plain_goes_the_long_way(listening: Listening, more: tuple[str, ...], version: str) -> None:
+async def test_what_is_not_plain_goes_the_long_way(
+    listening: Listening, short: list[bytes], more: tuple[str, ...], version: str
+) -> None:
     head, body = listening.request("1", *more, version=version)
     (answer,) = await listening.exchange(head + body)
     assert verdict(answer) == (200, "1", "continue")
-    assert listening.short == []
+    assert short == []
 
 
 async def test_a_body_in_chunks_is_read_however_its_chunks_fall(listening: Listening) -> None:
@@ -173,7 +125,7 @@ async def test_a_body_in_chunks_is_read_however_its_chunks_fall(listening: Liste
         assert verdict(answer) == (200, "1", "continue")
 
 
-async def test_a_refusal_is_the_same_problem_either_way(listening: Listening) -> None:
+async def test_a_refusal_is_the_same_problem_either_way(listening: Listening, short: list[bytes]) -> None:
     head, body = listening.request("1")
     for wrong in (
         head.replace(b"Bearer hr_", b"Bearer hr_x") + body,
@@ -181,23 +133,23 @@ async def test_a_refusal_is_the_same_problem_either_way(listening: Listening) ->
         head.replace(b"Content-Type", b"Content-Encoding: gzip\r\nContent-Type") + body,
         head + b"!" * len(body),
     ):
-        short, long = (
+        once, slow = (
             (await listening.exchange(wrong))[0],
             (await listening.exchange(wrong[:90], wrong[90:-1], wrong[-1:]))[0],
         )
-        assert short[0] == long[0] >= 400
-        assert json.loads(short[2]) == json.loads(long[2])
-        assert b"content-type: application/problem+json" in short[1]
-    assert len(listening.short) == 2  # the others were refused before their body was asked for
+        assert once[0] == slow[0] >= 400
+        assert json.loads(once[2]) == json.loads(slow[2])
+        assert b"content-type: application/problem+json" in once[1]
+    assert len(short) == 2  # the others were refused before their body was asked for
 
 
-async def test_other_ways_to_the_route_are_none_of_its_business(listening: Listening) -> None:
+async def test_other_ways_to_the_route_are_none_of_its_business(listening: Listening, short: list[bytes]) -> None:
     head, body = listening.request("1")
     assert (await listening.exchange(head.replace(b"POST", b"PUT") + body))[0][0] == 405
     assert (await listening.exchange(head.replace(b"escalate ", b"escalate/ ") + body))[0][0] == 404
     assert (await listening.exchange(head.replace(b"escalate ", b"escalate?a=1 ") + body))[0][0] == 200
     assert (await listening.exchange(b"POST /should-escalate HTTP/1.1\r\nHost h\r\n\r\n"))[0][0] == 400
-    assert listening.short == []
+    assert short == []
 
 
 async def test_a_caller_that_hangs_up_leaves_a_service_that_answers(listening: Listening) -> None:
@@ -212,15 +164,15 @@ async def test_a_caller_that_hangs_up_leaves_a_service_that_answers(listening: L
     assert verdict(answer) == (200, "1", "escalate")
 
 
-async def test_a_stop_lets_a_turn_that_is_under_way_be_answered(listening: Listening) -> None:
+async def test_a_stop_lets_a_turn_that_is_under_way_be_answered(listening: Listening, short: list[bytes]) -> None:
     head, body = listening.request("1")
     reader, writer = await asyncio.open_connection("127.0.0.1", listening.port)
     writer.write(head + body)
-    while not listening.short:  # noqa: ASYNC110  # what is counted has no event
+    while not short:  # noqa: ASYNC110  # what is counted has no event
         await asyncio.sleep(0)
     listening.uvicorn.should_exit = True
     async with asyncio.timeout(WAIT_S):
-        assert verdict(await listening._answer(reader)) == (200, "1", "continue")
+        assert verdict(await listening.answer(reader)) == (200, "1", "continue")
         assert await reader.read() == b""
     writer.close()
     await writer.wait_closed()
