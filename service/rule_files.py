@@ -253,7 +253,7 @@ def _remedy(path: Path, away: OSError) -> str:
     if path.is_symlink() and away.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
         return "the link leads to nothing: correct it, or remove it"
     if away.errno == errno.ENOENT:
-        return "it went away while it was read: try again"
+        return "check the path; where it is right, the file went away while it was read: try again"
     kind = "directory" if path.is_dir() else "file"
     return f"make the {kind} readable for this user, or remove it"
 

@@ -76,9 +76,10 @@ class OperatorsAnswer(Shape):
 
 
 class DeclaredAnswer(Shape):
-    """How many operators are declared now."""
+    """How many operators are declared now, and what of them can never come to anything."""
 
     declared: int
+    warnings: list[str]
 
 
 class PresenceAnswer(Shape):
@@ -186,7 +187,10 @@ async def _declare(call: Call, texts: dict[str, str], *, replacing: bool) -> Res
     if any(problem.severity == "error" for problem in problems):
         raise RulesInvalid(problems, "the operators")
     store, tenant, actor = call.running.store, call.caller.tenant, call.caller.name
-    return answered({"declared": await operators.declare(store, tenant, found, actor, now_ms(), replacing=replacing)})
+    queues = (await call.running.overseen(tenant)).files.queues
+    count = await operators.declare(store, tenant, found, actor, now_ms(), replacing=replacing)
+    # Rules may come after the people who work by them, so this hinders nobody.
+    return answered({"declared": count, "warnings": operators.strange_queues(found, queues)})
 
 
 def _operator(view: OperatorView) -> dict[str, object]:

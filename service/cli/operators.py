@@ -37,6 +37,7 @@ operators = typer.Typer(
 def apply(
     path: Annotated[Path, typer.Argument(help="An operators.yaml, or the directory that has one.", metavar="FILE")],
     check: Annotated[bool, typer.Option("--check", help="Only look for mistakes; no service is asked.")] = False,
+    nobody: Annotated[bool, typer.Option("--nobody", help="Take a file that names nobody: all may claim all.")] = False,
     url: UrlOption = None,
     key: KeyOption = None,
     data_dir: DataDirOption = None,
@@ -58,6 +59,11 @@ def apply(
         note(render(problem))
     if any(problem.severity == "error" for problem in problems):
         raise typer.Exit(EXIT_FINDINGS)
+    if not found and not nobody:
+        refuse(
+            f"{file} names nobody, and while nobody is declared every operator's key may claim everything",
+            "name who takes handoffs, or say --nobody where that is meant",
+        )
     if check:
         if as_json:
             say_json({"operators": [operator.name for operator in found]})
@@ -65,8 +71,12 @@ def apply(
             say(f"{file}: {_people(len(found))}")
         return
     told = service_at(url, key, data_dir).put("/operators", {"text": next(iter(texts.values()))})
+    for warning in told.get("warnings", ()):
+        note(f"warning: {warning}")
     if as_json:
         say_json(told)
+    elif not told["declared"]:
+        say("nobody is declared, so every operator's key may claim everything")
     else:
         say(f"{_people(told['declared'])} declared; `handrail operators list` shows who is there")
 

@@ -75,6 +75,8 @@ async def add(
     told = f"{channel.name} {channel.kind} {shown_target(channel)}"
     await outbox.tell(store, tenant, "channel.added", actor, now_ms, told)
     await channels.keep(store, tenant, channel)
+    # What failed before was another address, or none: the next message says how this one fares.
+    await channels.forgive(store, tenant, channel.name)
     return channel
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
 from rules.compile.operators import OPERATORS_MAX
@@ -51,6 +51,16 @@ async def declare(
     if count is None:
         raise LimitReached("operators of one tenant", OPERATORS_MAX, "remove those who are gone")
     return count
+
+
+def strange_queues(found: Iterable[Operator], queues: Collection[str]) -> list[str]:
+    """Return a sentence for each queue that somebody is to serve and the rules do not have: nothing comes there."""
+    return [
+        f"`{operator.name}` serves `{queue}`, which is no queue of the rules that decide now"
+        for operator in found
+        for queue in operator.queues
+        if queue not in queues
+    ]
 
 
 async def remove(store: Store, tenant: str, name: str, actor: str, now_ms: int) -> None:

@@ -129,6 +129,13 @@ async def note_test(store: Store, tenant: str, name: str, test_id: str, ok: bool
     """Write down what came of a test message."""
     body = orjson.dumps({"test_id": test_id, "ok": ok, "fact": fact})
     await store.link.call("HSET", keys.channels(tenant), TEST + name, body)
+    if ok:
+        await forgive(store, tenant, name)
+
+
+async def forgive(store: Store, tenant: str, name: str) -> None:
+    """Forget the failures in a row and the last fact; what is counted stays."""
+    await store.link.call("HDEL", keys.channels(tenant), FAILURES + name, FACT + name)
 
 
 async def test_result(store: Store, tenant: str, name: str, test_id: str) -> tuple[bool, str] | None:

@@ -16,6 +16,7 @@ from service.flows import channels, deliver, links, tellings
 from service.flows.channels import Channel
 from service.flows.tellings import Means
 from service.flows.tries import Answer
+from service.store import channels as channels_kept
 from tests.service.api_service import RULES, Api, Server, embedded, ruleset, served
 
 pytestmark = pytest.mark.server
@@ -197,6 +198,24 @@ async def test_a_test_message_says_what_was_answered(api: Api) -> None:
     assert (await trying).json() == {"taken": False, "fact": "answered 404"}
     unknown = await api.post("/channels/nobody/test", None, "manager")
     assert (unknown.status_code, unknown.json()["code"]) == (404, "channel_unknown")
+
+
+async def test_a_channel_that_was_mended_or_tested_has_no_failures_behind_it(api: Api) -> None:
+    async def failures() -> tuple[int, str | None]:
+        (channel,) = (await api.get("/channels", "manager")).json()["channels"]
+        return channel["failures_in_a_row"], channel["last_fact"]
+
+    await api.post("/channels", ROOM, "manager")
+    await api.escalated()
+    await tell(api, Answer(500, "answered 500"))
+    assert await failures() == (1, "answered 500")
+    await api.post("/channels", ROOM, "manager")
+    assert await failures() == (0, None)
+    await channels_kept.failed(api.running.store, api.tenant, "on-call", "answered 500", now_ms())
+    await channels_kept.note_test(api.running.store, api.tenant, "on-call", "t", ok=False, fact="answered 500")
+    assert (await failures())[0] == 1
+    await channels_kept.note_test(api.running.store, api.tenant, "on-call", "t", ok=True, fact="answered 200")
+    assert await failures() == (0, None)
 
 
 async def test_a_test_without_a_worker_says_so(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -83,13 +83,13 @@ async def test_a_file_declares_everybody_and_a_claim_goes_by_it(api: Api) -> Non
     told = await api.client.put(
         "/operators", json={"text": TEAM.replace("operator-key", name)}, headers=api.bearer("manager")
     )
-    assert (told.status_code, told.json()) == (200, {"declared": 2})
+    assert (told.status_code, told.json()) == (200, {"declared": 2, "warnings": []})
     await api.ask(channel="cards")
     assert (await api.post("/claim")).status_code == 204
     assert (await api.post("/queues/cards/claim")).status_code == 204
     better = {"skills": {"fraud": 3}, "capacity": 2, "weights": {"escalate": 2}}
     told = await api.client.put(f"/operators/{name}", json=better, headers=api.bearer("manager"))
-    assert told.json() == {"declared": 2}
+    assert told.json() == {"declared": 2, "warnings": []}
     claimed = await api.post("/claim")
     assert claimed.status_code == 200
     assert claimed.json()["handoff"]["assigned_why"].endswith(f"it needed fraud 3; {name} had 0 of 2 in hand")
@@ -151,6 +151,31 @@ def test_the_command_looks_for_mistakes_without_a_service(tmp_path: Path) -> Non
     assert "R116: `from` is no time of day" in wrong.stderr
     assert "R116: `to` is no time of day" in wrong.stderr
     assert handrail("operators", "apply", str(tmp_path / "nowhere")).exit_code == 2
+
+
+async def test_a_queue_that_the_rules_do_not_have_is_told(api: Api) -> None:
+    text = "operators: [{name: mia, queues: [cards, nope]}]"
+    told = await api.client.put("/operators", json={"text": text}, headers=api.bearer("manager"))
+    assert told.json() == {
+        "declared": 1,
+        "warnings": ["`mia` serves `nope`, which is no queue of the rules that decide now"],
+    }
+
+
+def test_a_file_that_names_nobody_opens_everything_only_where_that_is_said(tmp_path: Path) -> None:
+    file = tmp_path / "operators.yaml"
+    file.write_text("operators: []\n")
+    refused = handrail("operators", "apply", str(file))
+    assert refused.exit_code == 2
+    assert (
+        f"{file} names nobody, and while nobody is declared every operator's key may claim everything" in refused.stderr
+    )
+    assert handrail("operators", "apply", "--check", "--nobody", str(file)).stdout.strip() == f"{file}: 0 operators"
+
+
+def test_a_path_that_leads_nowhere_is_to_be_checked(tmp_path: Path) -> None:
+    told = handrail("operators", "apply", str(tmp_path / "nowhere.yaml"))
+    assert (told.exit_code, "check the path" in told.stderr) == (2, True)
 
 
 def test_json_of_the_check_names_everybody(tmp_path: Path) -> None:
