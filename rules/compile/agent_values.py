@@ -7,6 +7,7 @@ from typing import cast
 
 from rules.agents.descriptions import AUTONOMIES, Autonomy
 from rules.compile.names import Names
+from rules.compile.operands import language_hint
 from rules.compile.values import (
     is_empty,
     read_duration,
@@ -25,7 +26,6 @@ LISTED_MAX = 1_000
 
 _SHARE = re.compile(r"([+-]?\d{1,9}(?:\.\d{1,9})?)\s*%")
 _LANGUAGE = re.compile(r"[a-z]{2,3}")
-_MEANT_LANGUAGE = re.compile(r"([A-Za-z]{2,3})(?:[-_][A-Za-z0-9]+)*")
 
 
 def read_words(source: Source, node: Node, what: str) -> list[tuple[TextNode, str]]:
@@ -62,9 +62,7 @@ def read_languages(source: Source, node: Node) -> tuple[str, ...]:
         if _LANGUAGE.fullmatch(word):
             found.append(word)
             continue
-        meant = _MEANT_LANGUAGE.fullmatch(word)
-        hint = f"write `{meant[1].lower()}`" if meant else "write languages as `en` or `es`"
-        source.refuse("R109", at, f"`{word}` is no language without a region", hint)
+        source.refuse("R109", at, f"`{word}` is no language without a region", language_hint(word))
     if not words and not is_empty(node):
         source.refuse("R116", node, "`languages` is empty", "write at least one, or remove the key")
     return tuple(found)

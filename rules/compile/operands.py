@@ -29,6 +29,15 @@ _LONG_WEEKDAYS = {
     "saturday": "sat",
     "sunday": "sun",
 }
+# A word that is no language is repeated up to here.
+SHOWN_MAX = 40
+# As the first part of a locale has it, `es` of `es-MX`.
+_LANGUAGE = re.compile(r"[a-z]{2,3}")
+_MEANT_LANGUAGE = re.compile(r"([A-Za-z]{2,3})(?:[-_][A-Za-z0-9]+)*")
+_LANGUAGES = {
+    **{"english": "en", "spanish": "es", "español": "es", "german": "de", "deutsch": "de", "french": "fr"},
+    **{"italian": "it", "portuguese": "pt", "dutch": "nl", "polish": "pl", "chinese": "zh", "japanese": "ja"},
+}
 # unit -> how its operand is written
 _UNIT_FORMS = {
     "ms": "a time such as `90s` or `10m`",
@@ -181,6 +190,9 @@ def _text(operand: Operand, wanted: Wanted) -> str:
         message = f"`{wanted.left}` is a text and `{operand.text}` is {what}"
         raise Misfit("R122", operand.start, operand.end, message, hint)
     value = str(operand.value)
+    if wanted.spec.name == "language" and _LANGUAGE.fullmatch(value) is None:
+        message = f"`{value[:SHOWN_MAX]}` is no language without a region"
+        raise Misfit("R109", operand.start, operand.end, message, language_hint(value))
     known = wanted.spec.values
     if known and value not in known:
         near = _LONG_WEEKDAYS.get(value.lower())
@@ -188,6 +200,13 @@ def _text(operand: Operand, wanted: Wanted) -> str:
         hint = f"did you mean `{near}`?" if near else f"write one of {listed}"
         raise Misfit("R109", operand.start, operand.end, f"`{wanted.left}` is never `{value}`", hint)
     return value
+
+
+def language_hint(word: str) -> str:
+    """Return how a language is written that was written with its region, in capitals or as a word."""
+    meant = _MEANT_LANGUAGE.fullmatch(word)
+    code = meant[1].lower() if meant else _LANGUAGES.get(word.lower())
+    return f"write `{code}`" if code else "write languages as `en` or `es`"
 
 
 def _bool(operand: Operand, wanted: Wanted) -> bool:

@@ -15,6 +15,7 @@ from rules.evaluation.comparisons import Key
 from rules.evaluation.signal_table import CALL_SIGNALS, SignalSpec
 from rules.findings.domains import Domains
 from rules.findings.regions import Interval, Region, covers, joined, met, region_of, spans, whole
+from rules.findings.relations import never_together
 from rules.model import Aggregate, Compare
 
 Left: TypeAlias = str | Key
@@ -93,7 +94,9 @@ class Reasoning:
                 given.calls.append(literal)
             elif isinstance(literal, OneOf) and not self._add(given, literal, domains, in_call):
                 return None
-        return None if self._calls_conflict(given.calls) else given
+        if self._calls_conflict(given.calls) or (not in_call and _never_together(given)):
+            return None
+        return given
 
     def _add(self, given: Given, literal: OneOf, domains: Domains, in_call: bool) -> bool:
         """Add what a literal says; return whether anything is left."""
@@ -272,6 +275,12 @@ class Reasoning:
             for which, conditions in (*together, *([(EVERY_CALL, every)] if every else [])):
                 ways = self._call_ways(conditions)
                 yield from ((*which, need) for need in self.speaks_of(ways[0])) if ways else (NO_CALL,)
+
+
+def _never_together(given: Given) -> bool:
+    some_call = any(not each.every for each in given.calls)
+    counted = [(each.least, each.aggregate.window.earlier) for each in given.counted]
+    return never_together(given.regions, calls_least=int(some_call), counted=counted)
 
 
 def _all_follow(parts: list[Follows]) -> Follows:

@@ -204,6 +204,8 @@ def test_every_signal_of_the_tables_can_be_compared(name: str) -> None:
     operand = spec.values[0] if spec.values else UNITS.get(spec.unit or "", SAMPLES[spec.type])
     if name in TOPIC_SETS:
         operand = "both"
+    if name == "language":
+        operand = "es"
     comparison = f"{spec.name} {operator} {operand}"
     when = f"{{any: [{comparison}, {spec.name} is known, {spec.name} is unknown]}}"
     condition, problems = compiled(f"{{tool_call: {when}}}" if in_call else when)
