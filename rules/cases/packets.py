@@ -27,7 +27,7 @@ def unmet_of_packet(expect: PacketExpect, packet: ContextPacket) -> list[tuple[s
     everything = json.dumps(to_json(packet), ensure_ascii=False)
     left_in = [text for text in expect.lacks if _occurs(text, everything)]
     if left_in:
-        found.append(("packet without", _shown(left_in), f"{_shown(left_in)} in {_where(packet, left_in)}"))
+        found.append(("packet", f"without {_shown(left_in)}", f"{_shown(left_in)} in {_where(packet, left_in)}"))
     return found
 
 

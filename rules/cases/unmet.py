@@ -69,7 +69,7 @@ def _of_turn(expect: Expect, seen: Seen) -> list[Unmet]:
         *_same("reason code", expect.reason_code, then and then.reason_code),
         *_exactly("rules", expect.rules, live),
         *_among("rules with", expect.rules_include, live),
-        *_without("rules without", expect.rules_exclude, all_fired),
+        *_without("rules", expect.rules_exclude, all_fired),
         *_exactly("shadow rules", expect.shadow, shadow),
         *_among("topics with", expect.topics, topics),
     ]
@@ -165,7 +165,7 @@ def _among(what: str, wanted: frozenset[str], got: frozenset[str]) -> list[Unmet
 
 
 def _without(what: str, unwanted: frozenset[str], got: frozenset[str]) -> list[Unmet]:
-    return [] if not unwanted & got else [Unmet(what, _shown(unwanted), _shown(got))]
+    return [] if not unwanted & got else [Unmet(what, f"without {_shown(unwanted)}", _shown(got))]
 
 
 def _words_differ(wanted: str, got: str | None) -> str:

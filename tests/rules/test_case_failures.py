@@ -79,7 +79,7 @@ a.tests.yaml:3:41: `says`, turn 1
       expected words X.
       got      words Wait.
       expected rules without refund-asked
-      got      rules without refund-asked
+      got      rules refund-asked
       expected shadow rules late
       got      shadow rules none
         refund-asked fired: topics has refunds
@@ -203,7 +203,7 @@ a.tests.yaml:7:15: `n`, turn 1
       expected packet's masks with card
       got      packet's masks with nothing
       expected packet without on fire
-      got      packet without on fire in `asked`, `transcript`, `found`
+      got      packet on fire in `asked`, `transcript`, `found`
         fire fired: topics has danger""",
     ),
     "a packet and a handoff where there is none": (
