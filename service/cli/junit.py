@@ -51,6 +51,16 @@ def junit_of_problems(problems: Iterable[Problem]) -> bytes:
     return _written(root)
 
 
+def junit_of_nothing(fact: str) -> bytes:
+    """Return the report of a run in which there was nothing to run: one error that says why."""
+    counts = {"tests": "1", "failures": "0", "errors": "1", "skipped": "0", "time": "0.000"}
+    root = Element("testsuites", {"name": SUITES, **counts})
+    suite = SubElement(root, "testsuite", {"name": "nothing was run", **counts})
+    case = SubElement(suite, "testcase", {"classname": SUITES, "name": "nothing was run", "time": "0"})
+    SubElement(case, "error", _clean({"message": fact, "type": "nothing_run"})).text = clean(fact)
+    return _written(root)
+
+
 def _add_case(suite: Element, timed: TimedResult) -> None:
     result = timed.result
     attributes = {

@@ -9,8 +9,14 @@ from service.cli.conversation_files import ConversationsUnreadable
 from service.cli.output import note, refuse
 from service.errors import Refusal, StoreAway
 from service.flows.access import ServerUnavailable
-from service.rule_files import RulesUnreadable
+from service.rule_files import TESTS_ENDINGS, RulesUnreadable
 from service.settings import SettingsInvalid
+
+
+def broken(invalid: RuleFileInvalid) -> str:
+    """Return which files have the errors: rule, test, or both."""
+    of_tests = {each.span.file.endswith(TESTS_ENDINGS) for each in invalid.problems if each.severity == "error"}
+    return {True: "test", False: "rule"}[of_tests.pop()] if len(of_tests) == 1 else "rule and test"
 
 
 def tell(error: Exception) -> None:
@@ -20,7 +26,10 @@ def tell(error: Exception) -> None:
             refuse(f"{error.path}: {error.fact}", error.hint)
         case RuleFileInvalid():
             note(str(error))
-            refuse("the rule files cannot be used", "correct what is shown above; `handrail check` shows it again")
+            refuse(
+                f"the {broken(error)} files cannot be used",
+                "correct what is shown above; `handrail check` shows it again",
+            )
         case ConversationsUnreadable():
             refuse(str(error), "docs/replay.md shows what a row looks like")
         case ArrivalsUnreadable():

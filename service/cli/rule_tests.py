@@ -19,10 +19,11 @@ from rules.files.errors import RuleFileInvalid
 from rules.model import Span
 from service import rule_files
 from service.cli.decision_case import print_case
-from service.cli.junit import TimedResult, junit_of_problems, junit_xml
+from service.cli.junit import TimedResult, junit_of_nothing, junit_of_problems, junit_xml
 from service.cli.output import EXIT_FINDINGS, JsonFlag, progress, refuse, say, say_json
 from service.cli.rule_test_report import Tested, print_or_go_on, say_coverage, say_failure, shown_percent, tested_json
 from service.cli.service_client import DataDirOption, KeyOption, UrlOption, service_at
+from service.rule_files import RulesUnreadable
 
 Paths = Annotated[
     list[Path] | None,
@@ -109,6 +110,10 @@ def rule_tests(  # one parameter an option
         if junit is not None:
             _write(junit, junit_of_problems(invalid.problems))
         raise
+    except RulesUnreadable as unreadable:
+        if junit is not None:
+            _write(junit, junit_of_nothing(f"{unreadable.path}: {unreadable.fact}"))
+        raise
     elapsed_ms = (time.perf_counter() - started_s) * 1000
     if junit is not None:
         _write(junit, junit_xml([timed for each in tested for timed in each.timed]))
@@ -149,11 +154,11 @@ def _run_all(paths: Sequence[Path], asked: Asked) -> list[Tested]:
 
 
 def _read(path: Path, only: str | None) -> tuple[Path, Ruleset, list[Case], int]:
-    """Return the rules of a path, the cases to run and how many are left out; ends the command where none is left."""
+    """Return the rules of a path, the cases to run and how many are left out. Raises RulesUnreadable for none."""
     # First of all: around a path that is not there, the rules would be whatever lies in this directory.
     texts = rule_files.read_tests(path)
     if not texts:
-        refuse(f"{path}: no tests here", "tests stand beside rule files and end in `.tests.yaml`")
+        raise RulesUnreadable(path, "no tests here", "tests stand beside rule files and end in `.tests.yaml`")
     root = path if path.is_dir() else path.parent
     ruleset = rule_files.load(root)
     try:
@@ -162,7 +167,7 @@ def _read(path: Path, only: str | None) -> tuple[Path, Ruleset, list[Case], int]
         raise RuleFileInvalid(rule_files.located(invalid.problems, root)) from None
     chosen = [_located(case, root) for case in cases if only is None or only.lower() in case.name.lower()]
     if not chosen:
-        refuse(f"{path}: no case of that name", "`--filter` looks for its word anywhere in a case's name")
+        raise RulesUnreadable(path, "no case of that name", "`--filter` looks for its word anywhere in a case's name")
     return path, ruleset, chosen, len(cases) - len(chosen)
 
 

@@ -224,6 +224,32 @@ def test_files_that_cannot_be_used_are_errors_of_the_report(rules: Path, tmp_pat
     assert error.get("message") == "unknown rule `leagl`"
 
 
+def test_a_mistake_in_a_test_file_is_not_told_of_the_rule_files(rules: Path) -> None:
+    (rules / "a.tests.yaml").write_text(TESTS.replace("rules: [legal]", "rules: [leagl]"))
+    assert "error: the test files cannot be used\n" in handrail("test", str(rules)).stderr
+    (rules / "rules.yaml").write_text("handrail: 1\nrulez: []\n")
+    assert "error: the rule files cannot be used\n" in handrail("test", str(rules)).stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "fact"),
+    [(("-k", "no such words"), "no case of that name"), ((), "no tests here")],
+    ids=["no case of that name", "no tests"],
+)
+def test_where_nothing_could_be_run_the_report_says_why(
+    rules: Path, tmp_path: Path, words: tuple[str, ...], fact: str
+) -> None:
+    if words:
+        (rules / "a.tests.yaml").write_text(TESTS)
+    report = tmp_path / "junit.xml"
+    result = handrail("test", str(rules), *words, "--junit", str(report))
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert f"error: {rules}: {fact}\n" in result.stderr
+    root = ElementTree.fromstring(report.read_bytes())
+    (error,) = root.iter("error")
+    assert (root.get("tests"), root.get("errors"), error.get("message")) == ("1", "1", f"{rules}: {fact}")
+
+
 def test_a_report_that_cannot_be_written_is_a_refusal(rules: Path) -> None:
     (rules / "a.tests.yaml").write_text(TESTS)
     result = handrail("test", str(rules), "--junit", str(rules / "rules.yaml" / "x.xml"))
