@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -16,10 +17,12 @@ from rules.evaluation.call_values import read_as
 from rules.evaluation.signal_table import CUSTOMER_PREFIX, SIGNALS
 from rules.evaluation.wording import unit_of, value_text
 from rules.files.grammar import duration_ms, number_of
+from rules.files.schema_kinds import LANGUAGE_PATTERN
 from rules.model import SignalType
 from rules.turn import AgentRef, Customer, Scalar, ToolCall, TopicScore, Value
 from service.cli.try_session import Mistake, Session, Told, did_you_mean
 
+LOCALE = re.compile(LANGUAGE_PATTERN)
 STATUSES = ("proposed", "ok", "error")
 _WORDS: Mapping[str, bool] = {"true": True, "false": False, "yes": True, "no": False}
 
@@ -167,7 +170,9 @@ def _agent(session: Session, given: str) -> Done:
 
 
 def _locale(session: Session, given: str) -> Done:
-    session.standing.locale = _needed(given, "a language", "/locale es-MX")
+    if not LOCALE.fullmatch(_needed(given, "a language", "/locale es-MX")):
+        raise Mistake(f"`{given}` is no locale", "write the tag of a language, as /locale es or /locale es-MX")
+    session.standing.locale = given
     return Done(line=f"the customer's locale from now on: {given}")
 
 
@@ -263,7 +268,10 @@ def _packet(session: Session, given: str) -> Done:
 def _save(session: Session, given: str) -> Done:
     words = _split(_needed(given, "a file", '/save refunds.tests.yaml "a big refund waits"'))
     path = session.save(words[0], " ".join(words[1:]) or f"tried: {_count(len(session.case.steps), 'step')}")
-    return Done(line=f"saved as a test that passes: {path}")
+    saved, root = f"saved as a test that passes: {path}", session.rules.root
+    if path.resolve().is_relative_to(root.resolve()):
+        return Done(line=saved)
+    return Done(lines=(saved, f"it lies outside {root}, so `handrail test {root}` does not run it"))
 
 
 def _help(session: Session, given: str) -> Done:

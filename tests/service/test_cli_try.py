@@ -137,6 +137,10 @@ def test_declared_signals_and_attributes_are_read_as_they_are_declared(tmp_path:
         ("/tool pay amount_usd=lots", "`amount_usd` is a number of dollars\n       as amount_usd=300"),
         ("/tool pay x", "`x` is no `name=value`\n       as /tool issue_refund amount_usd=300 order_id=A-1"),
         ('/tool pay note="x', 'a quote is opened and not closed\n       as /tool pay note="two words"'),
+        (
+            "/locale spanish",
+            "`spanish` is no locale\n       write the tag of a language, as /locale es or /locale es-MX",
+        ),
         ("/after soon", "`soon` is no span of time\n       as 90s, 10m, 2h or 3d"),
         ("/at noon", "`noon` is no moment\n       as /at 2026-03-02T22:15"),
         ("/hand-back", "/hand-back cannot be done: no handoff is open"),
@@ -183,6 +187,17 @@ def test_a_conversation_is_saved_as_a_test_that_passes_and_a_second_one_below_it
     assert again.stderr == (
         f"error: line 2: {file} has a case `two` already\n       give another name after the file's\n"
     )
+
+
+def test_a_test_that_is_saved_where_none_is_run_says_so(rules: Path) -> None:
+    away = rules.parent / "away.tests.yaml"
+    below = rules / "more" / "mine.tests.yaml"
+    told = tried(
+        rules, "hi", f"/save {away} one", f"/save {below} two", f"/save {rules}/../rules/three.tests.yaml three"
+    )
+    assert f"saved as a test that passes: {away}\n" in told
+    assert told.count("it lies outside") == 1
+    assert f"it lies outside {rules}, so `handrail test {rules}` does not run it\n" in told
 
 
 def test_a_file_that_cannot_be_added_to_is_left_as_it_was(rules: Path) -> None:
