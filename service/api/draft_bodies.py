@@ -160,7 +160,7 @@ class RanCaseAnswer(Shape):
 
 
 class RanCasesAnswer(Shape):
-    """What came of the tests; `coverage` and `totals` only where they were asked for."""
+    """What came of the tests; `ok` is false where none ran, `coverage` and `totals` stand only where asked for."""
 
     ok: bool
     hash: str

@@ -136,7 +136,7 @@ async def _texts(call: Call, body: FilesBody) -> tuple[Mapping[str, str], int | 
     What it does not say are the rules that decide for the caller: a version's, the directory's, or the library.
     """
     running, version = call.running, body.version
-    if body.files:
+    if body.files is not None:
         return body.files, None
     if version is None and running.following is not None:
         version = (await running.following.meet(running.store, call.caller.tenant)).version

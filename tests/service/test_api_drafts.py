@@ -99,6 +99,16 @@ async def test_a_check_reads_the_tests_among_the_files_and_runs_none(api: Api) -
     assert (await post(api, "check", {"files": {**FILES, "a.tests.yaml": fails}}))["ok"]
 
 
+async def test_no_file_at_all_is_checked_as_that_and_nothing_that_ran_is_nothing_that_passed(api: Api) -> None:
+    found = await post(api, "check", {"files": {}})
+    assert (found["ok"], [each["code"] for each in found["problems"]]) == (False, ["R117"])
+    for what in ("test", "try"):
+        body: dict[str, object] = {"files": {}, **({"steps": []} if what == "try" else {})}
+        assert await refused(api, what, body) == (422, "rules_invalid", "the files have 1 error")
+    untested = await post(api, "test", {"files": FILES})
+    assert (untested["ok"], untested["passed"], untested["failed"]) == (False, 0, 0)
+
+
 async def test_more_problems_than_anybody_reads_are_counted_and_errors_come_first(api: Api) -> None:
     many = RULES + "".join(f"  - {{id: bad-{n}, when: nonsense{n} > 1, then: {{review: later}}}}\n" for n in range(300))
     found = await post(api, "check", {"files": {"a.yaml": many}})
