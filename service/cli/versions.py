@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -21,7 +21,19 @@ from service.cli.service_client import (
     service_at,
 )
 
-VersionArgument = Annotated[int, typer.Argument(min=1, help="Its number, as `handrail history` shows it.")]
+VERSION = re.compile(r"[1-9][0-9]{0,8}")
+
+
+def _version(given: str) -> int:
+    """Return the number of a version. Raises BadParameter for anything else."""
+    if VERSION.fullmatch(given) is None:
+        raise typer.BadParameter(f"`{given}` is no version; write its number, as `handrail history` shows it")
+    return int(given)
+
+
+VersionArgument = Annotated[
+    int, typer.Argument(parser=_version, metavar="VERSION", help="Its number, as `handrail history` shows it.")
+]
 HASH_CHARS = 12
 PERCENT = re.compile(r"(\d{1,3})\s*%?")
 HISTORY_LINES = 20
@@ -52,7 +64,10 @@ def push(
     ruleset, problems = rule_files.check(directory)
     if ruleset is None:
         # The same problems as the service finds, but with the path from here.
-        raise RuleFileInvalid(problems)
+        note(str(RuleFileInvalid(problems)))
+        _end_with_errors(
+            "the rule files cannot be used", "correct what is shown above; `handrail check` shows it again"
+        )
     for name, text in texts.items():
         if any("\ud800" <= character <= "\udfff" for character in text):
             refuse(f"{directory}: {name} holds bytes that are no text", "save the file as UTF-8 text")
@@ -61,6 +76,8 @@ def push(
         pushed = service.post("/rulesets", {"files": texts, "message": message})
     except ServiceRefused as refused:
         tell_of(refused)
+        if refused.problem_code == "rules_invalid":
+            _end_with_errors(refused.detail, refused.hint)
         raise
     failing = pushed["tests"]["failing"]
     if as_json:
@@ -244,6 +261,12 @@ def _step(service: Service, path: str, body: dict[str, Any]) -> Any:
     except ServiceRefused as refused:
         tell_of(refused)
         raise
+
+
+def _end_with_errors(fact: str, hint: str) -> NoReturn:
+    """End the command as `handrail check` ends for files with errors: something was found, and told above."""
+    note(f"error: {fact}\n       {hint}")
+    raise typer.Exit(EXIT_FINDINGS)
 
 
 def tell_of(refused: ServiceRefused) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import groupby
 
-from rules.cases.runner import CaseResult, render_failure
+from rules.cases.runner import CaseResult, Failure, failure_lines
 from rules.files.errors import Problem, render
 from rules.files.problem_json import problem_json
 from service.errors import Refusal
@@ -12,6 +13,8 @@ from service.errors import Refusal
 # An answer with more would be read by nobody; the first ones are mostly the cause of the others.
 PROBLEMS_TOLD_MAX = 200
 FAILURES_TOLD_MAX = 50
+# Before what is told of each: past these their names are a wall of their own.
+CASES_NAMED_MAX = 10
 
 
 class VersionUnknown(Refusal):
@@ -53,7 +56,8 @@ class CasesFail(Refusal):
         every = tuple(results)
         failed = [result for result in every if not result.passed]
         fail = "fails" if len(failed) == 1 else "fail"
-        super().__init__(f"{len(failed)} of {len(every)} tests of version {version} {fail}")
+        said = f"{len(failed)} of {len(every)} tests of version {version} {fail}"
+        super().__init__(said)
         shown = [(result, failure) for result in failed for failure in result.failures][:FAILURES_TOLD_MAX]
         self.more = {
             "failures": [
@@ -68,8 +72,21 @@ class CasesFail(Refusal):
                 }
                 for result, failure in shown
             ],
-            "rendered": "\n".join(render_failure(result, failure) for result, failure in shown),
+            "rendered": "\n\n".join([_summary(said, failed), *_explained(shown)]),
         }
+
+
+def _summary(said: str, failed: Sequence[CaseResult]) -> str:
+    named = [f"  {result.file}:{result.span.line}: `{result.name}`" for result in failed[:CASES_NAMED_MAX]]
+    more = [f"  and {len(failed) - CASES_NAMED_MAX} more"] if len(failed) > CASES_NAMED_MAX else []
+    return "\n".join([said, *named, *more])
+
+
+def _explained(shown: Sequence[tuple[CaseResult, Failure]]) -> Iterable[str]:
+    """Yield what failed in each case at once: what led to it is told once, however many expectations it missed."""
+    for _, pairs in groupby(shown, key=lambda pair: id(pair[0])):
+        of_case = list(pairs)
+        yield "\n".join(text for _, text in failure_lines(of_case[0][0], [failure for _, failure in of_case]))
 
 
 class VersionStaged(Refusal):

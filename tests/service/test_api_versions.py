@@ -325,7 +325,22 @@ async def test_failing_tests_keep_a_version_from_every_turn(api: Api) -> None:
         assert [(each["case"], each["expected"], each["got"]) for each in problem["failures"]] == [
             ("nobody is ever sure enough", "review", "continue")
         ]
-        assert "rules.tests.yaml:" in problem["rendered"]
+        assert problem["rendered"].startswith("1 of 1 tests of version 1 fails\n  rules.tests.yaml:")
+
+
+async def test_what_led_to_a_failing_case_is_told_once_however_much_of_it_fails(api: Api) -> None:
+    expect = "expect: {hold: approvals, priority: high, must_stop: true}"
+    cases = [f"  - {{name: case {number}, message: x, confidence: 0.1, {expect}}}\n" for number in range(12)]
+    tests = "handrail_tests: 1\ncases:\n" + "".join(cases)
+    await push(api, **{"rules.tests.yaml": tests})
+    problem = (await api.post("/rulesets/1/activate", {}, "manager")).json()
+    summary, first, *others = problem["rendered"].split("\n\n")
+    assert summary.splitlines()[0] == "12 of 12 tests of version 1 fail"
+    assert (len(summary.splitlines()), summary.splitlines()[-1]) == (12, "  and 2 more")
+    assert first.splitlines()[0].endswith("`case 0`, turn 1")
+    assert first.count("expected") == 4
+    assert first.count("unsure fired: ") == 1
+    assert len(others) == 11
 
 
 async def test_two_persons_stand_behind_a_version_where_the_rules_ask_for_it(api: Api) -> None:

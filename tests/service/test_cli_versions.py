@@ -248,7 +248,7 @@ def test_a_message_is_one_line_and_forges_no_other(service: Served, tmp_path: Pa
 def test_what_has_errors_or_failing_tests_is_shown_as_check_and_test_show_it(service: Served, tmp_path: Path) -> None:
     mia = as_somebody(service, "eve")
     broken = rules_in(tmp_path / "broken", BROKEN)
-    told = mia.refused("push", str(broken), "-m", "broken")
+    told = mia.refused("push", str(broken), "-m", "broken", code=1)
     assert told[0] == f"{broken}/rules.yaml:5:11: R101: unknown signal `sentimant`"
     assert told[-2:] == [
         "error: the rule files cannot be used",
@@ -263,7 +263,13 @@ def test_what_has_errors_or_failing_tests_is_shown_as_check_and_test_show_it(ser
         f"  `handrail test {failing}` shows them",
     ]
     told = mia.refused("activate", number)
-    assert told[0] == "rules.tests.yaml:5:13: `a lawyer is named`, turn 1"
+    assert told[:5] == [
+        f"1 of 1 tests of version {number} fails",
+        "  rules.tests.yaml:3: `a lawyer is named`",
+        "",
+        "rules.tests.yaml:5:13: `a lawyer is named`, turn 1",
+        "      expected verdict hold",
+    ]
     assert told[-2:] == [
         f"error: 1 of 1 tests of version {number} fails (`tests_failed`)",
         "       mend the rules or the tests and push again; `handrail test` shows the same",
@@ -310,3 +316,20 @@ def test_what_answers_and_is_no_handrail_is_told(service: Served) -> None:
     manager = Manager(service)
     manager.env["HANDRAIL_URL"] = f"{service.url}/docs?"
     assert manager.refused("history")[0].endswith("and not as Handrail does")
+
+
+@pytest.mark.parametrize("given", ["one", "0", "-1", "1.5", "9" * 10, "٣"])
+@pytest.mark.parametrize("command", ["stage", "approve", "activate", "shadow"])
+def test_a_version_is_a_number_and_anything_else_is_told_in_our_own_words(command: str, given: str) -> None:
+    told = handrail(command, "--", given)
+    assert told.exit_code == 2
+    assert f"`{given}` is no version; write its number, as `handrail history` shows it" in " ".join(told.stderr.split())
+
+
+def test_what_the_service_alone_finds_wrong_is_shown_and_ends_like_a_check(service: Served, tmp_path: Path) -> None:
+    mia = as_somebody(service, "zoe")
+    wrong = rules_in(tmp_path / "wrong", RULES + "# wrong tests\n")
+    (wrong / "rules.tests.yaml").write_text(TESTS.replace("escalate: desk", "escalate: dekc"))
+    told = mia.refused("push", str(wrong), "-m", "wrong", code=1)
+    assert told[0].startswith("rules.tests.yaml:5:")
+    assert told[-2].startswith("error: the test files have 1 error")
