@@ -17,11 +17,16 @@ from rules.files.source import Source
 SUGGESTIONS_MAX = 200
 # Comparing with more names than this helps nobody and takes seconds.
 SUGGESTED_FROM_MAX = 2_000
+# The first of these that is near is told; letters alone may bring others before it.
+NEAR_ASKED_MAX = 8
+# In shorter words two other letters make another word.
+SHORT_CHARACTERS = 3
 NAME_CHARACTERS_MAX = 80
 # What an agent says at once: some paragraphs.
 SAY_CHARACTERS_MAX = 2_000
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+_BETWEEN_WORDS = re.compile(r"[-_.]")
 _NO_NAME = re.compile(r"[^a-z0-9_-]+")
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:-[A-Za-z0-9]{2,8})*")
 _PERCENT = re.compile(r"([+-]?\d{1,9}(?:\.\d{1,9})?)\s*%?")
@@ -44,8 +49,24 @@ def nearest(source: Source, given: str, known: Iterable[str]) -> str | None:
     candidates = list(known)
     if source.suggestions > SUGGESTIONS_MAX or len(candidates) > SUGGESTED_FROM_MAX or len(given) > NAME_CHARACTERS_MAX:
         return None
-    near = difflib.get_close_matches(given.lower(), candidates, n=1, cutoff=0.6)
-    return near[0] if near else None
+    word = given.lower()
+    near = difflib.get_close_matches(word, candidates, n=NEAR_ASKED_MAX, cutoff=0.55)
+    return next((candidate for candidate in near if _is_near(word, candidate)), None)
+
+
+def _is_near(given: str, known: str) -> bool:
+    """Return whether one is most likely meant with the other: a slip of the pen, a word that was left out or added.
+
+    `foo` is no slip of `flood`, and `investment-advice` none of `coverage-advice`, for all the letters they share.
+    """
+    ours, theirs = set(_BETWEEN_WORDS.split(given)), set(_BETWEEN_WORDS.split(known))
+    shared = len(ours & theirs)
+    if ours < theirs or shared * 2 > max(len(ours), len(theirs)) or shared == len(theirs):
+        return True
+    if len(given) >= SHORT_CHARACTERS and (known.startswith(given) or given.startswith(known)):
+        return True
+    ratio = difflib.SequenceMatcher(None, known, given).ratio()
+    return ratio >= 0.75 and (len(given) > SHORT_CHARACTERS + 1 or abs(len(given) - len(known)) <= 1)
 
 
 def one_of(names: Iterable[str]) -> str:

@@ -9,9 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rules.compile.rule_files import compile_files
+from rules.compile.values import nearest
 from rules.files.grammar import Unparsed, parse
 from rules.files.keys import CONDITION_KEYS, RULE_KEYS
 from rules.files.meant import MEANT_KEYS, line_meant, span_meant
+from rules.files.source import Source
 
 MEANT = {
     "confidence is less than 0.5": "confidence < 0.5",
@@ -124,3 +126,25 @@ def test_a_queue_without_words_is_told_once_however_many_rules_lead_there() -> N
             "add `say: {en: …}` to the queue, for all of them",
         )
     ]
+
+
+NEAR = {
+    **{"sentimant": "sentiment", "hihg": "high", "liv": "live", "al": "all", "boolean": "bool", "stat": "status"},
+    **{"asks_for_human": "asks_for_person", "repeats": "message_repeats", "hour": "clock.hour", "tier2": "tier1"},
+    **{"tool_errors": "tool_errors_count", "wrong-queue": "wrong_queue", "Confidense": "confidence"},
+}
+FAR = {
+    **{"payment-dispute": "agents-disagree", "investment-advice": "coverage-advice", "foo": "flood"},
+    **{"draft-decides-credit": "draft-practises-medicine", "message_topic": "message_length"},
+    **{"repeat_count": "agents_count", "colour": "clock.hour", "zebra": "tier1", "wait": "write"},
+}
+
+
+@pytest.mark.parametrize("given", NEAR)
+def test_a_slip_of_the_pen_is_told_what_was_meant(given: str) -> None:
+    assert nearest(Source("f", ""), given, [*FAR.values(), NEAR[given]]) == NEAR[given]
+
+
+@pytest.mark.parametrize("given", FAR)
+def test_another_word_that_shares_letters_was_not_meant(given: str) -> None:
+    assert nearest(Source("f", ""), given, [FAR[given]]) is None

@@ -38,7 +38,14 @@ WRONG = [
     *('{confidence: "== 0.5"}', '{confidence: "at least 0.5"}', '{channel: "is chat"}', '{topics: "has refunds"}'),
     # names that nobody declares, or cannot
     *("signals.speed > 3", "signals.mood > 3", "signals.mod > 3", "foo.bar > 3"),
-    *("signals.ready = true", "signals.labels has a", "signals.labels in [a, b]", "spëed > 3", "speed is known"),
+    *(
+        "signals.ready = true",
+        'signals.colour = "dark red"',
+        "signals.labels has a",
+        "signals.labels in [a, b]",
+        "spëed > 3",
+        "speed is known",
+    ),
     *(
         'topics has "lost card"',
         "topics has crédito",
