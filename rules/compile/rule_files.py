@@ -101,7 +101,10 @@ def compiled(texts: Mapping[str, str], operators: Mapping[str, str] | None = Non
     tell_of_languages(sources, _one_of_all(read, "languages", "list of languages", read_languages))
     names.refuse_silent()
     names.refuse_unused()
-    if not names.declared.get("agent") and not any(isinstance(values.get("rules"), ListNode) for _, values in read):
+    # The rules may all be in a file of which nothing could be read.
+    unread = any(source.torn or not isinstance(source.root, MapNode) for source in sources)
+    some = names.declared.get("agent") or any(isinstance(values.get("rules"), ListNode) for _, values in read)
+    if not some and not unread:
         sources[0].refuse_at("W209", Span(sources[0].file, 1, 1, 2), "no file holds a rule")
     problems = _sorted(sources, _told_of_operators(operators, names) if operators else [])
     if any(problem.severity == "error" for problem in problems):

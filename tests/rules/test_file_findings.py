@@ -244,3 +244,11 @@ def test_a_step_of_the_ladder_may_bring_somebody() -> None:
 
 def test_without_a_file_of_operators_nothing_is_told_of_them() -> None:
     assert told(SERVED) == []
+
+
+@pytest.mark.parametrize("other", ["", "- a", "handrail: 1\nrules: [\n", "handrail: 1\nrules:\n\t- id: r\n", "\0"])
+def test_nothing_is_said_of_rules_that_a_file_may_hold_which_cannot_be_read(other: str) -> None:
+    problems = compile_files({"a.yaml": "handrail: 1\ntimezone: UTC\n", "b.yaml": other})[1]
+    assert {problem.span.file for problem in problems} == {"b.yaml"}
+    alone = compile_files({"a.yaml": "handrail: 1\ntimezone: UTC\n", "b.yaml": "handrail: 1\n"})[1]
+    assert [problem.code for problem in alone] == ["W209"]
