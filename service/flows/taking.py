@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from rules.handoff import Assignment
+from rules.handoff import KINDS, Assignment, Kind
 from rules.marks import DRILL_BEHIND_MS
 from rules.routing.operators import Operator, weight
 from rules.routing.route import wanted_in
@@ -151,9 +151,21 @@ async def _found(store: Store, tenant: str, asking: Asking | None, tried: Try) -
 
 
 async def first(store: Store, tenant: str, found: Found, tried: Try) -> Taken | Full | None:
-    """Take the first that is still there; Full where there are some, but too heavy, None where others were quicker."""
+    """Take the first that is still there; Full where there are some, but too heavy, None where others were quicker.
+
+    What is light enough is looked for behind more that is too heavy than a look reads.
+    """
+    taken = await _first_of(store, tenant, found.rows, found, tried)
+    if not isinstance(taken, Full) or found.more:
+        return taken
+    kinds = _light(found, tried)
+    rows = await store.lighter.find(store.places(tenant), found, kinds) if kinds else []
+    return await _first_of(store, tenant, rows, found, tried) if rows else taken
+
+
+async def _first_of(store: Store, tenant: str, rows: Sequence[Row], found: Found, tried: Try) -> Taken | Full | None:
     full = None
-    for place, candidates, are_drills in _runs(store.places(tenant), found.rows):
+    for place, candidates, are_drills in _runs(store.places(tenant), rows):
         if are_drills and full is not None:
             # A drill is for somebody whom no customer waits for, not even one for whom they have no room.
             break
@@ -164,6 +176,16 @@ async def first(store: Store, tenant: str, found: Found, tried: Try) -> Taken | 
             return None
         full = taken if isinstance(taken, Full) else full
     return full
+
+
+def _light(found: Found, tried: Try) -> tuple[Kind, ...]:
+    """Return the kinds for which the operator has room, where there are others for which they have none."""
+    capacity, declared = capacity_of(tried.claiming), tried.claiming.declared
+    if capacity is None:
+        return ()
+    left = capacity - sum(found.in_hand) - (tried.room.before if tried.room is not None else 0)
+    kinds = tuple(kind for kind in KINDS if weight(declared, kind) <= left)
+    return kinds if len(kinds) < len(KINDS) else ()
 
 
 async def take(

@@ -11,6 +11,7 @@ from rules.routing.operators import Operator
 from service.errors import PartitionsDiffer, ServerUnfit
 from service.store import keys
 from service.store.connection import Link, link_to
+from service.store.lighter import Lighter
 from service.store.moves import Moves
 from service.store.multiplexed import DURABLE_MS_MAX, Barrier, ServerError
 from service.store.pressures import PressureViews
@@ -55,6 +56,7 @@ class Store:
         self.waits = WaitViews()
         self.pressures = PressureViews()
         self.work = Work(self.scripts, self.reach)
+        self.lighter = Lighter(link)
         self.seen_until_ms: dict[tuple[str, str], int] = {}  # operators this process has said to be there
         self.declared: dict[tuple[str, str], Declared] = {}
         self._tenants: set[str] = set()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from typing import TypeAlias
 
@@ -63,7 +63,7 @@ class Found:
     `in_hand` is the weight that they hold, by partition, and `clocks_ms` what its server's clock said; `due_at_ms` is
     when time next does something to any handoff. No rows, but classes: not all was seen, look again. `more`: less
     urgent classes were not seen, which the next look reads. Of the partitions that are `away` nothing is known: no row
-    is theirs, and their weights and clocks are 0.
+    is theirs, and their weights and clocks are 0. `classes_of_theirs` and `look` tell `hidden` what was not given.
     """
 
     rows: list[Row]
@@ -74,6 +74,8 @@ class Found:
     more: bool = False
     promised: str | None = None
     away: frozenset[int] = frozenset()
+    classes_of_theirs: tuple[Class, ...] = ()
+    look: _Look | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,12 +219,12 @@ class Work:
             operators=[each.operator for each in asking],
         )
         at = place.partition
-        open_now = [(score, at, name) for score, name in _scored(classes)]
+        open_now = [(score, at, name) for score, name in scored(classes)]
         if len(self._seen) >= PARTITIONS_SEEN_MAX:
             self._seen.clear()
         self._seen[place.tag] = [name for *_, name in open_now]
         firsts = {
-            (at, name): [(score, handoff_id, at, name) for score, handoff_id in _scored(rows)]
+            (at, name): [(score, handoff_id, at, name) for score, handoff_id in scored(rows)]
             for name, rows in zip(read, found, strict=True)
         }
         return _Part(
@@ -230,7 +232,7 @@ class Work:
             firsts=firsts,
             full=frozenset(key for key, rows in firsts.items() if len(rows) == first_max),
             loads=[int(load or 0) for load in loads],
-            due_at_ms=min((score for first in (lapses, ends) for score, _ in _scored(first)), default=None),
+            due_at_ms=min((score for first in (lapses, ends) for score, _ in scored(first)), default=None),
             clock_ms=clock_ms,
         )
 
@@ -241,18 +243,18 @@ class Work:
         rows = look.left.get(mine)
         if rows is None:
             rows = look.left[mine] = _in_order(look, mine)
-        given = Found([], len(mine), look.loads[number], look.clocks_ms, look.due_at_ms, away=look.away)
+        given = len(mine), look.loads[number], look.clocks_ms, look.due_at_ms
         # Another who asked, at the same time or a moment before, may be about to take it.
         now_s = time.monotonic()
         while rows and self._promised.get(rows[0][1], 0.0) > now_s:
             rows.pop(0)
         if not asking.sure or not rows:
             more = any(key not in look.firsts for key in mine[:CLASSES_READ_MAX])
-            return replace(given, rows=rows.copy(), more=more)
+            return Found(rows.copy(), *given, more=more, away=look.away, classes_of_theirs=mine, look=look)
         promised = rows[0][1]
         self._promised[promised] = now_s + PROMISED_MS_MAX / 1000
         # Behind the first only what is tried when another process was quicker: they weigh nothing for who is sure.
-        return replace(given, rows=rows[:SURE_MAX], promised=promised)
+        return Found(rows[:SURE_MAX], *given, promised=promised, away=look.away)
 
 
 def _away(places: Sequence[Place], found: Sequence[object]) -> frozenset[int]:
@@ -261,6 +263,17 @@ def _away(places: Sequence[Place], found: Sequence[object]) -> frozenset[int]:
     if len(away) == len(places):
         raise StoreAway("no shard answers")
     return away
+
+
+def hidden(found: Found) -> tuple[list[Row], tuple[Class, ...]]:
+    """Return what a look has read and not given, as something more urgent may stand before it that was not read; and
+    the classes in which that would stand, most urgent first."""
+    look = found.look
+    if look is None:
+        return [], ()
+    given, mine = set(found.rows), found.classes_of_theirs
+    rows = [row for key in mine for row in look.firsts.get(key, ()) if row not in given]
+    return rows, tuple(key for key in mine if key in look.full or key not in look.firsts)
 
 
 def _to_read(seen: Sequence[str], asking: Sequence[Asking]) -> list[str]:
@@ -288,5 +301,6 @@ def _in_order(look: _Look, mine: tuple[Class, ...]) -> list[Row]:
     return [row for row in rows if row[:2] <= known_to]
 
 
-def _scored(flat: Sequence[bytes]) -> list[tuple[int, str]]:
+def scored(flat: Sequence[bytes]) -> list[tuple[int, str]]:
+    """Return members with their scores as a server tells them, each with its score first."""
     return [(int(float(score)), name.decode()) for name, score in zip(flat[::2], flat[1::2], strict=True)]
