@@ -27,7 +27,9 @@ _TENANTS = (f"once-{number}" for number in itertools.count())
 @pytest.fixture(params=[1, 4], ids=["one-partition", "four-partitions"])
 async def stores(request: pytest.FixtureRequest, server_url: str) -> AsyncIterator[Sequence[Store]]:
     """Two processes' worth of one store: they share nothing but the server."""
-    opened = [await open_store(f"{server_url}?db={11 + request.param}", partitions=request.param) for _ in range(2)]
+    # A server remembers its partitions by its database.
+    database = 0 if request.param == 1 else 1
+    opened = [await open_store(f"{server_url}?db={database}", partitions=request.param) for _ in range(2)]
     yield opened
     for each in opened:
         await each.close()
