@@ -38,6 +38,7 @@ EDITS, EDITS_QUICK = 15, 4
 START_S = 60
 SEEN_S = 30
 MARK = "# edit {}\n"
+SHRINKS_EVERY = 3
 
 
 @dataclass(slots=True)
@@ -118,10 +119,14 @@ async def measure(urls: list[str], keys: dict[str, str], rules: Path, edits: int
     headers = {"Authorization": f"Bearer {keys['manager']}"}
     clients = [httpx.AsyncClient(base_url=url, headers=headers, timeout=30) for url in urls]
     spans: list[tuple[float, float]] = []
+    shrunk: list[float] = []
+    file = files[0]
     await asyncio.sleep(2)
     for number in range(edits):
-        file = chance.choice(files)
-        text = file.read_text().split("# edit", maxsplit=1)[0] + MARK.format(number)
+        # What got smaller has to hold still for longer: every third edit takes the mark of the one before away again.
+        shrinks = number % SHRINKS_EVERY == SHRINKS_EVERY - 1
+        file = file if shrinks else chance.choice(files)
+        text = file.read_text().split("# edit", maxsplit=1)[0] + ("" if shrinks else MARK.format(number))
 
         def save(file: Path = file, text: str = text, by_rename: bool = number % 2 == 0) -> None:
             beside = file.with_suffix(".swp")
@@ -130,7 +135,8 @@ async def measure(urls: list[str], keys: dict[str, str], rules: Path, edits: int
                 os.replace(beside, file)
 
         began_s = time.perf_counter()
-        await live_after(clients, save, rules)
+        took_s = await live_after(clients, save, rules)
+        shrunk += [took_s] if shrinks else []
         spans.append((began_s, time.perf_counter()))
         await asyncio.sleep(chance.uniform(1.5, 2.5))
     load.over = True
@@ -141,6 +147,7 @@ async def measure(urls: list[str], keys: dict[str, str], rules: Path, edits: int
     apart = [took for due, took in load.turns if all(due > ended or due + took < began for began, ended in spans)]
     return {
         "live_s": _shares([ended - began for began, ended in spans]),
+        "live_where_a_file_shrank_s": _shares(shrunk),
         "turns": len(load.turns),
         "failed": len(load.failed),
         "turn_ms_while_edited": _shares([1000 * took for took in during]),
