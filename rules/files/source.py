@@ -209,6 +209,9 @@ def _refuse_syntax(source: Source, error: yaml.MarkedYAMLError) -> int:
         tab = source.line_text(line).index("\t")
         source.refuse_at("R112", Span(source.file, line, tab + 1, tab + 2), "a tab in the indentation")
         return index
+    if source.text[index : index + 1] == "\t":
+        source.refuse_offset("R112", index, "a tab where only a space can stand", "write a space")
+        return index
     # A quote or a bracket that was never closed is found far below; where it opens is what helps.
     context = str(error.context)
     if opened is not None and "quoted scalar" in context:

@@ -259,3 +259,17 @@ def test_no_text_makes_reading_raise_and_every_problem_has_a_place_in_the_file(t
         assert problem.span.line >= 1
         assert 1 <= problem.span.column <= len(problem.source_line) + 1
         assert render(problem)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "column"),
+    [
+        ("handrail: 1\nrules:\n  -\tid: r\n    why: x\n", 3, 4),
+        ("handrail: 1\nrules:\n  - id: r\n    when:\n      any:\n        -\tconfidence < 0.5\n", 6, 10),
+        ("handrail: 1\nlanguages:\n  - en\n  - \tes\n", 4, 5),
+    ],
+)
+def test_a_tab_behind_a_dash_is_told_as_one(text: str, line: int, column: int) -> None:
+    told = [(each.code, each.span.line, each.span.column, each.next_step) for each in read_source("f", text).problems]
+    assert told == [("R112", line, column, "write a space")]
+    assert read_source("f", text.replace("\t", " ")).problems == []
