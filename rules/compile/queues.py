@@ -11,6 +11,7 @@ from rules.compile.names import Names
 from rules.compile.notify import note_late_notices, read_channel, read_notices
 from rules.compile.values import (
     is_empty,
+    is_merged,
     read_declared,
     read_duration,
     read_keys,
@@ -98,12 +99,12 @@ def _queue(source: Source, key: TextNode, node: Node, names: Names) -> Queue | N
     words = read_say(source, values["say"]) if "say" in values else {}
     meanwhile = read_say(source, values["meanwhile"]) if "meanwhile" in values else {}
     answer_within_ms = _duration(source, values, "answer_within")
-    if "answer_within" not in values:
+    if "answer_within" not in values and not is_merged(node):
         source.refuse("R140", key, f"the queue `{name}` has no `answer_within`")
     on_timeout = None
     if "on_timeout" in values:
         on_timeout = read_on_timeout(source, values["on_timeout"], names)
-    else:
+    elif not is_merged(node):
         source.refuse("R141", key, f"the queue `{name}` has no `on_timeout`", _ON_TIMEOUT_HINT)
     language = read_word(source, values["language"], QUEUE_KEYS["language"]) if "language" in values else None
     spans = {word: _duration(source, values, word) for word in _SPANS}

@@ -13,6 +13,7 @@ from rules.compile.queues import read_on_timeout
 from rules.compile.values import (
     did_you_mean,
     is_empty,
+    is_merged,
     is_name,
     one_of,
     read_duration,
@@ -60,7 +61,7 @@ def _rule(source: Source, item: Node, names: Names) -> Rule | None:
     if values is None:
         return None
     rule_id, span = _id(source, item, values.get("id"), names)
-    why = _why(source, values, rule_id, span)
+    why = _why(source, values, rule_id, span, is_merged(item))
     told_before = len(source.problems)
     when = read_condition(source, values["when"], names) if "when" in values else None
     if rule_id is not None and any(problem.code in ("R131", "W205") for problem in source.problems[told_before:]):
@@ -91,10 +92,10 @@ def _id(source: Source, item: Node, node: Node | None, names: Names) -> tuple[st
     return node.value, source.span(node)
 
 
-def _why(source: Source, values: dict[str, Node], rule_id: str | None, span: Span) -> str:
+def _why(source: Source, values: dict[str, Node], rule_id: str | None, span: Span, merged: bool) -> str:
     if "why" in values:
         return read_text(source, values["why"], "`why`") or ""
-    if rule_id is not None:
+    if rule_id is not None and not merged:
         source.refuse_at("W207", span, f"the rule `{rule_id}` does not say why")
     return (rule_id or "").replace("-", " ").replace("_", " ")
 
@@ -110,6 +111,8 @@ def _then(source: Source, node: Node, names: Names, rule_id: str | None) -> Then
     values = read_keys(source, node, THEN_KEYS, "`then`")
     assert values is not None  # noqa: S101 - the node is a map
     written = [verdict for verdict in RULE_VERDICTS if verdict in values]
+    if not written and is_merged(node):
+        return None
     if len(written) != 1:
         _refuse_verdicts(source, node, written)
         return None

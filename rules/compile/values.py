@@ -26,6 +26,9 @@ NAME_CHARACTERS_MAX = 80
 SAY_CHARACTERS_MAX = 2_000
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+MERGE_KEY = "<<"
+_MERGE_HINT = "write the keys out, or name a whole value with `&name` and write `*name` where it stands again"
+
 _BETWEEN_WORDS = re.compile(r"[-_.]")
 _NO_NAME = re.compile(r"[^a-z0-9_-]+")
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:-[A-Za-z0-9]{2,8})*")
@@ -85,13 +88,21 @@ def read_keys(source: Source, node: Node, table: KeyTable, what: str) -> dict[st
             values.setdefault(key.value, value)
         else:
             meant = MEANT_KEYS.get(key.value, "")
+            if key.value == MERGE_KEY:
+                source.refuse("R105", key, f"YAML's merge key `<<` is not used in {what}", _MERGE_HINT)
+                continue
             near = f"write `{meant}`" if meant in table else did_you_mean(source, key.value, table)
             hint = near or _keys_hint(table)
             source.refuse("R105", key, f"unknown key `{key.value}` in {what}", hint)
     for spec in table.values():
-        if spec.required and spec.name not in values:
+        if spec.required and spec.name not in values and not is_merged(node):
             source.refuse("R106", node, f"{what} has no `{spec.name}`", f"add `{spec.name}:`, {spec.about}")
     return values
+
+
+def is_merged(node: Node) -> bool:
+    """Return whether a map has YAML's merge key: what seems to be missing was meant to come with it."""
+    return isinstance(node, MapNode) and any(key.value == MERGE_KEY for key, _ in node.pairs)
 
 
 def read_map(source: Source, node: Node, what: str) -> list[tuple[TextNode, Node]]:
