@@ -132,6 +132,7 @@ def _upkeep(running: Running) -> list[asyncio.Task[None]]:
     if directory is not None:
         works.append(lambda: rule_watch.watch_rules(running, directory))
         works.append(lambda: operators_watch.watch_operators(running, directory))
+    works.append(lambda: upkeep.look_at_store(running))
     versions = running.following
     if versions is not None:
         works.append(lambda: following.follow(running, versions))
@@ -262,6 +263,11 @@ async def _serve(given: Settings, listener: socket.socket, url: str | None, rule
     async with application.router.lifespan_context(application):
         running: Running = application.state.running
         made: dict[str, str] = {}
+        if given.rules is not None:
+            unusable = await operators_watch.unusable_at_start(running, given.rules)
+            if unusable is not None:
+                note(unusable.why)
+                refuse(unusable.fact, "mend it: while nobody is declared every operator's key may claim everything")
         if given.embedded and given.host in LOOPBACK:
             made = await first_keys.ensure(running.store, given.data_dir, given.tenant, now_ms())
         keeper = supervise.worker(given) if given.work else None

@@ -104,6 +104,8 @@ class Metrics:
     shadow_rules_raised: Counter[str] = field(default_factory=Counter)
     rules_faulty: bool = False
     rules_lost: int = 0
+    operators_faulty: bool = False
+    store_lacks: int = 0
     waits_open: int = 0
     shed: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     _latency: list[int] = field(default_factory=lambda: [0] * (len(BUCKETS_S) + 1))
@@ -213,6 +215,10 @@ class _Families:
         yield _gauge("rules_faulty", about, (), {(): int(counts.rules_faulty)})
         about = "Rules and regulated topics that edits took away or cut down within a day, and nobody put back."
         yield _gauge("rules_lost", about, (), {(): counts.rules_lost})
+        about = "1 while the operators.yaml cannot be used and those before stay declared."
+        yield _gauge("operators_faulty", about, (), {(): int(counts.operators_faulty)})
+        about = "Ways in which the server is set to lose what was answered; 0 as it should be."
+        yield _gauge("store_lacks", about, (), {(): counts.store_lacks})
         yield _gauge("waits_open", "Long polls of agents that are open.", (), {(): counts.waits_open})
         if self._late is not None:
             yield _late_family(self._late)

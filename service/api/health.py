@@ -30,7 +30,8 @@ async def readyz(request: Request) -> Response:
     """503 while the store is away or the process is stopping; turns sent here all the same are answered, degraded.
 
     A broken edit of the rule files leaves it at 200, for the rules before go on deciding, and `rules` tells of it
-    (`refused`); for a day it also tells of an edit that took rules away (`fewer`).
+    (`refused`); for a day it also tells of an edit that took rules away (`fewer`). `operators` tells of an
+    operators.yaml that is refused, `store` of a server that may lose what was answered (`volatile`).
     """
     running = running_of(request)
     if running.stopping.is_set():
@@ -39,15 +40,25 @@ async def readyz(request: Request) -> Response:
         await running.store.ping()
     except StoreAway:
         return answered({"status": "store_away"}, 503)
-    fault = running.rules_fault or _refused_versions(running)
+    told = {"rules": _rules_told(running), "operators": _fault_told(running.operators_fault), "store": None}
+    if running.store_lacks:
+        told["store"] = {"status": "volatile", "facts": list(running.store_lacks)}
+    return answered({"status": "ready"} | {name: each for name, each in told.items() if each is not None})
+
+
+def _rules_told(running: Running) -> dict[str, object] | None:
     loss = running.loss_at(now_ms())
+    fault = running.rules_fault or _refused_versions(running)
     if fault is None and loss is not None:
-        fewer = {"status": "fewer", "since_at_ms": loss.since_at_ms, "fact": loss.lost.said, "problems": []}
-        return answered({"status": "ready", "rules": fewer})
+        return {"status": "fewer", "since_at_ms": loss.since_at_ms, "fact": loss.lost.said, "problems": []}
+    return _fault_told(fault)
+
+
+def _fault_told(fault: RulesFault | None) -> dict[str, object] | None:
+    """Return what everybody may know of files that are refused: no word of them."""
     if fault is None:
-        return answered({"status": "ready"})
-    refused = {"status": "refused", "since_at_ms": fault.since_at_ms, "fact": fault.fact, "problems": fault.places}
-    return answered({"status": "ready", "rules": refused})
+        return None
+    return {"status": "refused", "since_at_ms": fault.since_at_ms, "fact": fault.fact, "problems": fault.places}
 
 
 def _refused_versions(running: Running) -> RulesFault | None:

@@ -29,6 +29,7 @@ class Running:
     each tenant are `following`, and the own rules decide for those that have none;
     `versions_refused` has the tenants whose version this process cannot use. `texts` are the rule files that `ruleset`
     was made from, once one was edited; `rules_loss` is what those no longer ask for of the ones before.
+    `store_lacks` says in sentences why the server may lose what was answered.
     """
 
     settings: Settings
@@ -39,6 +40,8 @@ class Running:
     rules_from: str = "library"
     rules_fault: RulesFault | None = None
     rules_loss: RulesLoss | None = None
+    operators_fault: RulesFault | None = None
+    store_lacks: tuple[str, ...] = ()
     texts: Mapping[str, str] = field(default_factory=dict)
     workbench: Workbench = field(default_factory=Workbench)
     versions_refused: dict[str, RulesFault] = field(default_factory=dict)

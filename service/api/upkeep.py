@@ -8,13 +8,15 @@ from collections.abc import Awaitable, Callable
 from service.api.running import Running
 from service.clock import now_ms
 from service.errors import StoreAway
-from service.flows import budgets, degraded, drills, waits
+from service.flows import budgets, degraded, drills, machine_work, waits
 from service.flows.machine_work import tenants
 from service.flows.spool import Spool
 from service.logs import failure
 
 # How soon after the store's return a kept handoff reaches its queue.
 SPOOL_DRAINED_EVERY_MS = 1_000
+# Somebody may set a server otherwise while it runs, or put another in its place.
+STORE_LOOKED_AT_EVERY_MS = 30_000
 
 
 async def drain_spool(running: Running, kept: Spool) -> None:
@@ -37,6 +39,23 @@ async def look_at_waits(running: Running) -> None:
             await waits.look_again(running.store, now_ms())
         except StoreAway:
             continue
+
+
+async def look_at_store(running: Running) -> None:
+    """Know whether the server keeps what it is given, and say so when that changes. Never returns."""
+    while True:
+        try:
+            found = await machine_work.store_lacks(running.store, running.settings.durable)
+        except StoreAway:
+            found = running.store_lacks
+        if found != running.store_lacks:
+            if found:
+                running.log.warning("the store may lose what was answered", facts=list(found))
+            else:
+                running.log.info("the store keeps what is answered")
+            running.store_lacks = found
+            running.metrics.store_lacks = len(found)
+        await asyncio.sleep(STORE_LOOKED_AT_EVERY_MS / 1000)
 
 
 async def drill(running: Running) -> None:

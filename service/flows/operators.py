@@ -89,6 +89,11 @@ async def declared(store: Store, tenant: str, name: str) -> Operator | None:
     return operator
 
 
+async def any_declared(store: Store, tenant: str) -> bool:
+    """Return whether somebody is declared: while nobody is, everybody who takes handoffs may take everything."""
+    return bool(await operators.every(store, tenant))
+
+
 async def meet(store: Store, tenant: str, name: str) -> None:
     """Raise OperatorUnknown for a name that is neither declared nor on the key of somebody who takes handoffs."""
     found, _ = await operators.find(store, tenant, name)

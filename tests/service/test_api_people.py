@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -204,5 +205,32 @@ async def test_the_file_beside_the_rules_is_taken_up_with_every_good_edit(api: A
         assert await named() == ["ben", "operator-key"]
         file.write_text("operators: [{name: mia}]")
         await until(["mia"])
+        assert (await api.client.get("/readyz")).json() == {"status": "ready"}
+        # A queue that the rules do not have: `check` refuses it as well.
+        file.write_text("operators: [{name: mia, skils: [x]}]")
+        told = await refusal(api)
+        assert (told["fact"], told["problems"]) == (
+            "operators.yaml has 1 error",
+            [f"{file}:1:25: R105: unknown key"],
+        )
+        file.write_text("operators: [{name: mia, queues: [nope]}]")
+        while (await refusal(api))["fact"] == "operators.yaml has 1 error":  # noqa: ASYNC110  # it looks by itself
+            await asyncio.sleep(0.05)
+        told = await refusal(api)
+        assert told["fact"] == "operators.yaml: `mia` serves `nope`, which is no queue of the rules that decide now"
+        assert "handrail_operators_faulty 1.0" in (await api.get("/metrics", "manager")).text
+        assert await named() == ["mia"]
+        file.write_text("operators: [{name: ana}]")
+        await until(["ana"])
+        assert (await api.client.get("/readyz")).json() == {"status": "ready"}
     finally:
         watching.cancel()
+
+
+async def refusal(api: Api) -> dict[str, Any]:
+    async with asyncio.timeout(20):
+        while "operators" not in (health := (await api.client.get("/readyz")).json()):  # noqa: ASYNC110  # as above
+            await asyncio.sleep(0.05)
+    told: dict[str, Any] = health["operators"]
+    assert told["status"] == "refused"
+    return told

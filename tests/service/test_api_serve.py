@@ -93,6 +93,30 @@ def refused(folder: Path, *words: str, **environment: str) -> str:
     return done.stderr
 
 
+@pytest.mark.walk
+def test_a_first_start_with_people_who_cannot_be_read_opens_nothing_to_everybody(
+    tmp_path: Path, start: Callable[..., Served]
+) -> None:
+    rules = tmp_path / "rules"
+    rules.mkdir()
+    (rules / "rules.yaml").write_text(RULES)
+    (rules / "operators.yaml").write_text("operators: [{name: mia, skils: [x]}]\n")
+    words = ("--rules", str(rules), "--port", "0", "--data-dir", str(tmp_path / "data"))
+    said = refused(tmp_path, *words)
+    assert "unknown key `skils` in an operator" in said
+    assert "operators.yaml has 1 error" in said
+    # Where people are declared already they stay, and the service starts.
+    (rules / "operators.yaml").write_text("operators: [{name: mia}]\n")
+    first = start("--rules", str(rules), "--no-work")
+    manager = first.bearer("manager")
+    eventually(lambda: len(httpx.get(f"{first.address}/operators", headers=manager).json()["operators"]) == 1)
+    assert first.stop() == 0
+    (rules / "operators.yaml").write_text("operators: [{name: mia, skils: [x]}]\n")
+    again = start("--rules", str(rules), "--no-work")
+    eventually(lambda: "operators" in httpx.get(f"{again.address}/readyz").json())
+    assert again.stop() == 0
+
+
 def eventually(holds: Callable[[], bool], seconds: float = 15) -> None:
     until = time.monotonic() + seconds
     while not holds():
