@@ -83,8 +83,9 @@ def _id(source: Source, item: Node, node: Node | None, names: Names) -> tuple[st
     """Return the rule's id, None when it cannot be used, and the place that stands for the rule."""
     if node is None:
         return None, source.span(item)
-    if not isinstance(node, TextNode):
-        source.refuse("R116", node, "`id` is not a text", "write one name here")
+    if not isinstance(node, TextNode) or is_empty(node):
+        fact = "`id` is empty" if is_empty(node) else "`id` is not a text"
+        source.refuse("R116", node, fact, "write one name here")
         return None, source.span(item)
     usable = is_name(source, node, "-")
     if not names.declare("rule", node.value, source, node) or not usable:
@@ -131,8 +132,9 @@ def _then(source: Source, node: Node, names: Names, rule_id: str | None) -> Then
 
 
 def _reason_code(source: Source, node: Node) -> str | None:
-    if not isinstance(node, TextNode):
-        source.refuse("R116", node, "`reason_code` is not a text", "write one name here")
+    if not isinstance(node, TextNode) or is_empty(node):
+        fact = "`reason_code` is empty" if is_empty(node) else "`reason_code` is not a text"
+        source.refuse("R116", node, fact, "write one name here")
         return None
     return node.value if is_name(source, node) else None
 

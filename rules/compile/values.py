@@ -37,7 +37,8 @@ _TRUE_WORDS: frozenset[str] = frozenset({"true", "True", "TRUE"})
 _FALSE_WORDS: frozenset[str] = frozenset({"false", "False", "FALSE"})
 _MEANT_BOOLS = {"yes": "true", "on": "true", "1": "true", "no": "false", "off": "false", "0": "false"}
 _TIME_HINT = "write a number with its unit, `90s` `15m` `2h` or `3d`, a year at most"
-_EMPTY_WORDS: frozenset[str] = frozenset({"", "~", "null"})
+# As YAML 1.2 and the published schema have it.
+_EMPTY_WORDS: frozenset[str] = frozenset({"", "~", "null", "Null", "NULL"})
 
 
 def did_you_mean(source: Source, given: str, known: Iterable[str]) -> str | None:
@@ -183,7 +184,9 @@ def read_texts(source: Source, node: Node, what: str) -> list[tuple[TextNode, st
     """Return the texts of a list with their nodes."""
     texts = []
     for item in read_list(source, node, what):
-        if isinstance(item, TextNode):
+        if is_empty(item):
+            source.refuse("R116", item, f"an item of {what} is empty", "remove the item, or write the word in quotes")
+        elif isinstance(item, TextNode):
             texts.append((item, item.value))
         else:
             hint = "put the text into quotes" if isinstance(item, MapNode) else "write one text an item"

@@ -52,7 +52,8 @@ from rules.files.schema_kinds import (
     word,
 )
 
-_NAME: Schema = {"type": "string", "pattern": NAME_PATTERN, "maxLength": NAME_CHARACTERS_MAX}
+# `id: true` is the name `true`, as any word is.
+_NAME: Schema = {"type": ["string", "boolean"], "pattern": NAME_PATTERN, "maxLength": NAME_CHARACTERS_MAX}
 
 
 def _named(definition: str) -> Schema:

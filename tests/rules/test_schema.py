@@ -252,3 +252,41 @@ def test_every_shipped_file_names_its_schema(path: Path) -> None:
     named = re.match(r"# yaml-language-server: \$schema=(\S+)\n", path.read_text())
     assert named is not None
     assert (path.parent / named[1]).resolve() == LIBRARY / f"{kind}.schema.json"
+
+
+SCALARS_FILE = """handrail: 1
+topics:
+  a: {source: $0, why: $1, phrases: [my card, $2], patterns: ['\\bfee', $3], unless: [$4]}
+queues:
+  q: {title: $5, answer_within: 15m, on_timeout: {verdict: callback, say: {en: $6}}, say: {en: $7}, needs: [$8]}
+thresholds: {t: {value: 5, why: $9}}
+rules:
+  - {id: $10, why: $11, when: {any: [topics has a, turn_count > $t]}, then: {escalate: q, reason_code: $12}}
+"""
+SCALARS = [
+    "true",
+    "False",
+    "5",
+    "0.5",
+    "-3",
+    "null",
+    "Null",
+    "NULL",
+    "~",
+    "no",
+    "1e3",
+    "2026-01-01",
+    "'true'",
+    '""',
+    "''",
+]
+
+
+@pytest.mark.parametrize("scalar", SCALARS)
+@pytest.mark.parametrize("slot", range(13))
+def test_where_a_text_stands_the_schema_takes_the_scalars_that_check_takes(slot: int, scalar: str) -> None:
+    words = {number: "words" for number in range(13)} | {slot: scalar}
+    text = re.sub(r"\$(\d+)", lambda found: words[int(found[1])], SCALARS_FILE)
+    refused = any(problem.severity == "error" for problem in compile_files({"f.yaml": text})[1])
+    # What a text of no characters lacks only the compiler can say.
+    assert bool(wrong("rules", text)) is refused or (refused and scalar in ('""', "''"))
