@@ -119,7 +119,13 @@ class _Plain(Response):
     responses={
         200: {"model": DecisionAnswer, "content": {"application/json": {"example": DECISION_EXAMPLE}}},
         **problems_documented(
-            "body_invalid", "body_not_json", "body_too_large", "body_type", "turn_stale", "conversation_busy"
+            "body_invalid",
+            "body_not_json",
+            "body_too_large",
+            "body_type",
+            "turn_stale",
+            "conversation_busy",
+            query=False,
         ),
     },
     openapi_extra=TURN_BODY_DOCUMENTED,

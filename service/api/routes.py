@@ -17,6 +17,7 @@ from service.api.bodies import TokenBody
 from service.api.handoff_answers import claimed_answer, handoff_answer
 from service.api.identity import Caller, permit
 from service.api.problems import MEDIA_TYPE, PROBLEMS, Refused
+from service.api.query import check_query
 from service.api.running import Running
 from service.clock import now_ms
 from service.errors import DraftUnseen, LeaseLost, MoveIllegal, Refusal
@@ -93,7 +94,7 @@ class Call:
 
 
 def called(action: str) -> Any:
-    """Return the dependency that finds the caller and permits it one action."""
+    """Return the dependency that finds the caller, permits it one action, and lets no parameter of no meaning pass."""
 
     async def permitted(
         request: Request, _shown: Annotated[HTTPAuthorizationCredentials | None, Depends(BEARER)]
@@ -103,6 +104,7 @@ def called(action: str) -> Any:
         raw = None if authorization is None else authorization.encode("latin-1")
         caller = permit(await running.callers.find(running.store, raw, now_ms()), action)
         request.scope["handrail.actor"] = caller.name
+        check_query(request)
         return Call(running, caller, _idempotency_key(request))
 
     return Depends(permitted)
@@ -118,10 +120,14 @@ def answered(value: object, status: int = 200) -> Response:
     return Response(orjson.dumps(value), status, media_type="application/json")
 
 
-def problems_documented(*codes: str) -> dict[int | str, dict[str, Any]]:
-    """Return what the documentation says of the problems a route may answer, one row a status."""
+def problems_documented(*codes: str, query: bool = True) -> dict[int | str, dict[str, Any]]:
+    """Return what the documentation says of the problems a route may answer, one row a status.
+
+    `query` is whether it asks for a permitted `Call`, which takes no parameters but its own.
+    """
     rows: dict[int | str, dict[str, Any]] = {}
-    for code in ("key_missing", "key_unknown", "role_missing", "store_away", *codes):
+    always = ("key_missing", "key_unknown", "role_missing", "store_away", *(("query_invalid",) if query else ()))
+    for code in dict.fromkeys((*always, *codes)):
         spec = PROBLEMS[code]
         row = rows.setdefault(spec.status, {"description": "", "content": {MEDIA_TYPE: {"schema": PROBLEM_SCHEMA}}})
         row["description"] += f"`{code}`: {spec.title}. "
