@@ -53,7 +53,7 @@ class CallsAnswer(Shape):
 @router.get(
     "/calls",
     summary="Calls that customers were promised",
-    responses={200: {"model": CallsAnswer}, **problems_documented("cursor_invalid", "query_invalid")},
+    responses={200: {"model": CallsAnswer}, **problems_documented("cursor_invalid", "queue_unknown")},
 )
 async def calls(
     call: Annotated[Call, called("list")],
@@ -65,6 +65,8 @@ async def calls(
     """Of all queues or one. Every call that is owed is listed; of those that were ended, the latest."""
     listing = listings.calls_done if done else listings.calls
     page = await listing(call.running.store, call.caller.tenant, queue, cursor, limit)
+    if not page.handoffs and cursor is None:
+        await call.check_queue(queue)
     return answered({"calls": [_call(handoff) for handoff in page.handoffs], "cursor": page.cursor})
 
 

@@ -49,7 +49,7 @@ class UngroupBody(Body):
 @router.get(
     "/floods",
     summary="Floods: groups of handoffs for which one stands in the queue",
-    responses={200: {"model": FloodsAnswer}, **problems_documented("query_invalid")},
+    responses={200: {"model": FloodsAnswer}, **problems_documented("queue_unknown")},
 )
 async def listed(
     call: Annotated[Call, called("list")],
@@ -57,6 +57,8 @@ async def listed(
 ) -> Response:
     """Those of most members first, of all queues or one."""
     found = await floods.listed(call.running.store, call.caller.tenant, queue)
+    if not found:
+        await call.check_queue(queue)
     return answered({"floods": [flood_answer(each) for each in found]})
 
 

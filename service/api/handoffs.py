@@ -89,7 +89,7 @@ async def changed(call: Call, handoff: Handoff, wait_ms: int, *, words: bool = F
     "/handoffs",
     tags=["operators"],
     summary="Open handoffs, most urgent first",
-    responses={200: {"model": HandoffPageAnswer}, **problems_documented("cursor_invalid", "query_invalid")},
+    responses={200: {"model": HandoffPageAnswer}, **problems_documented("cursor_invalid", "queue_unknown")},
 )
 async def page(
     call: Annotated[Call, called("list")],
@@ -105,6 +105,8 @@ async def page(
         found = await listings.ended(store, tenant, queue, state, cursor, limit)
     else:
         found = await handoffs.list_open(store, tenant, queue, state, cursor, limit)
+    if not found.handoffs and cursor is None:
+        await call.check_queue(queue)
     return answered(page_answer(found, await floods.seen(store, found.handoffs)))
 
 

@@ -21,7 +21,7 @@ from service.api.query import check_query
 from service.api.running import Running
 from service.clock import now_ms
 from service.errors import DraftUnseen, LeaseLost, MoveIllegal, Refusal
-from service.flows import drafts, floods, operators
+from service.flows import drafts, floods, handoffs, operators
 from service.flows.handoffs import Claimed, Claiming, Lease, NothingWaiting
 
 NAME_CHARS_MAX = 128
@@ -45,6 +45,12 @@ class Call:
     def lease(self, handoff_id: str, token: str) -> Lease:
         """Return what the caller shows to move a handoff."""
         return Lease(handoff_id, token, self.request_id)
+
+    async def check_queue(self, queue: str | None) -> None:
+        """Raise QueueUnknown where a list that came out empty was asked for a queue that is not there."""
+        if queue is not None:
+            rules = await self.running.overseen(self.caller.tenant)
+            await handoffs.check_queue(self.running.store, rules, self.caller.tenant, queue)
 
     async def claiming(self) -> Claiming:
         """Return what the caller shows to claim; whoever claims is there."""

@@ -42,7 +42,7 @@ class ShedListAnswer(Shape):
 @router.get(
     "/shed",
     summary="What was shed because a queue was over its budget",
-    responses={200: {"model": ShedListAnswer}, **problems_documented("cursor_invalid", "query_invalid")},
+    responses={200: {"model": ShedListAnswer}, **problems_documented("cursor_invalid", "queue_unknown")},
 )
 async def shed(
     call: Annotated[Call, called("list")],
@@ -54,6 +54,8 @@ async def shed(
     """Latest first, of all queues or one; ask again with `cursor` until it is null. The latest 10,000 of each partition
     are kept, as long as their decisions are."""
     found = await budgets.listed(call.running.store, call.caller.tenant, queue, since, limit, cursor)
+    if not found.decisions and cursor is None:
+        await call.check_queue(queue)
     return answered(
         {
             "decisions": [

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from rules.evaluation.evaluate import Ruleset
 from rules.handoff import Handoff, State, stands_at_ms
+from service.errors import QueueUnknown
 from service.flows.acknowledging import acknowledge as acknowledge
 from service.flows.claims import Claimed as Claimed
 from service.flows.claims import Claiming as Claiming
@@ -105,6 +106,14 @@ async def list_open(
             return Page(tuple(page), None)
         after = rows[-1][:2]
     return Page(tuple(page), cursor_of(*after) if after else None)
+
+
+async def check_queue(store: Store, ruleset: Ruleset, tenant: str, queue: str) -> None:
+    """Raise QueueUnknown where a queue is neither declared nor holds a handoff: misspelt, it would look like an empty
+    one. A queue that the rule files dropped is known as long as somebody waits in it or is taken from it."""
+    declared = ruleset.files.queues
+    if queue not in declared and all(each.name != queue for each in await queues(store, ruleset, tenant)):
+        raise QueueUnknown(tuple(declared))
 
 
 async def queues(store: Store, ruleset: Ruleset, tenant: str) -> list[QueueView]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
 import pytest
 
 from service.api.escalation import PATH
-from tests.service.api_service import Api, Server, embedded, served
+from tests.service.api_service import RULES, Api, Server, embedded, ruleset, served
 
 pytestmark = pytest.mark.server
 
@@ -96,3 +97,52 @@ async def test_a_turn_and_what_is_open_pass_over_what_others_add_to_an_address(a
         assert (await api.client.get(path)).status_code == 200
     link = "/open/hof_0_1?tenant=t&exp=1&sig=s&utm_source=mail"
     assert (await api.client.get(link)).json()["code"] == "link_invalid"
+
+
+LISTS = ("/handoffs", "/handoffs?state=resolved", "/calls", "/calls?done=true", "/floods", "/shed")
+
+
+async def listed(api: Api, path: str, queue: str) -> httpx.Response:
+    joined = "&" if "?" in path else "?"
+    return await api.client.get(f"{path}{joined}queue={queue}", headers=api.bearer("operator"))
+
+
+@pytest.mark.parametrize("path", LISTS)
+async def test_a_misspelt_queue_is_no_empty_one(api: Api, path: str) -> None:
+    await api.escalated()
+    problem = (await listed(api, path, "tier")).json()
+    assert (problem["code"], problem["detail"], problem["hint"]) == (
+        "queue_unknown",
+        "no such queue",
+        "the active rule files declare tier1, approvals, later",
+    )
+    # One of which nothing is listed is there all the same.
+    assert (await listed(api, path, "approvals")).status_code == 200
+
+
+async def test_a_queue_that_is_gone_is_there_as_long_as_something_is_in_it(api: Api, server: Server) -> None:
+    handoff, token = await api.claimed()
+    ended = await api.escalated()
+    fewer = ruleset(RULES.replace("tier1", "tier2"))
+    async with served(server, fewer) as later:
+        other = replace(later, tokens=api.tokens)
+        for path in LISTS:
+            assert (await listed(other, path, "tier1")).status_code == 200, path
+        assert len((await listed(other, "/handoffs", "tier1")).json()["handoffs"]) == 2
+        done = {"token": token, "action": "take_over", "outcome": "needed"}
+        assert (await api.post(f"/handoffs/{handoff['id']}/resolve", done)).status_code == 200
+        claim = (await api.post(f"/handoffs/{ended['handoff']['id']}/claim")).json()
+        done["token"] = claim["lease"]["token"]
+        assert (await api.post(f"/handoffs/{ended['handoff']['id']}/resolve", done)).status_code == 200
+        found = {path: (await listed(other, path, "tier1")).status_code for path in LISTS}
+        # What it led to is still listed.
+        assert found == dict.fromkeys(LISTS, 404) | {"/handoffs?state=resolved": 200}
+
+
+async def test_a_page_after_the_first_is_no_question_about_the_queue(api: Api) -> None:
+    for _ in range(2):
+        await api.escalated()
+    first = (await api.get("/handoffs", "operator", limit=1)).json()
+    assert first["cursor"] is not None
+    page = await api.get("/handoffs", "operator", queue="tier", cursor=first["cursor"])
+    assert (page.status_code, page.json()["handoffs"]) == (200, [])
