@@ -27,7 +27,7 @@ from service.flows import deadlines, floods
 from service.flows.packets import packet_json
 from service.flows.taking import Claiming as Claiming
 from service.flows.taking import Try, capacity_of, first, leave, look, request_name, room_for, says_nothing, take
-from service.store import handoffs, operators, queues
+from service.store import handoffs, operators, packets, queues
 from service.store.handoffs import Candidate, ClaimAgain, Full, Refused, Taken, TooLate
 from service.store.store import Store
 from service.store.work import Asking, Found
@@ -195,11 +195,12 @@ async def _again(store: Store, tenant: str, taken: Taken, tried: Try) -> Claimed
 
 async def _shown(store: Store, tenant: str, taken: Taken, now_ms: int) -> Claimed:
     handoff = taken.handoff or await handoffs.get(store, tenant, taken.handoff_id)
-    noted = None
+    packet, noted = packets.unpacked(taken.packet, handoff), None
     if taken.handoff is not None and handoff.holder is not None and handoff.customer_id is not None:
         # On the wire together with what the packet reads.
         noted = operators.keep_customer(store, tenant, handoff.holder, handoff.customer_id)
-    packet = await packet_json(store, tenant, handoff, now_ms)
+    if packet is None:
+        packet = await packet_json(store, tenant, handoff, now_ms)
     if noted is not None:
         # It lies on whichever shard the customer's name leads to: an offer goes by it, and nothing depends on it.
         with contextlib.suppress(StoreAway, TimeoutError):

@@ -25,8 +25,7 @@ async def enrich(store: Store, tenant: str, handoff_id: str, now_ms: int) -> boo
     kept, known = await packets.find(store, place, handoff)
     if kept is not None:
         return False
-    await packets.keep(store, place, handoff, known, dumps(await _build(store, place, handoff, now_ms)))
-    return True
+    return await packets.keep(store, place, handoff, known, dumps(await _build(store, place, handoff, now_ms)))
 
 
 async def packet_json(store: Store, tenant: str, handoff: Handoff, now_ms: int) -> bytes:

@@ -106,6 +106,8 @@ async def _commit_decision(
         classes=place.classes,
         group_before=floods.group_key(place, before),
         calls=place.calls,
+        # Also of one that the answer does not refer to: a review waits while the agent goes on.
+        packet=place.packet(handoff.handoff_id if handoff else loaded.open_handoff_id or ""),
         guards=floods.guard_keys(place, change),
         version=loaded.version,
         # A turn that only meets the handoff does not mind what happens to it; one that joins it must know it whole.

@@ -23,12 +23,16 @@ ASSIGNMENTS_MAX = 20  # the last ones of a handoff; whose that many hands were, 
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A claim as it was answered; `handoff` is None where the same request had been answered before."""
+    """A claim as it was answered; `handoff` is None where the same request had been answered before.
+
+    `packet` is what was built ahead of it, as it is kept; empty when there is none.
+    """
 
     handoff_id: str
     token: str
     lease_expires_at_ms: int
     handoff: Handoff | None
+    packet: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +174,7 @@ async def claim(
         handoff = codec.handoff_in(rest[1])
         if handoff is None:
             raise HandoffUnknown
-        return Taken(handoff.handoff_id, rest[0].decode(), asked.lease_expires_at_ms, handoff)
+        return Taken(handoff.handoff_id, rest[0].decode(), asked.lease_expires_at_ms, handoff, rest[2])
     if word == "repeated":
         return _taken_before(rest[0])
     state, holder, lease, reserved_for, reserved_until, expires = rest
@@ -223,8 +227,7 @@ def _candidate_keys(place: Place, candidates: Sequence[Candidate]) -> list[str]:
         of_class = shared.get(in_class)
         if of_class is None:
             of_class = shared[in_class] = (place.waiting(queue), place.waiting_in(in_class), place.waits(queue))
-        keys.append(place.handoff(handoff_id))
-        keys += of_class
+        keys += (place.handoff(handoff_id), *of_class, place.packet(handoff_id))
     return keys
 
 

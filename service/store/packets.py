@@ -34,32 +34,49 @@ async def find(store: Store, place: Place, handoff: Handoff) -> tuple[bytes | No
         packet=place.packet(handoff.handoff_id),
     )
     known = codec.number(version) or 0
+    return unpacked(kept, handoff, known), known
+
+
+def unpacked(kept: bytes, handoff: Handoff, conversation_version: int | None = None) -> bytes | None:
+    """Return a kept packet as JSON, None when it is not one of the handoff as it is now.
+
+    Without a version whoever read it knows that no turn came after it: each takes the packet of an open handoff away.
+    """
     stamp, _, body = kept.partition(b"\n")
-    if stamp != _stamp(handoff, known):
-        return None, known
+    version, _, rest = stamp.partition(b" ")
+    if rest != _stamp(handoff) or conversation_version not in (None, codec.number(version)):
+        return None
     try:
         unpacking = zlib.decompressobj(zdict=_words())
-        return unpacking.decompress(body) + unpacking.flush(), known
+        return unpacking.decompress(body) + unpacking.flush()
     except zlib.error:
         # Written with other words in mind, or damaged.
-        return None, known
+        return None
 
 
-async def keep(store: Store, place: Place, handoff: Handoff, conversation_version: int, packet: bytes) -> None:
-    """Keep a packet for the claim to come. Losing it costs a millisecond, so it waits for no disk."""
+async def keep(store: Store, place: Place, handoff: Handoff, conversation_version: int, packet: bytes) -> bool:
+    """Keep a packet for the claim to come, and return whether: not when its conversation has gone on meanwhile."""
     packing = zlib.compressobj(PACKET_LEVEL, zdict=_words())
-    body = _stamp(handoff, conversation_version) + b"\n" + packing.compress(packet) + packing.flush()
-    await store.link.call("SET", place.packet(handoff.handoff_id), body, "PX", PACKET_KEPT_MS)
+    stamp = b"%d %b" % (conversation_version, _stamp(handoff))
+    word, *_ = await store.scripts.run(
+        "keep_packet",
+        conversation=place.conversation(handoff.conversation_id),
+        packet=place.packet(handoff.handoff_id),
+        version=conversation_version,
+        body=stamp + b"\n" + packing.compress(packet) + packing.flush(),
+        kept_ms=PACKET_KEPT_MS,
+    )
+    return bool(word == b"kept")
 
 
-def _stamp(handoff: Handoff, conversation_version: int) -> bytes:
-    """Return what a packet depends on and may change: its shape, the turns, the reasons, where and until when it waits.
+def _stamp(handoff: Handoff) -> bytes:
+    """Return what a packet depends on beside the turns: its shape, the reasons, where and until when it waits.
 
     A customer who waits goes on talking, and those turns ask for nobody: only the conversation's version shows them.
     """
     called = "" if handoff.call is None else handoff.call.promised_at_ms
     where = f"{handoff.kind} {handoff.queue} {handoff.priority} {handoff.expires_at_ms} {called}"
-    return f"{PACKET_VERSION} {conversation_version} {len(handoff.reasons)} {where}".encode()
+    return f"{PACKET_VERSION} {len(handoff.reasons)} {where}".encode()
 
 
 @cache

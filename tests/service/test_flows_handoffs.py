@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import zlib
 
 import pytest
 
@@ -24,7 +23,6 @@ from service.flows import handoffs
 from service.flows.access import Store
 from service.flows.decide import decide
 from service.flows.handoffs import Claimed, Claiming, HandingBack, Lease, NothingWaiting, Resolving
-from service.store.handoffs import place_of
 from tests.service.turns import angry, calm, refunding, unsure, wordy
 
 pytestmark = pytest.mark.server
@@ -82,47 +80,6 @@ async def test_a_claim_brings_the_packet_and_a_token_that_names_the_version(
     assert claimed.packet.handoff_id == handoff_id
     assert [why.rules[0].rule_id for why in claimed.packet.why] == ["angry"]
     assert [shown.turn_id for shown in claimed.packet.transcript] == [claimed.handoff.reasons[0].turn_id]
-
-
-async def test_a_packet_built_ahead_is_used_until_the_handoff_changes(
-    store: Store, ruleset: Ruleset, tenant: str
-) -> None:
-    handoff_id = await opened(store, ruleset, tenant, "c1")
-    assert await handoffs.enrich(store, tenant, handoff_id, NOW + 1) is True
-    assert await handoffs.enrich(store, tenant, handoff_id, NOW + 2) is False
-    await decide(store, ruleset, tenant, angry("c1"), NOW + 3)
-    assert await handoffs.enrich(store, tenant, handoff_id, NOW + 4) is True
-    claimed = await next_of(store, ruleset, tenant, NOW + 5)
-    assert claimed is not None
-    assert (claimed.packet.built_at_ms, len(claimed.packet.why)) == (NOW + 4, 2)
-    assert await handoffs.enrich(store, tenant, "hof_0_" + "0" * 16, NOW) is False
-
-
-async def test_what_a_customer_says_while_waiting_is_in_the_packet_that_is_claimed(
-    store: Store, ruleset: Ruleset, tenant: str
-) -> None:
-    handoff_id = await opened(store, ruleset, tenant, "c1")
-    assert await handoffs.enrich(store, tenant, handoff_id, NOW + 1) is True
-    waited = await decide(store, ruleset, tenant, calm("c1"), NOW + 2)
-    assert waited.decision.verdict == "held_by_human"
-    claimed = await next_of(store, ruleset, tenant, NOW + 3)
-    assert claimed is not None
-    assert claimed.packet.transcript[-1].turn_id == waited.decision.turn_id
-
-
-async def test_a_packet_that_another_version_built_ahead_is_built_again(
-    store: Store, ruleset: Ruleset, tenant: str
-) -> None:
-    handoff_id = await opened(store, ruleset, tenant, "c1")
-    assert await handoffs.enrich(store, tenant, handoff_id, NOW + 1) is True
-    kept = place_of(store, tenant, handoff_id).packet(handoff_id)
-    stamp = (await store.link.call("GET", kept)).partition(b"\n")[0]
-    # What every packet says is left out of it, and other versions say other things.
-    packing = zlib.compressobj(zdict=b'"begged":')
-    await store.link.call("SET", kept, stamp + b"\n" + packing.compress(b'{"begged":1}') + packing.flush())
-    claimed = await next_of(store, ruleset, tenant, NOW + 2)
-    assert claimed is not None
-    assert claimed.packet.built_at_ms == NOW + 2
 
 
 async def test_a_claim_sent_again_gets_the_same_handoff_and_the_token_issued_then(

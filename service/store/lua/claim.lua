@@ -6,8 +6,8 @@
 -- KEYS[5] outbox  STREAM
 -- KEYS[6] loads  HASH operator -> weight of what they have in hand in this partition
 -- KEYS[7] claimed_at  HASH operator -> when they last got a handoff
--- KEYS[8..] candidates  by fours, most urgent first: the handoff's HASH, the waiting ZSET of its queue, its class ZSET,
--- the LIST of how long its queue's waited
+-- KEYS[8..] candidates  by fives, most urgent first: the handoff's HASH, the waiting ZSET of its queue, its class ZSET,
+-- the LIST of how long its queue's waited, the STRING of its packet
 -- ARGV[1] operator
 -- ARGV[2] random  hex: the part of the token that nobody can guess
 -- ARGV[3] now_ms
@@ -22,7 +22,7 @@
 -- ARGV[12] drill_mark  with which the conversations of fire drills begin: they weigh nothing
 -- ARGV[13] until_ms  of this server's clock: past it nothing is taken; empty for never
 -- RETURN claimed | repeated | refused | full | late
---   claimed: token, the handoff's fields
+--   claimed: token, the handoff's fields, the packet that was built ahead, empty when there is none
 --   repeated: handoff_id, token and lease_expires_at_ms as they were answered the first time
 --   refused: why the last one was: state (empty when unknown), holder, lease_expires_at_ms, reserved_for,
 --   reserved_until_at_ms, expires_at_ms
@@ -40,9 +40,9 @@ local review, hold, escalate = string.match(ARGV[7], '(%d+) (%d+) (%d+)')
 local weights = {review = review, hold = hold, escalate = escalate}
 local heavy = false
 local refused = {'refused', '', '', '', '', '', ''}
-for i = 8, #KEYS, 4 do
+for i = 8, #KEYS, 5 do
   -- Of those that somebody took a moment ago, only the last one is asked why.
-  if i + 4 > #KEYS or redis.call('HGET', KEYS[i], 'state') == 'waiting' then
+  if i + 5 > #KEYS or redis.call('HGET', KEYS[i], 'state') == 'waiting' then
     local of = redis.call('HMGET', KEYS[i], 'state', 'holder', 'lease_expires_at_ms', 'reserved_for',
       'reserved_until_at_ms', 'expires_at_ms', 'handoff_id', 'class', 'kind', 'class_freed', 'timer_freed_at_ms',
       'timer_held_at_ms', 'queue', 'told', 'opened_at_ms', 'priority', 'kept_as', 'sent_by', 'assignments',
@@ -79,7 +79,7 @@ for i = 8, #KEYS, 4 do
       end
       tell(KEYS[5], KEYS[i], 'handoff.claimed', ARGV[1], ARGV[3])
       redis.call('SET', KEYS[4], of[7] .. ' ' .. token .. ' ' .. ARGV[4], 'PX', ARGV[5])
-      return {'claimed', token, redis.call('HGETALL', KEYS[i])}
+      return {'claimed', token, redis.call('HGETALL', KEYS[i]), redis.call('GET', KEYS[i + 4]) or ''}
     end
     for n = 1, 6 do refused[n + 1] = of[n] or '' end
   end

@@ -16,7 +16,8 @@
 -- KEYS[15] classes  ZSET
 -- KEYS[16] group_before  HASH of the flood that it was part of
 -- KEYS[17] calls  ZSET
--- KEYS[18..] guards  by threes, one a limit that it counts towards: the group's HASH, its members' ZSET, the counted ZSET
+-- KEYS[18] packet  STRING built ahead of the handoff's claim
+-- KEYS[19..] guards  by threes, one a limit that it counts towards: the group's HASH, its members' ZSET, the counted ZSET
 -- ARGV[1] version  of the conversation that was thought with, 0 for a new one
 -- ARGV[2] handoff_version  of the open handoff that was thought with, empty for none
 -- ARGV[3] order  place of the turn among the others, empty for the order of arrival
@@ -63,8 +64,8 @@ if event ~= '' then
   if redis.call('HEXISTS', KEYS[5], 'call') == 1 then redis.call('ZADD', KEYS[17], 'NX', ARGV[7], handoff_id) end
   if ARGV[19] ~= '' then
     local limits = cjson.decode(ARGV[19])
-    for i = 18, #KEYS, 3 do
-      local limit = limits[(i - 15) / 3]
+    for i = 19, #KEYS, 3 do
+      local limit = limits[(i - 16) / 3]
       local over = count(KEYS[i + 2], limit, handoff_id, ARGV[7])
       if over and grouped == '' then
         grouped = join_group(KEYS[i], KEYS[5], limit, handoff_id, ARGV[7])
@@ -100,6 +101,8 @@ if handoff_id ~= '' and ARGV[14] ~= '' and ARGV[16] == '' and grouped ~= 'member
   if rank then position = string.format('%d', rank + 1 + tonumber(ARGV[14])) end
 end
 
+-- What was built ahead does not know of this turn.
+redis.call('DEL', KEYS[18])
 local last = tonumber(seen[2]) or -1
 local order = tonumber(ARGV[3]) or (last + 1)
 if not stored then
