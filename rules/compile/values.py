@@ -161,12 +161,15 @@ def is_name(source: Source, node: TextNode, joint: str = "_", elsewhere: str = "
 
 def legal_name(text: str, joint: str = "_") -> str | None:
     """Return the text as a name: itself where it is one, else as `tier_1` of `Tier 1`; None when no name is near."""
+    if text in _EMPTY_WORDS:
+        return None
     if _NAME.fullmatch(text) and len(text) <= NAME_CHARACTERS_MAX:
         return text
     # `crédito` is written `credito`: an accent is the one thing of a letter that a name cannot have.
     plain = unicodedata.normalize("NFKD", text.lower()).encode("ascii", "ignore").decode()
     name = _NO_NAME.sub(joint, plain).strip("_-")
-    return name if _NAME.fullmatch(name) and len(name) <= NAME_CHARACTERS_MAX else None
+    usable = _NAME.fullmatch(name) and len(name) <= NAME_CHARACTERS_MAX and name not in _EMPTY_WORDS
+    return name if usable else None
 
 
 def read_text(source: Source, node: Node, what: str) -> str | None:

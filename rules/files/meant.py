@@ -28,7 +28,8 @@ MEANT_KEYS: dict[str, str] = {
 # A line longer than this was not written as a sentence.
 LINE_CHARACTERS_MAX = 200
 
-_NUMBER = r"([+-]?\d+(?:\.\d+)?|\$[A-Za-z][\w-]*)"
+_NUMBER = r"(\d{1,2}:\d{2}|\d{4}-\d{2}-\d{2}|(?:\d+(?:\.\d+)?(?:ms|[smhdw]))+|[+-]?\d+(?:\.\d+)?|\$[A-Za-z][\w-]*)"
+_CURLY = str.maketrans(dict.fromkeys("“”„‟", '"') | dict.fromkeys("‘’‚‛", "'"))
 _LEFT = r"([A-Za-z][\w.]*(?:\([^()]*\)(?:\s+over\s+\w+(?:\s+turns?)?)?)?)"
 _SPANS = {
     **{"ms": "ms", "millisecond": "ms", "second": "s", "sec": "s", "minute": "m", "min": "m", "hour": "h", "hr": "h"},
@@ -111,7 +112,18 @@ def _range(line: str) -> str | None:
 
 def _between(line: str) -> str | None:
     found = _BETWEEN.fullmatch(line)
-    return None if found is None else _both(f"{found[1]} >= {found[2]}", f"{found[1]} <= {found[3]}")
+    if found is None:
+        return None
+    both = _both(f"{found[1]} >= {found[2]}", f"{found[1]} <= {found[3]}")
+    # From 22:00 to 6:00 is over midnight, where one of the two holds.
+    over_midnight = ":" in found[2] and found[2].zfill(5) > found[3].zfill(5)
+    return both.replace("all:", "any:") if both is not None and over_midnight else both
+
+
+def _straight(line: str) -> str | None:
+    """A line with the quotes of a word processor."""
+    straight = line.translate(_CURLY)
+    return whole(straight) if straight != line else None
 
 
 def _in_words(line: str) -> str | None:
@@ -200,5 +212,5 @@ def whole(line: str) -> str | None:
     return line
 
 
-_ONE: tuple[Callable[[str], str | None], ...] = (_counted, _in_words, _is, _topic, _percent, _unit)
+_ONE: tuple[Callable[[str], str | None], ...] = (_straight, _counted, _in_words, _is, _topic, _percent, _unit)
 _WAYS: tuple[Callable[[str], str | None], ...] = (_range, _between, *_ONE, _joined)

@@ -85,6 +85,8 @@ WRONG = [
     *("vip > true", "vip = yes", "plan = live chat", "channel = true", "clock.weekday = monday", "clock.time > 18"),
     *("message contains money", "args.amount > 200", "amount_usd > 200", "confidence between 0.2 and 0.5"),
     *(
+        "clock.time between 9:00 and 17:00",
+        "channel = “chat”",
         "0.2 < confidence <= 0.5",
         "topic refund",
         "topic refunds",
