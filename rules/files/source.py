@@ -20,12 +20,18 @@ ITEM_LINES_MAX = 5_000
 # How far before a broken place the bracket that was never closed is looked for.
 BRACKET_SOUGHT_MAX = 20_000
 
+# What is repeated of a file in one piece; a line that somebody is to write in its place may be as long.
+REPEATED_CHARACTERS_MAX = 400
+# What is left of a longer piece: enough to know it again.
+REPEATED_LEFT = 60
+
 # What libyaml cannot read; U+FFFD, which stands where bytes were lost already; and the three that end a line for YAML
 # but not for an editor, so every place after them would be wrong.
 _UNREADABLE = re.compile("[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffc\U00010000-\U0010ffff]")
 _BREAK = re.compile(r"\r\n|\r|\n")
 _ESCAPE_LENGTHS = {"x": 4, "u": 6, "U": 10}
 _INDENTED = re.compile(r"( *)[^\s#]")
+_LONG = re.compile(rf"`([^`]{{{REPEATED_LEFT}}})[^`]{{{REPEATED_CHARACTERS_MAX - REPEATED_LEFT},}}`")
 _NOT_BREAK = re.compile(r"[^\r\n]")
 _TAB_INDENTED = re.compile(r" *\t[ \t]*[^\s#]")
 
@@ -93,7 +99,8 @@ class Source:
 
     def refuse_at(self, code: str, span: Span, message: str, hint: str | None = None) -> None:
         """Note a problem at a place that was computed before."""
-        self.problems.append(Problem(code, span, message, self.line_text(span.line), hint))
+        hint = None if hint is None else _shortened(hint)
+        self.problems.append(Problem(code, span, _shortened(message), self.line_text(span.line), hint))
 
     def refuse_offset(self, code: str, offset: int, message: str, hint: str | None = None) -> None:
         """Note a problem at an offset into the text."""
@@ -150,6 +157,11 @@ class Source:
         while at < len(self.text) and self.text[at].isspace():
             at += 1
         return at
+
+
+def _shortened(said: str) -> str:
+    """Return the text with what it repeats of the file in bounds; the source line stands below it anyway."""
+    return _LONG.sub(r"`\1…`", said) if len(said) > REPEATED_CHARACTERS_MAX else said
 
 
 def read_source(file: str, text: str) -> Source:

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rules.compile.rule_files import compile_files
 from rules.files.errors import render
 from rules.files.nodes import DEPTH_MAX, NODES_MAX, ListNode, MapNode, Node, TextNode
 from rules.files.source import FILE_CHARACTERS_MAX, SYNTAX_PROBLEMS_MAX, read_source
@@ -273,3 +274,14 @@ def test_a_tab_behind_a_dash_is_told_as_one(text: str, line: int, column: int) -
     told = [(each.code, each.span.line, each.span.column, each.next_step) for each in read_source("f", text).problems]
     assert told == [("R112", line, column, "write a space")]
     assert read_source("f", text.replace("\t", " ")).problems == []
+
+
+@pytest.mark.parametrize(
+    "when", ["confidence < {}", "{} < 3", "confidence {} 3", "topics has {}", "tools = {}", "confidence < ${}"]
+)
+def test_a_word_of_thousands_of_letters_is_not_repeated_whole(when: str) -> None:
+    text = f"handrail: 1\nrules:\n  - {{id: r, why: x, then: continue, when: '{when.format('x' * 3_000)}'}}\n"
+    problems = compile_files({"f.yaml": text})[1]
+    assert problems
+    assert all(len(problem.message) + len(problem.next_step) < 600 for problem in problems)
+    assert any("x…`" in problem.message + problem.next_step for problem in problems)
