@@ -10,6 +10,7 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
@@ -31,6 +32,8 @@ from service.cli.output import note, refuse
 from service.clock import now_ms
 from service.compiling import settle
 from service.console import pages
+from service.errors import Refusal
+from service.flows import keys
 from service.flows.access import open_store
 from service.flows.in_force import Following
 from service.flows.spool import Spool
@@ -54,6 +57,8 @@ STOP_WAIT_S_MAX = 10
 # File descriptors are the scarce thing; 2,000 long polls and the agents' own connections stay below.
 CONNECTIONS_MAX = 8_192
 BACKLOG = 2_048
+KEYS_KEPT = "in the store: `handrail keys list` shows them, `handrail keys create` makes one"
+NO_KEYS = "none yet, so nobody can ask: `handrail keys create NAME --role agent` makes one"
 
 
 def create_app(
@@ -270,15 +275,25 @@ async def _serve(given: Settings, listener: socket.socket, url: str | None, rule
                 refuse(unusable.fact, "mend it: while nobody is declared every operator's key may claim everything")
         if given.embedded and given.host in LOOPBACK:
             made = await first_keys.ensure(running.store, given.data_dir, given.tenant, now_ms())
+        keyed = await _keyed(running, given.tenant)
         keeper = supervise.worker(given) if given.work else None
         if keeper is not None:
             keeper.start()
         try:
-            await _Server(application, running, lambda: _greet(given, listener, running, made)).serve([listener])
+            greet = partial(_greet, given, listener, running, made, keyed)
+            await _Server(application, running, greet).serve([listener])
         finally:
             running.stopping.set()
             if keeper is not None:
                 await asyncio.to_thread(keeper.stop)
+
+
+async def _keyed(running: Running, tenant: str) -> bool:
+    """Return whether anybody can ask; a store that does not say is no reason to say that nobody can."""
+    try:
+        return any(key.revoked_at_ms is None for key in await keys.list_all(running.store, tenant))
+    except Refusal:
+        return True
 
 
 class _Server(uvicorn.Server):
@@ -330,8 +345,8 @@ class _Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
 
-def _greet(given: Settings, listener: socket.socket, running: Running, made: dict[str, str]) -> None:
-    """Print where the service is, what it decides with, and how to ask it."""
+def _greet(given: Settings, listener: socket.socket, running: Running, made: dict[str, str], keyed: bool) -> None:
+    """Print where the service is, what it decides with, and how to ask it; `keyed` is whether anybody can."""
     host = f"[{given.host}]" if ":" in given.host else given.host
     address = f"http://{host}:{listener.getsockname()[1]}"
     version = None if running.following is None else running.following.met.get(given.tenant)
@@ -344,7 +359,7 @@ def _greet(given: Settings, listener: socket.socket, running: Running, made: dic
     typer.echo(f"  store   {where}")
     typer.echo(f"  worker  {'beside this process' if given.work else 'none here; run `handrail work`'}")
     if not made:
-        typer.echo("  keys    in the store: `handrail keys list` shows them, `handrail keys create` makes one")
+        typer.echo(f"  keys    {KEYS_KEPT if keyed else NO_KEYS}")
         return
     typer.echo(f"  keys    {given.data_dir / first_keys.FILE}")
     for role, token in made.items():

@@ -18,6 +18,7 @@ import httpx
 import pytest
 
 from service.last_good import file_of
+from service.store.embedded import start_or_attach
 from tests.service.api_service import RULES
 
 ROOT = Path(__file__).parents[2]
@@ -149,6 +150,39 @@ def test_a_second_start_has_the_same_keys_and_remembers_every_turn(start: Callab
     again = second.ask(message="never mind")
     assert again.json() == decided
     assert again.headers["handrail-repeated"] == "true"
+
+
+def greeted(folder: Path, **environment: str) -> str:
+    """Return what a start says of keys, and stop it."""
+    command = [sys.executable, "-m", "service", "serve", "--port", "0", "--no-work"]
+    with (folder / "log").open("a") as log:
+        process = subprocess.Popen(
+            command, cwd=folder, env=ENVIRONMENT | environment, stdout=subprocess.PIPE, stderr=log, text=True
+        )
+    assert process.stdout is not None
+    with process.stdout as lines:
+        told = next((line for line in lines if line.startswith("  keys")), "")
+        process.send_signal(signal.SIGTERM)
+    assert process.wait(STOP_S) == 0
+    return told.removeprefix("  keys").strip()
+
+
+@pytest.mark.walk
+def test_where_nobody_has_a_key_the_start_says_how_to_make_one_and_does_not_point_at_any(tmp_path: Path) -> None:
+    # A server of our own stands for one in another machine: keys.json is for the embedded one alone.
+    embedded = start_or_attach(tmp_path / "server")
+    try:
+        where = {"HANDRAIL_REDIS_URL": embedded.url}
+        assert greeted(tmp_path, **where) == (
+            "none yet, so nobody can ask: `handrail keys create NAME --role agent` makes one"
+        )
+        make = [sys.executable, "-m", "service", "keys", "create", "shop-bot", "--role", "agent"]
+        subprocess.run(make, cwd=tmp_path, env=ENVIRONMENT | where, check=True, capture_output=True, timeout=START_S)
+        assert greeted(tmp_path, **where) == (
+            "in the store: `handrail keys list` shows them, `handrail keys create` makes one"
+        )
+    finally:
+        embedded.close()
 
 
 @pytest.mark.walk

@@ -65,3 +65,20 @@ def test_what_it_sets_are_settings_that_exist() -> None:
     set_here = re.findall(rf"\b{prefix}(\w+)=", (ROOT / "Dockerfile").read_text())
     assert set_here
     assert {word.lower() for word in set_here} <= set(Settings.model_fields)
+
+
+def test_the_page_for_operators_runs_it_as_it_is() -> None:
+    from service.command import COMMANDS
+    from service.settings import Settings
+
+    page = (ROOT / "docs" / "operations.md").read_text().partition("\n## In a container\n")[2].partition("\n## ")[0]
+    last = dict(instructions())
+    port = Settings.model_fields["port"].default
+    assert last["EXPOSE"] == str(port)
+    assert f" -p 127.0.0.1:{port}:{port} " in page
+    assert f" -v handrail-data:{last['VOLUME']} " in page
+    (uid,) = re.findall(r"useradd .*?--uid (\d+)", last["RUN"])
+    assert f"user {uid} " in page
+    named = set(re.findall(r"docker exec (?:-e \S+ )?handrail handrail (\w+)", page))
+    assert named == {"keys", "calls"}
+    assert named <= {row.name for rows in COMMANDS.values() for row in rows}
