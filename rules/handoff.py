@@ -64,7 +64,7 @@ class Reason:
     """One decided turn that asked for this handoff; the first opened it, later ones joined.
 
     `version` is the one that the handoff got by it: whoever claimed an earlier one has not seen this turn.
-    `regulated`: a law or rule asks for the person.
+    `regulated`: a law or rule asks for the person. `bare`: the agent had drafted nothing that could be let out.
     """
 
     decision_id: str
@@ -74,6 +74,7 @@ class Reason:
     at_ms: int
     version: int = 1
     regulated: bool = False
+    bare: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,11 +274,17 @@ def replies_untold(handoff: Handoff) -> tuple[Reply, ...]:
     return tuple(reply for reply in handoff.replies if reply.number > handoff.replies_told)
 
 
-def draft_turn_id(handoff: Handoff, version: int | None = None) -> str | None:
-    """Return the newest turn that was stopped for the handoff as it was at a version; at the present one for None."""
+def draft_reason(handoff: Handoff, version: int | None = None) -> Reason | None:
+    """Return the newest stop behind the handoff as it was at a version, at the present one for None."""
     stopped = (
-        reason.turn_id
+        reason
         for reason in reversed(handoff.reasons)
         if reason.verdict in STOPPING and (version is None or reason.version <= version)
     )
     return next(stopped, None)
+
+
+def draft_turn_id(handoff: Handoff, version: int | None = None) -> str | None:
+    """Return the newest turn that was stopped for the handoff as it was at a version; at the present one for None."""
+    stopped = draft_reason(handoff, version)
+    return None if stopped is None else stopped.turn_id

@@ -158,7 +158,7 @@ def think(  # the turn's own five, and the stretch that has just ended
         queue=after.queue if after else None,
         expires_at_ms=after.expires_at_ms if after else None,
         on_timeout=after.on_timeout if after else None,
-        replies=replies_untold(handoff) if fenced and handoff is not None else (),
+        replies=() if handoff is None else replies_untold(handoff),
         after_human=None if ended is None else _stretch(ended),
         shed=judged.shed,
     )
@@ -176,7 +176,8 @@ def _stretch(ended: Handoff) -> HumanStretch | None:
 def _reason(names: Names, turn: Turn, judged: Judged, asking: Rule, now_ms: int) -> Reason:
     asked = tuple(rule.id for rule in judged.evaluation.rules if rule.then.verdict != "continue") or (asking.id,)
     regulated = any(rule.regulated for rule in judged.evaluation.rules if rule.then.verdict != "continue")
-    return Reason(names.decision_id, turn.turn_id, asking.then.verdict, asked, now_ms, regulated=regulated)
+    bare = not turn.reply and not any(call.status == "proposed" for call in turn.tool_calls)
+    return Reason(names.decision_id, turn.turn_id, asking.then.verdict, asked, now_ms, regulated=regulated, bare=bare)
 
 
 def _say(

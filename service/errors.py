@@ -179,6 +179,23 @@ class MoveIllegal(Refusal):
         self.legal = legal
 
 
+class AnswerUnfit(MoveIllegal):
+    """The handoff is in hand, and of a kind that does not take this answer; `legal` are those that it takes.
+
+    Each kind may be handed back, which is a move of its own.
+    """
+
+    def __init__(self, verb: str, named: str, legal: tuple[str, ...]) -> None:
+        *most, last = (f"`{action}`" for action in legal if action != "hand_back")
+        takes = f"answer it with {', '.join(most)} or {last}, or hand it back"
+        if verb == "reply":
+            fact, takes = f"nobody passes on a reply to {named}", f"speak to the customer yourself; then {takes}"
+        else:
+            fact = f"that is no answer to {named}"
+        Refusal.__init__(self, fact, takes)
+        self.verb, self.legal = verb, legal
+
+
 class AlreadyClaimed(Refusal):
     """Somebody else holds the handoff, or it is reserved for somebody else, until the given moment."""
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from rules.decision import Decision, Evidence, Inside
-from rules.handoff import Call, Handoff, Kind, deadline, draft_turn_id
+from rules.handoff import Call, Handoff, deadline, draft_turn_id
 from rules.marks import is_drill
 from rules.model import STOPPING
 from rules.packet.context_packet import PACKET_VERSION as PACKET_VERSION
@@ -37,6 +37,7 @@ from rules.packet.packet_json import to_json as to_json
 from rules.packet.packet_lint import lint as lint
 from rules.packet.packet_size import PACKET_BYTES_MAX as PACKET_BYTES_MAX
 from rules.packet.packet_size import fit
+from rules.tasks import CALL_BESIDES, TASKS, task_of
 from rules.text import entities, promises
 from rules.text.fences import NOTICE, Author, fence, neutralise, prefix_length
 from rules.text.mask import Mask, Masked, mask
@@ -63,22 +64,6 @@ EXCERPT_CONTEXT_CHARS = 200  # on either side: further than a pattern of rules.m
 
 # Whose words a text of a turn is.
 AUTHORS_INSIDE: dict[Inside, Author] = {"message": "customer", "reply": "agent"}
-
-# What an operator can answer, and what the sentence says, by the kind of the handoff.
-TASKS: dict[Kind, tuple[str, tuple[str, ...]]] = {
-    "review": (
-        "the agent went on; read what it did and say whether a person was needed",
-        ("approve", "reject", "answer", "take_over"),
-    ),
-    "hold": (
-        "the agent waits with the draft below; approve it, edit it or reject it",
-        ("approve", "edit", "reject", "answer", "take_over", "hand_back"),
-    ),
-    "escalate": (
-        "the customer waits for you; reply, then resolve or hand the conversation back to the agent",
-        ("answer", "take_over", "reject", "hand_back"),
-    ),
-}
 
 
 def build(
@@ -139,27 +124,24 @@ def _fenced(masked: Masked, start: int, end: int, author: Author, chars_max: int
     return Untrusted(author, fence(body, author), tuple(places))
 
 
-# What is done of a promised call, whoever promised it; and what is said where the customer is also spoken to otherwise.
-CALL_SENTENCE = "call the customer back: promised {promised}; then resolve it with how it went"
-CALL_BESIDES = "; besides, the customer was promised a call {promised}"
-CALL_ACTIONS = ("take_over", "reject")
-
-
 def _task(handoff: Handoff, transcript: Sequence[TranscriptTurn]) -> Task:
-    sentence, actions = TASKS[handoff.kind]
+    draft = _draft(handoff, transcript)
+    name = task_of(handoff)
+    # Nobody lets out what they cannot read.
+    asks = TASKS["escalate" if name == "draft" and draft is None else name]
+    sentence = asks.sentence
     if handoff.call is not None:
         promised = _promise(handoff.call)
-        if handoff.kind == "review":
-            sentence, actions = CALL_SENTENCE.format(promised=promised), CALL_ACTIONS
-        else:
-            sentence += CALL_BESIDES.format(promised=promised)
+        sentence = (
+            sentence.format(promised=promised) if name == "call" else sentence + CALL_BESIDES.format(promised=promised)
+        )
     return Task(
         kind=handoff.kind,
         sentence=sentence,
-        actions=actions,
+        actions=asks.actions,
         answer_by_ms=deadline(handoff.expires_at_ms),
         on_timeout=handoff.on_timeout.verdict,
-        draft=_draft(handoff, transcript),
+        draft=draft,
     )
 
 

@@ -110,6 +110,11 @@ class Edited(Body):
     tool_call: EditedCall | None = None
 
 
+def _says_something(edited: Edited | None) -> None:
+    if edited == Edited():
+        raise ValueError("`edited` needs `reply` or `tool_call`")
+
+
 class ResolveBody(TokenBody):
     """End the handoff: what the agent shall do, and how it went. `edit` needs `edited`, `answer` needs `text`."""
 
@@ -126,6 +131,7 @@ class ResolveBody(TokenBody):
             raise ValueError("`edit` needs `edited` with `reply` or `tool_call`")
         if self.action == "answer" and not (self.text or "").strip():
             raise ValueError("`answer` needs `text`")
+        _says_something(self.edited)
         return self
 
 
@@ -138,6 +144,11 @@ class HandBackBody(TokenBody):
     may_retry: StrictBool | None = None
     text: Text | None = None
     outcome: Literal[OUTCOMES] | None = None  # type: ignore[valid-type]  # the table is the type
+
+    @model_validator(mode="after")
+    def _complete(self) -> HandBackBody:
+        _says_something(self.edited)
+        return self
 
 
 class OutcomeBody(Body):

@@ -20,7 +20,9 @@ from rules.handoff import (
     wanted,
 )
 from rules.moves import released, transferred
+from rules.tasks import TASKS, task_of
 from service.errors import (
+    AnswerUnfit,
     ConversationBusy,
     DraftUnseen,
     HandoffUnknown,
@@ -168,7 +170,7 @@ async def transfer(
 
 
 async def reply(store: Store, tenant: str, lease: Lease, text: str, lease_ms: int, now_ms: int) -> Handoff:
-    """Say something to the customer through the waiting agent; renews the lease. Raises LimitReached."""
+    """Say something to the customer through the agent; renews the lease. Raises LimitReached and AnswerUnfit."""
 
     def values(place: Place, current: Handoff) -> Mapping[str, Argument]:
         return {
@@ -176,6 +178,7 @@ async def reply(store: Store, tenant: str, lease: Lease, text: str, lease_ms: in
             "lease_expires_at_ms": now_ms + lease_ms,
             "reply": codec.dumps({"text": text, "by": current.holder or "", "at_ms": now_ms}),
             "replies_max": REPLIES_MAX,
+            "refused": "" if TASKS[task_of(current)].replies else "unfit",
         }
 
     return await _move(store, tenant, "reply", lease, values, now_ms)
@@ -185,7 +188,7 @@ async def resolve(store: Store, tenant: str, lease: Lease, resolving: Resolving,
     """End the handoff with an answer to the agent and an Outcome; the fence falls, and history before it is cut.
 
     Raises DraftUnseen where a later draft was held since the claim and the answer lets one out: the operator who
-    approves has the older one before them.
+    approves has the older one before them. Raises AnswerUnfit where it is no answer to what is asked there.
     """
     claimed_version = _claimed_version(lease.token)
 
@@ -202,11 +205,13 @@ async def resolve(store: Store, tenant: str, lease: Lease, resolving: Resolving,
             turn_id=draft_turn_id(current, claimed_version),
         )
 
-    def unseen(current: Handoff) -> Mapping[str, Argument]:
+    def refused(current: Handoff) -> Mapping[str, Argument]:
         later = draft_turn_id(current) != draft_turn_id(current, claimed_version)
-        return {"unseen": "unseen" if later and resolving.action in LETTING_OUT else ""}
+        if later and resolving.action in LETTING_OUT:
+            return {"refused": "unseen"}
+        return {"refused": "" if resolving.action in TASKS[task_of(current, claimed_version)].actions else "unfit"}
 
-    return await _end(store, tenant, "resolve", lease, resolution, now_ms, unseen)
+    return await _end(store, tenant, "resolve", lease, resolution, now_ms, refused)
 
 
 def _claimed_version(token: str) -> int | None:
@@ -286,6 +291,9 @@ async def _move(store: Store, tenant: str, verb: str, lease: Lease, values: _Val
             answer_kept_ms=ANSWER_KEPT_MS,
             **values(place, current),
         )
+        if word == "unfit":
+            asks = TASKS[task_of(current, _claimed_version(lease.token))]
+            raise AnswerUnfit(verb, asks.named, asks.actions)
         if word != "moved":
             return moved(verb, lease, word, rest, now_ms)
     raise ConversationBusy(TRIES_MAX)

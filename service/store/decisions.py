@@ -82,6 +82,8 @@ async def _commit_decision(
     record, answer = kept
     decision, handoff, turn = change.decision, change.handoff, change.turn
     before = change.before or handoff
+    # A turn beside an open hold or review refers to none, and yet its answer carries what the operator has said.
+    meets = handoff or change.before
     queue = handoff.queue if handoff else ""
     queue_before = before.queue if before else ""
     fields = codec.handoff_out(handoff) if handoff and change.event else []
@@ -93,7 +95,7 @@ async def _commit_decision(
         turns=place.turns(turn.conversation_id),
         transcript=place.transcript(turn.conversation_id),
         decision=place.decision(decision.decision_id),
-        handoff=place.handoff(handoff.handoff_id if handoff else ""),
+        handoff=place.handoff(meets.handoff_id if meets else ""),
         waiting=place.waiting(queue),
         waiting_before=place.waiting(queue_before),
         open=place.open(queue),

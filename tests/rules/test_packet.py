@@ -114,9 +114,9 @@ def test_a_reason_whose_decision_is_gone_still_names_its_rules() -> None:
 @pytest.mark.parametrize(
     ("kind", "actions"),
     [
-        ("review", ("approve", "reject", "answer", "take_over")),
+        ("review", ("approve", "reject", "answer", "take_over", "hand_back")),
         ("hold", ("approve", "edit", "reject", "answer", "take_over", "hand_back")),
-        ("escalate", ("answer", "take_over", "reject", "hand_back")),
+        ("escalate", ("answer", "take_over", "approve", "edit", "reject", "hand_back")),
     ],
 )
 def test_what_is_asked_of_the_operator_goes_by_the_kind(kind: Kind, actions: tuple[str, ...]) -> None:

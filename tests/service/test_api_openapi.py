@@ -92,7 +92,7 @@ async def test_a_turns_schema_names_its_limits_and_takes_attributes_by_their_nam
 
 
 async def test_what_is_answered_fits_its_schema(api: Api) -> None:
-    decision = await api.escalated()
+    decision = await api.escalated(reply="We give 20.")
     exact(ExplainedAnswer, (await api.get(f"/decisions/{decision['decision_id']}")).json())
     handoff = decision["handoff"]["id"]
     exact(HandoffAnswer, (await api.get(f"/handoffs/{handoff}")).json())

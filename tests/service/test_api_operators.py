@@ -191,7 +191,7 @@ RESOLVED: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("action", ACTIONS)
 async def test_every_resolution_reaches_the_agent_typed(api: Api, action: str) -> None:
-    handoff, token = await api.claimed()
+    handoff, token = await api.claimed(reply="It arrives soon.")
     body = {"token": token, "action": action, "outcome": "needed"} | RESOLVED[action]
     resolved = await api.post(f"/handoffs/{handoff['id']}/resolve", body)
     assert resolved.status_code == 200, resolved.text
@@ -204,7 +204,7 @@ async def test_every_resolution_reaches_the_agent_typed(api: Api, action: str) -
 
 @pytest.mark.parametrize("outcome", OUTCOMES)
 async def test_every_outcome_may_be_said(api: Api, outcome: str) -> None:
-    handoff, token = await api.claimed()
+    handoff, token = await api.claimed(reply="It arrives soon.")
     body = {"token": token, "action": "approve", "outcome": outcome}
     resolved = await api.post(f"/handoffs/{handoff['id']}/resolve", body)
     assert resolved.json()["resolution"]["outcome"] == outcome
@@ -253,6 +253,19 @@ async def test_a_hand_back_gives_the_conversation_and_the_facts_to_the_agent(api
     assert (after["verdict"], after["handoff"]) == ("continue", None)
 
 
+@pytest.mark.parametrize(
+    ("verb", "fields"),
+    [("hand-back", {"facts": {"a": 1}}), ("resolve", {"action": "reject", "outcome": "needed"})],
+    ids=["hand-back", "resolve"],
+)
+async def test_an_edit_of_nothing_is_refused(api: Api, verb: str, fields: dict[str, Any]) -> None:
+    handoff, token = await api.claimed()
+    answer = await api.post(f"/handoffs/{handoff['id']}/{verb}", {"token": token, "edited": {}} | fields)
+    told = "`edited` needs `reply` or `tool_call`"
+    assert (answer.status_code, answer.json()["code"], answer.json()["detail"]) == (422, "body_invalid", told)
+    assert (await api.get(f"/handoffs/{handoff['id']}")).json()["state"] == "leased"
+
+
 async def test_facts_are_bounded(api: Api) -> None:
     handoff, token = await api.claimed()
     deep: Any = 1
@@ -265,7 +278,7 @@ async def test_facts_are_bounded(api: Api) -> None:
 async def test_what_has_ended_stays_ended(api: Api) -> None:
     handoff, token = await api.claimed()
     path = f"/handoffs/{handoff['id']}"
-    body = {"token": token, "action": "approve", "outcome": "needed"}
+    body = {"token": token, "action": "reject", "outcome": "needed"}
     await api.post(f"{path}/resolve", body)
     for verb, fields in (("renew", {"token": token}), ("reply", {"token": token, "text": "x"}), ("resolve", body)):
         answer = await api.post(f"{path}/{verb}", fields)

@@ -95,7 +95,7 @@ async def test_whoever_takes_the_call_reads_what_was_promised_and_ends_it(store:
         'call the customer back: promised at 2027-01-15 08:15 UTC with the words "We will call you back."; '
         "then resolve it with how it went"
     )
-    assert (task.kind, task.actions, task.answer_by_ms) == ("review", ("take_over", "reject"), None)
+    assert (task.kind, task.actions, task.answer_by_ms) == ("review", ("take_over", "reject", "hand_back"), None)
     assert [why.rules[0].rule_id for why in claimed.packet.why] == ["angry"]
     lease = Lease(call.handoff_id, claimed.token)
     done = await handoffs.resolve(store, tenant, lease, Resolving("take_over", "needed"), MISSED + 2)
@@ -224,7 +224,7 @@ async def test_an_end_that_was_thought_before_the_promise_is_thought_again(
         own |= {"in_class": place.waiting_in(in_class), "class_name": in_class}
     else:
         own = {"leases": place.leases, "request": place.request("r"), "token": token, "answer_kept_ms": 1_000}
-        own |= {"unseen": ""} if verb == "resolve" else {}
+        own |= {"refused": ""} if verb == "resolve" else {}
     assert (await store.scripts.run(verb, **shared, **own))[0] == b"moved"
     assert await owed(store, tenant) == [call.handoff_id]
 

@@ -317,7 +317,7 @@ async def test_replies_are_kept_in_order_once_each_and_extend_the_lease(
 
 
 async def test_a_resolution_is_typed_and_stays_with_its_outcome(store: Store, ruleset: Ruleset, tenant: str) -> None:
-    await opened(store, ruleset, tenant, "c1")
+    await decide(store, ruleset, tenant, angry("c1", reply="We give 200."), NOW)
     _, lease = await held(store, ruleset, tenant)
     once = Lease(lease.handoff_id, lease.token, "request-1")
     resolving = Resolving(

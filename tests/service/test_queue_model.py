@@ -19,11 +19,11 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 
 from rules.compile.rule_files import files_or_raise
 from rules.evaluation.evaluate import build
-from rules.handoff import ENDED, KINDS, NO_DEADLINE_AT_MS, Handoff, Kind
+from rules.handoff import ENDED, KINDS, NO_DEADLINE_AT_MS, Action, Handoff, Kind
 from rules.model import PRIORITIES
 from rules.routing.operators import Operator
 from rules.turn import Turn
-from service.errors import AlreadyClaimed, CapacityReached, LeaseLost, MoveIllegal, Refusal
+from service.errors import AlreadyClaimed, AnswerUnfit, CapacityReached, LeaseLost, MoveIllegal, Refusal
 from service.flows import drafts, handoffs
 from service.flows.access import open_store
 from service.flows.decide import Decided, decide
@@ -451,6 +451,13 @@ class QueueMachine(RuleBasedStateMachine):
             with pytest.raises(expected):
                 self.do(self.verb(verb, lease, queue, operator))
             return
+        if verb in ("resolve", "reply") and one.kind == "review" and one.called:
+            # Words make no call; whoever has called ends it.
+            with pytest.raises(AnswerUnfit):
+                self.do(self.verb(verb, lease, queue, operator))
+            if verb == "reply":
+                return
+            verb = "take_over"
         first = self.do(self.verb(verb, lease, queue, operator))
         if lost and verb != "renew":
             # The reply got lost; the same request again changes nothing.
@@ -471,8 +478,9 @@ class QueueMachine(RuleBasedStateMachine):
             return handoffs.transfer(store, RULESET, tenant, lease, queue, operator, now_ms)
         if verb == "reply":
             return handoffs.reply(store, tenant, lease, f"words {now_ms}", LEASE_MS, now_ms)
-        if verb == "resolve":
-            return handoffs.resolve(store, tenant, lease, Resolving("answer", "needed"), now_ms)
+        if verb in ("resolve", "take_over"):
+            action: Action = "take_over" if verb == "take_over" else "answer"
+            return handoffs.resolve(store, tenant, lease, Resolving(action, "needed"), now_ms)
         return handoffs.hand_back(store, tenant, lease, HandingBack(may_retry=True), now_ms)
 
     def moved(self, one: Modelled, verb: str, queue: str | None, operator: str | None) -> None:
@@ -495,7 +503,7 @@ class QueueMachine(RuleBasedStateMachine):
                 one.reserved_for, one.reserved_at_ms = operator, self.now_ms + handoffs.RESERVED_MS
                 one.expires_at_ms = max(one.expires_at_ms, self.now_ms + WITHIN_MS[one.queue])
         else:
-            self.end(one, "resolved" if verb == "resolve" else "handed_back")
+            self.end(one, "handed_back" if verb == "hand_back" else "resolved")
 
     @rule(back=BACK, operator=st.sampled_from(OPERATORS), nothing=st.booleans())
     def an_operator_writes(self, back: int, operator: str, nothing: bool) -> None:

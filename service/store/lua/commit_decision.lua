@@ -3,7 +3,7 @@
 -- KEYS[2] turns  ZSET of records
 -- KEYS[3] transcript  ZSET of texts
 -- KEYS[4] decision  STRING
--- KEYS[5] handoff  HASH of the open handoff, or of the one to open; not there when the turn needs none
+-- KEYS[5] handoff  HASH of the open handoff, or of the one to open; not there when there is neither
 -- KEYS[6] waiting  ZSET of the queue it is in from now on
 -- KEYS[7] waiting_before  ZSET of the queue it was in
 -- KEYS[8] open  ZSET of the queue it is in from now on

@@ -9,14 +9,16 @@
 -- ARGV[4] reply  JSON
 -- ARGV[5] replies_max
 -- ARGV[6] answer_kept_ms
--- RETURN done | unknown | illegal | lost | full
---   done: the handoff's fields; illegal: state; lost: holder, when the lease ended
+-- ARGV[7] refused  `unfit` when nobody passes on what is said there; else empty
+-- RETURN done | unknown | illegal | lost | full | unfit
+--   done: the handoff's fields; illegal: state; lost: holder, when the lease ended; unfit: only who holds it is told
 -- USES token, keep, tell
 -- AGAIN safe: the request is remembered
 -- WHY A SCRIPT: two replies at once must get two places, and a reply sent twice one.
 if redis.call('EXISTS', KEYS[3]) == 1 then return {'done', redis.call('HGETALL', KEYS[1])} end
 local refused = refusal(KEYS[1], ARGV[1], ARGV[2])
 if refused then return refused end
+if ARGV[7] == 'unfit' then return {'unfit'} end
 local of = redis.call('HMGET', KEYS[1], 'replies', 'replies_count', 'holder')
 if (tonumber(of[2]) or 0) >= tonumber(ARGV[5]) then return {'full'} end
 local replies = '[' .. ARGV[4] .. ']'

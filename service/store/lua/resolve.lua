@@ -25,19 +25,21 @@
 -- ARGV[5] resolution  JSON
 -- ARGV[6] kept_ms  how long an ended handoff and a quiet conversation are kept
 -- ARGV[7] answer_kept_ms
--- ARGV[8] unseen  `unseen` when the answer is to a draft, and a later one was held since the claim; else empty
+-- ARGV[8] refused  `unseen` when the answer is to a draft, and a later one was held since the claim; `unfit` when it
+--   is no answer to such a handoff; else empty
 -- ARGV[9] version  of the handoff that was thought with
 -- ARGV[10..] call_fields  of the call: name, value, name, value; none where none is owed
--- RETURN done | unknown | illegal | lost | moved | unseen
+-- RETURN done | unknown | illegal | lost | moved | unseen | unfit
 --   done: the handoff's fields; illegal: state; lost: holder, when the lease ended; moved: think again
---   unseen: nothing is done, as the holder knows an older draft
+--   unseen, unfit: nothing is done; only who holds it is told
 -- USES token, class, load, stand_down, ending, tell, owe
 -- AGAIN safe: the request is remembered
 -- WHY A SCRIPT: the answer, the fence and the cut of history must come in one step, or a turn between them loops.
 if redis.call('EXISTS', KEYS[6]) == 1 then return {'done', redis.call('HGETALL', KEYS[1])} end
 local refused = refusal(KEYS[1], ARGV[1], ARGV[2])
 if refused then return refused end
-if ARGV[8] ~= '' then return {'unseen'} end
+if ARGV[8] == 'unseen' then return {'unseen'} end
+if ARGV[8] == 'unfit' then return {'unfit'} end
 local of = redis.call('HMGET', KEYS[1], 'queue', 'holder', 'call', 'version')
 -- What is owed was read off it: a call that was promised since must not be forgotten.
 if of[1] ~= ARGV[3] or (of[3] and of[4] ~= ARGV[9]) then return {'moved'} end

@@ -3,7 +3,8 @@
 local function finish(handoff, conversation, turns, open, deadlines, loads, group, calls, ended, state, resolution,
   at_ms, kept_ms)
   lay_down(loads, handoff)
-  local of = redis.call('HMGET', handoff, 'handoff_id', 'token', 'lease_ended_at_ms', 'kind')
+  local of = redis.call('HMGET', handoff, 'handoff_id', 'token', 'lease_ended_at_ms', 'kind', 'replies_count',
+    'replies_told')
   local handoff_id = of[1]
   redis.call('HSET', handoff, 'state', state, 'resolution', resolution, 'ended_at_ms', at_ms, 'holder', '',
     'token', '', 'lease_expires_at_ms', '', 'hold_reason', '', 'reserved_for', '', 'reserved_until_at_ms', '',
@@ -20,8 +21,11 @@ local function finish(handoff, conversation, turns, open, deadlines, loads, grou
   local last_order = redis.call('HGET', conversation, 'last_order') or ''
   redis.call('HSET', conversation, 'open_handoff', '', 'last_handoff_at_ms', at_ms, 'cut_order', last_order,
     'renew_at_ms', '')
-  -- The next turn's answer tells the agent how it ended; of a review it knows nothing.
-  if of[4] ~= 'review' then redis.call('HSET', conversation, 'ended_handoff', handoff_id) end
+  -- The next turn's answer tells the agent how it ended; of a review only what a person had to say.
+  local text = cjson.decode(resolution).text
+  local said = state == 'handed_back' or (text and text ~= cjson.null and text ~= '')
+    or (tonumber(of[5]) or 0) > (tonumber(of[6]) or 0)
+  if of[4] ~= 'review' or said then redis.call('HSET', conversation, 'ended_handoff', handoff_id) end
   redis.call('HINCRBY', conversation, 'handoffs_count', 1)
   redis.call('HINCRBY', conversation, 'version', 1)
   redis.call('PEXPIRE', conversation, kept_ms)
