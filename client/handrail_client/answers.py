@@ -158,10 +158,14 @@ class Flood(_Answered):
 
 
 class Dealt(_Answered):
-    """How many members of a flood were dealt with, and how many are left: ask again while there are any."""
+    """How many members of a flood were dealt with, and how many are left: ask again while there are any.
+
+    `calls` wait in it besides, which were promised to customers and no answer in writing makes.
+    """
 
     done: int
     left: int
+    calls: int = 0
 
 
 class Call(_Answered):

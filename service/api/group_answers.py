@@ -45,10 +45,14 @@ class FloodsAnswer(Shape):
 
 
 class DealtAnswer(Shape):
-    """How many members were dealt with, and how many are `left`: ask again while there are any."""
+    """How many members were dealt with, and how many are `left`: ask again while there are any.
+
+    `calls` are members besides that no answer in writing ends, as the customer was promised a call; left out if none.
+    """
 
     done: int
     left: int
+    calls: int = 0
 
 
 def group_answer(handoff: Handoff, view: GroupView | None) -> dict[str, object] | None:
@@ -83,4 +87,7 @@ def flood_answer(view: GroupView) -> dict[str, object]:
 
 def dealt_answer(dealt: Dealt) -> dict[str, object]:
     """Return what was done with members."""
-    return {"done": dealt.done, "left": dealt.left}
+    answer: dict[str, object] = {"done": dealt.done, "left": dealt.left}
+    if dealt.calls:
+        answer["calls"] = dealt.calls
+    return answer

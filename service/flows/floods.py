@@ -14,6 +14,7 @@ from typing import Literal, TypeAlias
 from rules.handoff import Handoff, OutcomeWord, Resolution, draft_turn_id, group_of, is_member, wanted
 from rules.routing.floods import grouped, ungrouped
 from rules.routing.route import Likeness
+from rules.tasks import task_of
 from rules.thinking import Change
 from service.errors import NoGroup
 from service.flows import deadlines, moves
@@ -26,6 +27,7 @@ from service.store.store import Store
 # Members dealt with in one request: some seconds of the store's time. Whoever asks is told how many are left.
 DEALT_MAX = 1_000
 DEALT_AT_ONCE = 50  # scripts on the wire together: enough for one sync of the disk to serve many
+CALLS_PASSED_MAX = 10_000  # promised calls that one answer goes past: a group of nothing else costs 200 looks
 MEMBERS_LISTED_MAX = 200
 
 
@@ -64,10 +66,14 @@ class Answering:
 
 @dataclass(frozen=True, slots=True)
 class Dealt:
-    """How many members were dealt with, and how many are left in the group."""
+    """How many members were dealt with, and how many are left in the group to deal with so.
+
+    `calls` wait in it besides: calls that were promised, which no answer in writing makes.
+    """
 
     done: int
     left: int
+    calls: int = 0
 
 
 async def counted(store: Store, elsewhere: Sequence[Place], change: Change, now_ms: int) -> tuple[int, ...]:
@@ -106,7 +112,7 @@ async def members(store: Store, tenant: str, handoff_id: str, limit: int) -> lis
 
 
 async def answer_members(store: Store, tenant: str, lease: Lease, answering: Answering, now_ms: int) -> Dealt:
-    """Answer up to DEALT_MAX members of the group that the leased handoff stands for.
+    """Answer up to DEALT_MAX members of the group that the leased handoff stands for; a promised call stays in it.
 
     Raises NoGroup, and LeaseLost, MoveIllegal or HandoffUnknown as for any move with the lease.
     """
@@ -130,18 +136,21 @@ async def answer_members(store: Store, tenant: str, lease: Lease, answering: Ans
 
     # One past its deadline is ended by that, and by nobody's answer.
     await deadlines.sweep(store, tenant, now_ms)
-    done = 0
-    while done < DEALT_MAX:
-        several = await floods.members(store, place, group, DEALT_AT_ONCE)
-        if not several and not done:
+    done, calls = 0, set[str]()
+    while done < DEALT_MAX and len(calls) < CALLS_PASSED_MAX:
+        several = await floods.members(store, place, group, DEALT_AT_ONCE, len(calls))
+        asking = [member for member in several if task_of(member) != "call"]
+        if not asking and not done:
             # Whoever has lost the lease hears so of an empty group too: the script that ends a member looks at the
             # lease first, and ends nothing that is leased.
             await answer(leader)
-        moved = sum(await asyncio.gather(*(answer(member) for member in several)))
+        moved = sum(await asyncio.gather(*(answer(member) for member in asking)))
         done += moved
-        if not moved:
+        passed = {member.handoff_id for member in several} - {member.handoff_id for member in asking} - calls
+        calls |= passed
+        if not moved and not passed:
             break
-    return Dealt(done, await floods.size(store, place, group))
+    return Dealt(done, max(await floods.size(store, place, group) - len(calls), 0), len(calls))
 
 
 async def let_go_members(

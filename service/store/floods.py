@@ -172,9 +172,9 @@ async def answer(
     )
 
 
-async def members(store: Store, place: Place, in_class: str, limit: int) -> list[Handoff]:
-    """Return the most urgent members of a group."""
-    found = await store.link.call("ZRANGE", place.waiting_in(in_class), 0, limit - 1)
+async def members(store: Store, place: Place, in_class: str, limit: int, after: int = 0) -> list[Handoff]:
+    """Return the most urgent members of a group, without the first `after`."""
+    found = await store.link.call("ZRANGE", place.waiting_in(in_class), after, after + limit - 1)
     return await handoffs.many(store, [(place, handoff_id.decode()) for handoff_id in found])
 
 

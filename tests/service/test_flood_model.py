@@ -17,7 +17,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from rules.compile.rule_files import files_or_raise
 from rules.evaluation.evaluate import build
-from rules.handoff import ENDED, Handoff, group_of, is_member, stands_at_ms, wanted
+from rules.handoff import ENDED, Action, Handoff, group_of, is_member, stands_at_ms, wanted
+from rules.tasks import task_of
 from rules.turn import AgentRef, Customer, Turn
 from service.errors import AlreadyClaimed, HandoffUnknown, LeaseLost, MoveIllegal, NoGroup
 from service.flows import floods, handoffs
@@ -228,6 +229,17 @@ class FloodMachine(RuleBasedStateMachine):
                 )
                 self.leases[claimed.handoff.handoff_id] = Lease(claimed.handoff.handoff_id, claimed.token)
 
+    def resolve(self, lease: Lease) -> Awaitable[Handoff]:
+        """Words do for whoever waits; a call that was promised has to be made."""
+        action: Action = "take_over" if task_of(self.get(lease.handoff_id)) == "call" else "answer"
+        return handoffs.resolve(self.store, self.tenant, lease, Resolving(action, "needed"), self.now_ms)
+
+    def together(self, member: Handoff, handoff_id: str) -> bool:
+        """Return whether both lie in one partition: each has groups of its own."""
+        conversations = (member.conversation_id, self.get(handoff_id).conversation_id)
+        first, second = (self.store.place_of(self.tenant, each) for each in conversations)
+        return first is second
+
     @rule(all_first=st.booleans())
     def what_was_claimed_last_is_resolved(self, all_first: bool) -> None:
         if not self.leases:
@@ -236,9 +248,14 @@ class FloodMachine(RuleBasedStateMachine):
         answering = Answering("answer", "not_needed", "Solved.")
         with contextlib.suppress(LeaseLost, MoveIllegal):
             if all_first and self.get(handoff_id).leads:
+                group = group_of(self.get(handoff_id))
                 dealt = self.do(floods.answer_members(self.store, self.tenant, lease, answering, self.now_ms))
-                assert dealt.left == 0
-            self.do(handoffs.resolve(self.store, self.tenant, lease, Resolving("answer", "needed"), self.now_ms))
+                rest = [each for each in self.do(self.all()) if is_member(each) and each.state not in ENDED]
+                of_group = [
+                    task_of(each) for each in rest if group_of(each) == group and self.together(each, handoff_id)
+                ]
+                assert (dealt.left, dealt.calls, set(of_group) <= {"call"}) == (0, len(of_group), True)
+            self.do(self.resolve(lease))
         del self.leases[handoff_id]
 
     @rule(
@@ -255,7 +272,7 @@ class FloodMachine(RuleBasedStateMachine):
         store, tenant, now_ms = self.store, self.tenant, self.now_ms
         work: Awaitable[object]
         if verb == "resolve":
-            work = handoffs.resolve(store, tenant, lease, Resolving("answer", "needed"), now_ms)
+            work = self.resolve(lease)
         elif verb == "hand_back":
             work = handoffs.hand_back(store, tenant, lease, HandingBack(), now_ms)
         elif verb == "release":

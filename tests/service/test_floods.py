@@ -14,7 +14,7 @@ from rules.handoff import Handoff, is_member
 from rules.routing.route import Wanted, wanted_in
 from rules.turn import AgentRef, Customer, Turn
 from service.errors import LeaseLost, NoGroup
-from service.flows import floods, handoffs
+from service.flows import deadlines, floods, handoffs
 from service.flows.access import open_store
 from service.flows.decide import Decided, decide
 from service.flows.floods import Answering, Dealt
@@ -245,6 +245,35 @@ async def test_many_at_once_are_grouped_as_exactly_as_one_by_one(store: Store, t
     assert (view.members, view.grouped) == (96, 97)
     placed = [each.decision for each in decided if each.decision.position is not None]
     assert len(placed) == 4, "a member is told no place"
+
+
+async def test_one_answer_for_all_makes_no_promised_call(store: Store, tenant: str) -> None:
+    for number in range(8):
+        await opened(store, tenant, broken(number), NOW + number)
+    missed = NOW + 16 * MINUTE
+    await deadlines.sweep(store, tenant, missed)
+    for number in range(8, 16):
+        await opened(store, tenant, broken(number), missed + number)
+    (view,) = await floods.listed(store, tenant)
+    every = await floods.members(store, tenant, view.leader or "", 50)
+    promised = {each.handoff_id for each in every if each.call is not None}
+    written = {each.handoff_id for each in every} - promised
+    assert len(promised) > 1
+    assert len(written) > 1
+    taken = await handoffs.claim_one(store, tenant, view.leader or "", Claiming("mia", 9 * MINUTE), missed + 20)
+    lease = Lease(taken.handoff.handoff_id, taken.token)
+    answering = Answering("answer", "not_needed", "All is mended.")
+    dealt = await floods.answer_members(store, tenant, lease, answering, missed + 21)
+    assert dealt == Dealt(len(written), 0, len(promised))
+    again = await floods.answer_members(store, tenant, lease, answering, missed + 22)
+    assert again == Dealt(0, 0, len(promised))
+    states = {(each, (await handoffs.get(store, tenant, each)).state) for each in promised | written}
+    assert states == {(each, "waiting") for each in promised} | {(each, "resolved") for each in written}
+    with pytest.raises(LeaseLost):
+        await floods.answer_members(store, tenant, lease, answering, missed + 10 * MINUTE)
+    assert await floods.let_go_members(store, tenant, lease.handoff_id, [], "mia", missed + 23) == Dealt(
+        len(promised), 0
+    )
 
 
 async def test_nobody_answers_all_with_a_lease_that_is_lost(store: Store, tenant: str) -> None:
