@@ -94,6 +94,13 @@ _SECRET = re.compile(
     r"((?=[^\s\d]{0,32}\d)[^\s\"'`]{3,64}?)(?=[\"'`.,;}\]]{0,3}(?:\s|$))",
     re.IGNORECASE,
 )
+# What opens a session, a reset or an account for whoever has the address; a fragment is one too.
+_URL_SECRET = re.compile(
+    r"[?&;#](?:(?:access|api|auth|client|csrf|id|refresh|reset|session|x-amz|x-goog)[_-]?)?"
+    r"(?:token|key|code|jwt|secret|signature|sig|sid|session(?:[_-]?id)?|password|passwd|pwd|otp|auth|ticket)"
+    r"=([^\s&#;\"'`<>]{1,8192})",
+    re.IGNORECASE,
+)
 _MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|ene|abr|ago|dic)[a-zñ]{0,9}"  # English and Spanish
 _BIRTH = re.compile(
     r"\b(?:born|d\.?o\.?b|date[\s_]{1,2}of[\s_]{1,2}birth|birth[\s_]?date|birthday|nacid[oa]|nac[ií]|"
@@ -221,6 +228,13 @@ def _national_ids(text: str) -> Iterator[Span]:
             yield found.span()
 
 
+def _secrets(text: str) -> Iterator[Span]:
+    """What a customer calls a secret, and what an address carries under the name of one."""
+    yield from _group(_SECRET)(text)
+    if "=" in text:
+        yield from _group(_URL_SECRET)(text)
+
+
 def _group(pattern: re.Pattern[str]) -> Callable[[str], Iterator[Span]]:
     def find(text: str) -> Iterator[Span]:
         for found in pattern.finditer(text):
@@ -235,7 +249,7 @@ KINDS: dict[str, Callable[[str], Iterator[Span]]] = {
     "iban": _ibans,
     "card": _cards,
     "national_id": _national_ids,
-    "secret": _group(_SECRET),
+    "secret": _secrets,
     "date_of_birth": _group(_BIRTH),
     "document": _group(_PASSPORT),
     "ip": _ips,
@@ -250,9 +264,13 @@ _SHOWN = {
 }
 
 
+# Without a digit and without one of these, nothing below can be found.
+_SIGNS = ("@", "::", "=")
+
+
 def mask(text: str) -> Masked:
     """Return the text with personal data replaced by its kind in brackets, and where each stood."""
-    if "@" not in text and not any(map(str.isdigit, text)) and "::" not in text:
+    if not any(map(text.__contains__, _SIGNS)) and not any(map(str.isdigit, text)):
         return Masked(text, ())
     taken: list[Mask] = []
     covered = bytearray(len(text))
