@@ -62,6 +62,11 @@ COMMANDS: dict[str, tuple[Row, ...]] = {
             "List floods: the same over and over, for which one handoff stands in the queue.",
         ),
         Row(
+            "arrivals",
+            "service.cli.arrivals:arrivals",
+            "Print who came to the queues of a running service, as `handrail simulate` reads it.",
+        ),
+        Row(
             "simulate",
             "service.cli.simulate:simulate_command",
             "See what other people, hours or queues would have made of recorded arrivals.",

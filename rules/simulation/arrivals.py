@@ -72,6 +72,27 @@ def arrivals_in(row: object) -> Iterator[Arrival]:
         raise ArrivalInvalid("its fields are not of the kind that docs/simulate.md shows") from error
 
 
+def row_of(arrival: Arrival) -> dict[str, str | float | bool | None]:
+    """Return the row, a value for each of COLUMNS, that `arrivals_in` reads as this arrival."""
+    at = datetime.fromtimestamp(arrival.at_ms / 1000, UTC).isoformat(timespec="milliseconds")
+    return {
+        "at": at.replace("+00:00", "Z"),
+        "queue": arrival.queue,
+        "priority": arrival.priority,
+        "kind": arrival.kind,
+        "locale": arrival.locale,
+        "handling_s": _in_seconds(arrival.handling_ms),
+        "waited_s": _in_seconds(arrival.waited_ms),
+        "gave_up": arrival.gave_up,
+    }
+
+
+def _in_seconds(span_ms: int | None) -> float | None:
+    if span_ms is None or span_ms % SECOND_MS:
+        return None if span_ms is None else span_ms / SECOND_MS
+    return span_ms // SECOND_MS
+
+
 def _own(row: dict[str, Any]) -> Iterator[Arrival]:
     unknown = sorted(name for name in row if name not in COLUMNS)
     if unknown:

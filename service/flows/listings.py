@@ -11,7 +11,11 @@ from service.flows.cursors import cursor_of, read_cursor
 from service.flows.handoffs import PAGE_MAX, PAGE_READS_MAX, Page
 from service.store import handoffs, listings
 from service.store.keys import Place
-from service.store.store import Store
+from service.store.store import KEPT_MS, Store
+
+# What has ended is known for so long, and of each partition the last so many: `lua/parts/ending.lua` cuts there.
+ENDED_KEPT_MS = KEPT_MS
+ENDED_LISTED_MAX = 10_000
 
 
 async def calls(store: Store, tenant: str, queue: str | None, cursor: str | None, limit: int) -> Page:
