@@ -22,7 +22,8 @@ from rules.turn import Conversation
 # How soon somebody is looked for again when nobody was free: people notice a second. Whoever has waited long is looked
 # for a twentieth of that wait later, up to the second number: at night ten thousand looks a second would find nobody.
 OFFER_AGAIN_MS, OFFER_AGAIN_MS_MAX = 1_000, 10_000
-# Whoever let an offer go by is asked once more after this: they were away from their desk, and nobody else has come.
+# Whoever let an offer go by is asked once more after this: they were away from their desk, and nobody else has come. A
+# call would be offered for ever so: nobody is asked for it once more before it is due.
 OFFER_ROUND_MS = 60_000
 # What comes back from a person goes to the front of its queue; after this nobody is there, and `on_timeout` holds.
 RETURNED_MS = 120_000
@@ -206,6 +207,9 @@ def advanced(handoff: Handoff, now_ms: int, people: People) -> tuple[Handoff, st
         priority = max(handoff.priority, step.priority, key=PRIORITIES.index)
         urgency = min(handoff.score_ms, score_ms(handoff.opened_at_ms, priority))
         after = replace(after, priority=priority, score_ms=urgency)
+    if step.event == "handoff.resolve_missed" and deadline(handoff.expires_at_ms) is None:
+        # Now the call should have been made: everybody is asked for it once more.
+        after = replace(after, route=replace(after.route, passed_by=()))
     if step.event == "handoff.widened":
         widened = (*route.widened, _widening(handoff, after, step))
         after = replace(after, route=replace(after.route, widened=widened))
@@ -241,14 +245,16 @@ def let_go(handoff: Handoff, at_ms: int) -> tuple[Handoff, str, str]:
 def _offered(handoff: Handoff, now_ms: int, people: People) -> tuple[Handoff, str, str] | None:
     """Return the handoff as it is offered to the freest person for it, who did not let it go by; None when none is due.
 
-    Whoever let it go by is asked again once OFFER_ROUND_MS have passed; meanwhile anybody who may take it can claim it.
+    Whoever let it go by is asked again once OFFER_ROUND_MS have passed, or when it is due if it is a call; meanwhile
+    anybody who may take it can claim it.
     """
     route = handoff.route
     if route.offer_ms is None or route.offer_at_ms is None or route.offer_at_ms > now_ms:
         return None
     if people.assumed:
         return replace(handoff, route=replace(route, offer_at_ms=None)), "", ""
-    passed_by = route.passed_by if now_ms - (route.let_go_at_ms or 0) < OFFER_ROUND_MS else ()
+    again = deadline(handoff.expires_at_ms) is not None and now_ms - (route.let_go_at_ms or 0) >= OFFER_ROUND_MS
+    passed_by = () if again else route.passed_by
     whom = people.freest_for(wanted(handoff), handoff.kind, passed_by)
     if whom is None:
         return looked_for(handoff, now_ms), "", ""

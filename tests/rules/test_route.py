@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rules.handoff import Handoff, Reason, wanted
+from rules.handoff import NO_DEADLINE_AT_MS, Handoff, Reason, wanted
 from rules.model import PRIORITIES, All, Mode, Need, OnTimeout, Priority, Queue, Rule, Span, Step, Then
 from rules.moves import OFFER_AGAIN_MS, OFFER_AGAIN_MS_MAX, advance_at_ms, advanced, looked_for, rerouted
 from rules.routing.operators import Operator, People, Person
-from rules.routing.route import Route, Wanted, moved_on, route_into, wanted_in
+from rules.routing.route import Route, Wanted, due_by, moved_on, open_ended, route_into, wanted_in
 from rules.routing.routing import PRIORITY_ALLOWANCE_MS, open_handoff, score_ms
 from rules.turn import Turn
 
@@ -151,6 +151,41 @@ def test_it_is_offered_to_one_after_the_other_the_freest_first_and_then_to_all()
     assert (advanced(handoff, NOW + 63_000, later) or ("",) * 3)[2] == "zoe"
     assert (advanced(handoff, NOW + 119_000, people) or ("",) * 3)[2] == ""
     assert (advanced(handoff, NOW + 120_000, people) or ("",) * 3)[2] == "mia"
+
+
+def test_a_call_is_offered_once_to_each_and_once_more_when_it_is_due() -> None:
+    people = People((Person(Operator("ben"), present=True), Person(Operator("mia"), present=True)))
+    queue = Queue("calls", 20 * MINUTE, CALLBACK, offer_ms=30_000)
+    route = open_ended(route_into(queue, 20 * MINUTE, None, NOW))
+    call = replace(opened(queue="tier1"), queue="calls", route=route, expires_at_ms=NO_DEADLINE_AT_MS)
+
+    def offers(handoff: Handoff) -> list[tuple[str, str, int]]:
+        """Return what is told of it in four hours, and how many seconds after it began to wait."""
+        told: list[tuple[str, str, int]] = []
+        at_ms = NOW
+        while (at_ms := max(at_ms, advance_at_ms(handoff, held=False) or 0)) < NOW + 240 * MINUTE:
+            step = advanced(handoff, at_ms, people)
+            assert step is not None
+            handoff, event, detail = step
+            told += [(event, detail, (at_ms - NOW) // 1_000)] if event else []
+        return told
+
+    once = [
+        ("handoff.offered", "ben", 0),
+        ("handoff.let_go", "ben", 30),
+        ("handoff.offered", "mia", 30),
+        ("handoff.let_go", "mia", 60),
+    ]
+    assert offers(call) == once
+    due_at_ms = NOW + 60 * MINUTE
+    due = replace(call, route=due_by(route, due_at_ms, NOW))
+    late_s = 3_600
+    events = [(event, whom) for event, whom, _ in once]
+    told = offers(due)
+    assert told[:5] == [*once, ("handoff.resolve_missed", "", late_s)]
+    assert [(event, whom) for event, whom, _ in told[5:]] == events
+    # Somebody is looked for every ten seconds by then.
+    assert told[5][2] - late_s <= OFFER_AGAIN_MS_MAX // 1_000
 
 
 def test_what_is_offered_counts_and_whoever_has_no_capacity_is_offered_one_at_a_time() -> None:
