@@ -80,12 +80,11 @@ class Desk:
 
     async def told(self) -> list[tuple[str, str, str]]:
         """Return what was told of offers since the last time: of which handoff, what, and of whom."""
-        found = [
-            event
-            for place in self.store.places(self.tenant)
-            for event in await outbox.read(self.store, place, "test", 500)
-            if event.type in ("handoff.offered", "handoff.let_go")
-        ]
+        found = []
+        for place in self.store.places(self.tenant):
+            events = await outbox.read(self.store, place, "test", 500)
+            await outbox.ack(self.store, place, [event.entry_id for event in events])
+            found += [event for event in events if event.type in ("handoff.offered", "handoff.let_go")]
         return [(event.handoff_id or "", event.type, event.detail) for event in found]
 
 
