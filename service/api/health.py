@@ -19,12 +19,14 @@ from service.metrics import CONTENT_TYPE, CallsOwed, ChannelFares, LastDrill, La
 router = APIRouter(tags=["health"])
 
 
+@router.head("/livez", include_in_schema=False)
 @router.get("/livez", summary="Whether the process runs")
 async def livez() -> Response:
     """200 as long as it can answer at all; a supervisor restarts it otherwise."""
     return answered({"status": "alive"})
 
 
+@router.head("/readyz", include_in_schema=False)
 @router.get("/readyz", summary="Whether turns can be decided and kept", responses={503: {"description": "not now"}})
 async def readyz(request: Request) -> Response:
     """503 while the store is away or the process is stopping; turns sent here all the same are answered, degraded.

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Request, Response
-from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.openapi.utils import get_openapi
+from fastapi.responses import HTMLResponse
 
 from service.api.identity import permit
 from service.api.problems import PROBLEMS, Refused
+from service.api.reference import POLICY, page
 from service.api.routes import Call, answered, called, running_of
 from service.api.turn_body import BODY
 from service.clock import now_ms
@@ -130,7 +131,8 @@ async def schema(request: Request) -> Response:
 async def docs(request: Request) -> Response:
     """Answer with the page that shows the description."""
     await _shown_to(request)
-    return get_swagger_ui_html(openapi_url="openapi.json", title="Handrail")
+    headers = {"content-security-policy": POLICY, "x-content-type-options": "nosniff"}
+    return HTMLResponse(page(request.app.openapi()), headers=headers)
 
 
 @router.get("/problems/{code}")

@@ -12,12 +12,13 @@ from fastapi.routing import APIRoute
 
 from rules.handoff import ACTIONS, FLAGS, OUTCOMES, Action
 from rules.model import VERDICTS
-from service.api import arrival, bodies, handoffs, json_text, turn_body
+from service.api import arrival, bodies, bounded_protocol, handoffs, json_text, turn_body
 from service.api.application import ROUTERS
 from service.api.decision_answers import DecisionAnswer
 from service.api.problems import PROBLEMS
 from service.api.turn_body import read_turn
 from service.flows.keys import ROLES
+from service.main import KEEP_ALIVE_S
 
 PAGE = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
 EXAMPLES = [json.loads(block) for block in re.findall(r"^```json\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)]
@@ -25,7 +26,7 @@ UNLISTED = {"/openapi.json", "/docs", "/problems/{code}", "/should-escalate"}  #
 
 
 def test_every_address_there_is_has_its_row() -> None:
-    told = set(re.findall(r"`(GET|POST|PUT|DELETE) (/[^`?]*)", PAGE))
+    told = set(re.findall(r"`(GET|HEAD|POST|PUT|DELETE) (/[^`?]*)", PAGE))
     routes: set[tuple[str, str]] = set()
     for router in ROUTERS:
         for route in router.routes:
@@ -43,6 +44,8 @@ def test_every_code_has_its_row_and_no_other_does() -> None:
 
 LIMITS = {
     f"{arrival.BODY_BYTES_MAX:,} bytes, within {arrival.BODY_WAIT_MS_MAX:,} ms, {json_text.DEPTH_MAX} levels deep",
+    f"| {bounded_protocol.HEAD_BYTES_MAX:,} bytes, within {bounded_protocol.HEAD_WAIT_MS_MAX:,} ms from its first byte",
+    f"| an idle connection | {KEEP_ALIVE_S} s;",
     f"{turn_body.ID_CHARS_MAX} printable ASCII characters",
     f"{turn_body.TEXT_CHARS_MAX:,} characters each",
     f"{turn_body.NAME_CHARS_MAX} characters",

@@ -42,6 +42,16 @@ class Listening:
             with suppress(ConnectionError):
                 await writer.wait_closed()
 
+    async def until_closed(self, sent: bytes) -> bytes:
+        """Return everything that comes until the service ends the connection."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        writer.write(sent)
+        async with asyncio.timeout(WAIT_S):
+            told = await reader.read()
+        writer.close()
+        await writer.wait_closed()
+        return told
+
     async def answer(self, reader: asyncio.StreamReader) -> tuple[int, bytes, bytes]:
         """Read one answer: its status, its head, its body."""
         head = await reader.readuntil(b"\r\n\r\n")
