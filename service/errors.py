@@ -269,6 +269,16 @@ class NoGroup(Refusal):
         super().__init__("the handoff is part of no group")
 
 
+class RequestReused(Refusal):
+    """A request names itself as one that was done before, and is another one."""
+
+    code = "request_reused"
+    hint = "nothing was done: send it with an `Idempotency-Key` of its own"
+
+    def __init__(self) -> None:
+        super().__init__("the `Idempotency-Key` was sent before, with something else")
+
+
 class LimitReached(Refusal):
     """A list with a named limit is full."""
 

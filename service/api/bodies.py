@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, S
 
 from rules.handoff import ACTIONS, FLAGS, OUTCOMES
 from service.api.turn_body import ID_PATTERN, INTEGER_MAX, TEXT_CHARS_MAX, Id, Name, Text, check_values
+from service.clock import now_ms
 from service.flows.keys import NAME_CHARS_MAX, NAME_PATTERN
 
 # A token is made by the store; nothing longer was ever one.
@@ -16,6 +17,8 @@ ROOT_CAUSE_CHARS_MAX = 256
 REASON_CHARS_MAX = 512
 # CSAT of every scale in use (1..5, 1..10, 0..100) and NPS (-100..100).
 SCORE_MAX = 100.0
+# Clocks of two machines differ by seconds; what lies further ahead is seconds, or microseconds, or a slip.
+AHEAD_MS_MAX = 300_000
 
 Token = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=TOKEN_CHARS_MAX, pattern=ID_PATTERN)]
 RootCause = Annotated[str, StringConstraints(strict=True, max_length=ROOT_CAUSE_CHARS_MAX)]
@@ -166,6 +169,8 @@ class OutcomeBody(Body):
             raise ValueError("needs `conversation_id`, `handoff_id` or both")
         if self.kind == "csat" and self.score is None:
             raise ValueError("`csat` needs `score`")
+        if self.at_ms is not None and self.at_ms > now_ms() + AHEAD_MS_MAX:
+            raise ValueError("`at_ms` lies ahead: it is when it happened, in milliseconds since 1970")
         return self
 
 

@@ -32,6 +32,7 @@ MOVED: dict[int | str, dict[str, Any]] = {
     200: {"model": HandoffAnswer},
     **problems_documented("handoff_unknown", "lease_lost", "move_illegal", "body_invalid"),
 }
+REPLIED = MOVED | problems_documented("request_reused", "body_invalid")
 RESOLVED: dict[int | str, dict[str, Any]] = {
     200: {"model": HandoffAnswer},
     **problems_documented("handoff_unknown", "lease_lost", "move_illegal", "draft_unseen", "body_invalid"),
@@ -179,7 +180,7 @@ async def transfer(handoff_id: HandoffId, body: TransferBody, call: Working) -> 
     )
 
 
-@router.post("/handoffs/{handoff_id}/reply", summary="Say something to the customer", responses=MOVED)
+@router.post("/handoffs/{handoff_id}/reply", summary="Say something to the customer", responses=REPLIED)
 async def reply(handoff_id: HandoffId, body: ReplyBody, call: Working) -> Response:
     """The waiting agent gets it in `replies` and passes it on; the lease is renewed."""
     store, tenant, lease_ms = call.running.store, call.caller.tenant, call.running.settings.lease_ms

@@ -30,7 +30,7 @@ class RecordedAnswer(Shape):
     responses={
         201: {"model": RecordedAnswer},
         200: {"model": RecordedAnswer, "description": "it was on record already"},
-        **problems_documented("handoff_unknown", "body_invalid"),
+        **problems_documented("handoff_unknown", "body_invalid", "request_reused"),
     },
 )
 async def record(body: OutcomeBody, call: Annotated[Call, called("report")]) -> Response:

@@ -101,6 +101,7 @@ PROBLEMS: dict[str, ProblemSpec] = {
     "move_illegal": ProblemSpec(409, "not in this state", "read the handoff again to see what is possible now"),
     "no_group": ProblemSpec(409, "the handoff is part of no group", "look for groups with GET /floods"),
     "draft_unseen": ProblemSpec(409, "a later draft is not seen", "release the handoff, claim it again, and read it"),
+    "request_reused": ProblemSpec(422, "the key of another request", "use an `Idempotency-Key` of its own"),
     "turn_stale": ProblemSpec(409, "the turn is stale", "drop its reply: a person has had the conversation since"),
     "conversation_busy": ProblemSpec(409, "the conversation is busy", "send the turn again"),
     "tests_failed": ProblemSpec(409, "tests of the rule files fail", "mend the rules or the tests, and push again"),

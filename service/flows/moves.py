@@ -6,6 +6,7 @@ import contextlib
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 
 from rules.evaluation.evaluate import Ruleset
 from rules.handoff import (
@@ -30,6 +31,7 @@ from service.errors import (
     LimitReached,
     MoveIllegal,
     QueueUnknown,
+    RequestReused,
     StoreAway,
 )
 from service.store import budgets, calls, codec, floods, handoffs
@@ -170,7 +172,10 @@ async def transfer(
 
 
 async def reply(store: Store, tenant: str, lease: Lease, text: str, lease_ms: int, now_ms: int) -> Handoff:
-    """Say something to the customer through the agent; renews the lease. Raises LimitReached and AnswerUnfit."""
+    """Say something to the customer through the agent; renews the lease.
+
+    Raises LimitReached, AnswerUnfit and RequestReused.
+    """
 
     def values(place: Place, current: Handoff) -> Mapping[str, Argument]:
         return {
@@ -179,6 +184,7 @@ async def reply(store: Store, tenant: str, lease: Lease, text: str, lease_ms: in
             "reply": codec.dumps({"text": text, "by": current.holder or "", "at_ms": now_ms}),
             "replies_max": REPLIES_MAX,
             "refused": "" if TASKS[task_of(current)].replies else "unfit",
+            "digest": sha256(text.encode("utf-8", "surrogatepass")).hexdigest(),
         }
 
     return await _move(store, tenant, "reply", lease, values, now_ms)
@@ -308,6 +314,8 @@ def moved(verb: str, lease: Lease, word: str, rest: list[Reply], now_ms: int) ->
         ended_at_ms = codec.number(rest[1])
         ago_ms = max(now_ms - ended_at_ms, 0) if ended_at_ms is not None else None
         raise LeaseLost(lease.handoff_id, codec.text(rest[0]), ago_ms)
+    if word == "reused":
+        raise RequestReused
     if word == "unseen":
         raise DraftUnseen
     if word == "full":

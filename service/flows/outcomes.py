@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Literal, TypeAlias, get_args
 
 from rules.marks import is_drill
-from service.errors import HandoffUnknown, LimitReached
+from service.errors import HandoffUnknown, LimitReached, RequestReused
 from service.store import handoffs, outcomes
 from service.store.outcomes import OUTCOMES_MAX
 from service.store.store import Store
@@ -38,7 +39,7 @@ class Recorded:
 async def record(
     store: Store, tenant: str, report: OutcomeReport, actor: str, now_ms: int, *, request_id: str | None = None
 ) -> Recorded:
-    """Put a later fact on record, once a request; raises HandoffUnknown and LimitReached.
+    """Put a later fact on record, once a request; raises HandoffUnknown, RequestReused and LimitReached.
 
     A conversation that is not known any more is taken all the same: outcomes come weeks later.
     """
@@ -65,8 +66,12 @@ async def record(
         "recorded_at_ms": now_ms,
     }
     request = f"outcome:{actor}:{request_id or secrets.token_hex(8)}"
-    recorded = await outcomes.record(store, store.place_of(tenant, conversation_id), outcome, request)
-    if recorded is None:
+    # What was sent, not what was made of it: a report without its own time is the same one when it is sent again.
+    digest = sha256(repr(report).encode("utf-8", "surrogatepass")).hexdigest()
+    recorded = await outcomes.record(store, store.place_of(tenant, conversation_id), outcome, request, digest)
+    if recorded == "reused":
+        raise RequestReused
+    if recorded == "full":
         raise LimitReached("outcomes of one conversation", OUTCOMES_MAX, "send each fact once")
     return Recorded(*recorded)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 import orjson
 
@@ -13,10 +14,13 @@ from service.store.store import ANSWER_KEPT_MS, Store
 OUTCOMES_MAX = 100  # of one conversation; a system that sends more is sending one fact again and again
 
 
-async def record(store: Store, place: Place, outcome: Mapping[str, object], request_id: str) -> tuple[str, bool] | None:
-    """Keep an outcome once a request; return its id and whether it was there before, None when the list is full.
+async def record(
+    store: Store, place: Place, outcome: Mapping[str, object], request_id: str, digest: str
+) -> tuple[str, bool] | Literal["reused", "full"]:
+    """Keep an outcome once a request; return its id and whether it was there before, or why nothing was kept.
 
-    `outcome` has at least outcome_id, tenant, conversation_id, handoff_id, actor and recorded_at_ms.
+    `digest` tells what is reported: a request that was another report's is `reused`. `outcome` has at least
+    outcome_id, tenant, conversation_id, handoff_id, actor and recorded_at_ms.
     """
     word, *rest = await store.scripts.run(
         "record_outcome",
@@ -33,8 +37,11 @@ async def record(store: Store, place: Place, outcome: Mapping[str, object], requ
         conversation_id=str(outcome["conversation_id"]),
         actor=str(outcome["actor"]),
         now_ms=str(outcome["recorded_at_ms"]),
+        digest=digest,
     )
-    return None if word == b"full" else (rest[0].decode(), word == b"repeated")
+    if word == b"full":
+        return "full"
+    return "reused" if word == b"reused" else (rest[0].decode(), word == b"repeated")
 
 
 async def of_conversation(store: Store, place: Place, conversation_id: str) -> tuple[dict[str, object], ...]:

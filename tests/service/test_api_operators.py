@@ -377,6 +377,11 @@ async def test_what_becomes_known_later_is_put_on_record_once_a_request(api: Api
 
 OUTCOMES_REFUSED: dict[str, tuple[dict[str, Any], int, str]] = {
     "of nothing": ({"kind": "reopened"}, 422, "needs `conversation_id`, `handoff_id` or both"),
+    "what has not happened yet": (
+        {"kind": "complaint", "conversation_id": "c", "at_ms": 99_999_999_999_999},
+        422,
+        "`at_ms` lies ahead: it is when it happened, in milliseconds since 1970",
+    ),
     "a score that is missing": ({"kind": "csat", "conversation_id": "c"}, 422, "`csat` needs `score`"),
     "of no kind": (
         {"kind": "fine", "conversation_id": "c"},

@@ -18,6 +18,7 @@ from service.errors import (
     MoveIllegal,
     QueueUnknown,
     Refusal,
+    RequestReused,
 )
 from service.flows import handoffs
 from service.flows.access import Store
@@ -314,6 +315,9 @@ async def test_replies_are_kept_in_order_once_each_and_extend_the_lease(
     ]
     assert said.lease_expires_at_ms == NOW + 2 + LEASE_MS
     assert said.version == handoff.version + 2
+    with pytest.raises(RequestReused):
+        await handoffs.reply(store, tenant, once, "Something else.", LEASE_MS, NOW + 3)
+    assert len((await handoffs.get(store, tenant, lease.handoff_id)).replies) == 2
 
 
 async def test_a_resolution_is_typed_and_stays_with_its_outcome(store: Store, ruleset: Ruleset, tenant: str) -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from rules.evaluation.evaluate import Ruleset
-from service.errors import HandoffUnknown, KeyUnknown, LimitReached
+from service.errors import HandoffUnknown, KeyUnknown, LimitReached, RequestReused
 from service.flows import handoffs, keys, outcomes
 from service.flows.access import Store
 from service.flows.decide import decide
@@ -35,6 +35,22 @@ async def test_an_outcome_is_recorded_once_a_request(store: Store, ruleset: Rule
         ("csat", 2.0, NOW + 1),
         ("reopened", None, NOW - 5),
     ]
+
+
+async def test_a_request_of_another_report_is_refused_and_keeps_what_stands(store: Store, tenant: str) -> None:
+    await outcomes.record(store, tenant, OutcomeReport("complaint", "c1"), "crm", NOW, request_id="k1")
+    for other in (
+        OutcomeReport("reopened", "c1"),
+        OutcomeReport("complaint", "c1", at_ms=NOW),
+        OutcomeReport("complaint", "c2"),
+    ):
+        with pytest.raises(RequestReused):
+            await outcomes.record(store, tenant, other, "crm", NOW + 1, request_id="k1")
+    assert (
+        await outcomes.record(store, tenant, OutcomeReport("complaint", "c1"), "crm", NOW, request_id="k1")
+    ).repeated
+    kept = [await outcomes.of_conversation(store, tenant, conversation_id) for conversation_id in ("c1", "c2")]
+    assert [len(each) for each in kept] == [1, 0]
 
 
 async def test_an_outcome_of_an_unknown_handoff_is_refused_and_of_an_unknown_conversation_taken(

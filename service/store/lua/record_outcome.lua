@@ -12,16 +12,21 @@
 -- ARGV[8] conversation_id
 -- ARGV[9] actor
 -- ARGV[10] now_ms
--- RETURN recorded | repeated | full
---   recorded, repeated: outcome_id
+-- ARGV[11] digest  of what was reported, so that a request's name is not taken for another report
+-- RETURN recorded | repeated | reused | full
+--   recorded, repeated: outcome_id; reused: the request was another report's, and nothing was recorded
 -- AGAIN safe: the request is remembered with its answer
 -- WHY A SCRIPT: a fact that is recorded and not told, or recorded twice, spoils every number built on it.
 local answered = redis.call('GET', KEYS[2])
-if answered then return {'repeated', answered} end
+if answered then
+  local outcome_id, digest = string.match(answered, '^(%S+) (%S+)$')
+  if digest ~= ARGV[11] then return {'reused'} end
+  return {'repeated', outcome_id}
+end
 if redis.call('LLEN', KEYS[1]) >= tonumber(ARGV[3]) then return {'full'} end
 redis.call('RPUSH', KEYS[1], ARGV[1])
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
 redis.call('XADD', KEYS[3], 'MAXLEN', '~', '100000', '*', 'type', 'outcome.recorded', 'tenant', ARGV[6],
   'handoff_id', ARGV[7], 'conversation_id', ARGV[8], 'actor', ARGV[9], 'at_ms', ARGV[10])
-redis.call('SET', KEYS[2], ARGV[2], 'PX', ARGV[5])
+redis.call('SET', KEYS[2], ARGV[2] .. ' ' .. ARGV[11], 'PX', ARGV[5])
 return {'recorded', ARGV[2]}

@@ -10,12 +10,16 @@
 -- ARGV[5] replies_max
 -- ARGV[6] answer_kept_ms
 -- ARGV[7] refused  `unfit` when nobody passes on what is said there; else empty
--- RETURN done | unknown | illegal | lost | full | unfit
---   done: the handoff's fields; illegal: state; lost: holder, when the lease ended; unfit: only who holds it is told
+-- ARGV[8] digest  of the text, so that a request's name is not taken for another text
+-- RETURN done | reused | unknown | illegal | lost | full | unfit
+--   done: the handoff's fields; reused: the request was another text's; illegal: state; lost: holder, when the lease
+--   ended; unfit: only who holds it is told
 -- USES token, keep, tell
 -- AGAIN safe: the request is remembered
 -- WHY A SCRIPT: two replies at once must get two places, and a reply sent twice one.
-if redis.call('EXISTS', KEYS[3]) == 1 then return {'done', redis.call('HGETALL', KEYS[1])} end
+local answered = redis.call('GET', KEYS[3])
+if answered and answered ~= ARGV[8] then return {'reused'} end
+if answered then return {'done', redis.call('HGETALL', KEYS[1])} end
 local refused = refusal(KEYS[1], ARGV[1], ARGV[2])
 if refused then return refused end
 if ARGV[7] == 'unfit' then return {'unfit'} end
@@ -28,5 +32,5 @@ local number = redis.call('HINCRBY', KEYS[1], 'replies_count', 1)
 redis.call('HINCRBY', KEYS[1], 'version', 1)
 keep(KEYS[1], KEYS[2], 'leased', ARGV[2], ARGV[3], '')
 tell(KEYS[4], KEYS[1], 'handoff.replied', of[3], ARGV[2], number)
-redis.call('SET', KEYS[3], 'reply', 'PX', ARGV[6])
+redis.call('SET', KEYS[3], ARGV[8], 'PX', ARGV[6])
 return {'done', redis.call('HGETALL', KEYS[1])}
