@@ -92,7 +92,8 @@ async def members(
 async def answer(handoff_id: HandoffId, body: AnswerMembersBody, call: Working) -> Response:
     """By whoever has claimed the handoff that stands for them, and before they resolve that one. Each member ends with
     this answer and outcome, as if it alone had been answered; no draft is let out and no tool run. A member that is
-    urgent, regulated or looked at by somebody is none. Safe to repeat."""
+    urgent, regulated or looked at by somebody is none; a promised call stays, and is counted in `calls`. Safe to
+    repeat."""
     answering = Answering(body.action, body.outcome, body.text, body.root_cause)
     lease = call.lease(handoff_id, body.token)
     return answered(

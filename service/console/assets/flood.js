@@ -111,6 +111,8 @@ export function floodOf(path, me, act, typed) {
         const dealt = await move(`${path}/members/answer`, body);
         done += dealt.done;
         result.textContent = say(dealt.left ? "flood.answered_some" : "flood.answered", { count: done, left: dealt.left });
+        // No answer in writing makes a call that was promised.
+        if (dealt.calls) result.textContent = say("flood.calls", { count: done, calls: dealt.calls });
         if (!dealt.left || !dealt.done) break;
       }
       act.answered(body);

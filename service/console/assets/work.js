@@ -19,7 +19,8 @@ export function forms({ packet, handoff }, me, act, typed) {
   const call = isCall(handoff);
   const reply = el("textarea", { id: "reply", rows: "2", maxlength: TEXT_CHARS_MAX, dir: "auto" });
   const send = el("button", { type: "submit", class: "main" }, say("reply.send"));
-  const saying = el("form", { class: "card composer" }, field(say("reply"), reply, say("reply.hint")), send);
+  const hint = handoff.kind === "review" ? "reply.hint_review" : "reply.hint";
+  const saying = el("form", { class: "card composer" }, field(say("reply"), reply, say(hint)), send);
   const ending = endForm(packet, call);
   const holding = holdForm(act);
   const passing = passForm(me, act);
@@ -72,8 +73,11 @@ export function forms({ packet, handoff }, me, act, typed) {
 }
 
 function endForm(packet, call) {
-  const { draft, actions } = packet.task;
-  const told = (action) => (call && has(`call.${action}`) ? `call.${action}` : `action.${action}`);
+  const { draft, actions, kind } = packet.task;
+  const told = (action) => {
+    const own = call ? `call.${action}` : `review.${action}`;
+    return kind === "review" && has(own) ? own : `action.${action}`;
+  };
   const offered = actions.map((each) => choice("radio", "action", each, say(told(each)), say(`${told(each)}.hint`)));
   const outcomes = OUTCOMES.map((each) => choice("radio", "outcome", each, say(`outcome.${each}`)));
   const flags = FLAGS.map((each) => choice("checkbox", "flags", each, say(`flag.${each}`)));
