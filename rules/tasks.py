@@ -18,14 +18,19 @@ TaskName: TypeAlias = Literal["review", "call", "hold", "escalate", "draft"]
 class Asks:
     """One kind of work. `named` is what it is called where an answer is refused.
 
-    `actions` are what ends it, `hand_back` among them. `replies`: whether what is said meanwhile is passed on, at the
-    latest with the answer to the customer's next turn.
+    `actions` are what ends it, `hand_back` among them, `also` what does so without being offered. `replies`: whether
+    what is said meanwhile is passed on, at the latest with the answer to the customer's next turn.
     """
 
     named: str
     sentence: str
     actions: tuple[Action, ...]
     replies: bool = True
+    also: tuple[Action, ...] = ()
+
+    def takes(self, action: Action) -> bool:
+        """Return whether the action ends it."""
+        return action in self.actions or action in self.also
 
 
 _TAKE = "the customer waits for you; reply, then resolve or hand the conversation back to the agent"
@@ -49,7 +54,14 @@ TASKS: Mapping[TaskName, Asks] = {
         "the agent waits with the draft below; approve it, edit it or reject it",
         ("approve", "edit", "reject", "answer", "take_over", "hand_back"),
     ),
-    "escalate": Asks("an escalation without a draft", _TAKE, ("answer", "take_over", "reject", "hand_back")),
+    # An approval of nothing says that the agent may go on as it would, and an edit what it is to say: whoever writes a
+    # program for escalations need not ask first whether there is a draft.
+    "escalate": Asks(
+        "an escalation without a draft",
+        _TAKE,
+        ("answer", "take_over", "reject", "hand_back"),
+        also=("approve", "edit"),
+    ),
     "draft": Asks(
         "an escalation with a draft",
         _TAKE,

@@ -215,7 +215,7 @@ async def resolve(store: Store, tenant: str, lease: Lease, resolving: Resolving,
         later = draft_turn_id(current) != draft_turn_id(current, claimed_version)
         if later and resolving.action in LETTING_OUT:
             return {"refused": "unseen"}
-        return {"refused": "" if resolving.action in TASKS[task_of(current, claimed_version)].actions else "unfit"}
+        return {"refused": "" if TASKS[task_of(current, claimed_version)].takes(resolving.action) else "unfit"}
 
     return await _end(store, tenant, "resolve", lease, resolution, now_ms, refused)
 
