@@ -242,19 +242,25 @@ def let_go(handoff: Handoff, at_ms: int) -> tuple[Handoff, str, str]:
     return freed, "handoff.let_go", whom
 
 
-def _offered(handoff: Handoff, now_ms: int, people: People) -> tuple[Handoff, str, str] | None:
-    """Return the handoff as it is offered to the freest person for it, who did not let it go by; None when none is due.
+def not_asked(handoff: Handoff, now_ms: int) -> tuple[str, ...]:
+    """Return who is not offered the handoff now: they let it go by.
 
-    Whoever let it go by is asked again once OFFER_ROUND_MS have passed, or when it is due if it is a call; meanwhile
-    anybody who may take it can claim it.
+    They are asked again once OFFER_ROUND_MS have passed, or when it is due if it is a call; meanwhile anybody who may
+    take it can claim it.
     """
+    route = handoff.route
+    again = deadline(handoff.expires_at_ms) is not None and now_ms - (route.let_go_at_ms or 0) >= OFFER_ROUND_MS
+    return () if again else route.passed_by
+
+
+def _offered(handoff: Handoff, now_ms: int, people: People) -> tuple[Handoff, str, str] | None:
+    """Return the handoff as it is offered to the freest person who is to be asked for it; None when no offer is due."""
     route = handoff.route
     if route.offer_ms is None or route.offer_at_ms is None or route.offer_at_ms > now_ms:
         return None
     if people.assumed:
         return replace(handoff, route=replace(route, offer_at_ms=None)), "", ""
-    again = deadline(handoff.expires_at_ms) is not None and now_ms - (route.let_go_at_ms or 0) >= OFFER_ROUND_MS
-    passed_by = () if again else route.passed_by
+    passed_by = not_asked(handoff, now_ms)
     whom = people.freest_for(wanted(handoff), handoff.kind, passed_by)
     if whom is None:
         return looked_for(handoff, now_ms), "", ""

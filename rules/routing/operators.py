@@ -132,9 +132,22 @@ class People:
         best = min(able, key=_busyness, default=None)
         return None if best is None else best.operator.name
 
-    def offered(self, name: str) -> People:
-        """Return the same people once this one has been offered a handoff more."""
-        persons = (replace(one, offered=one.offered + (one.operator.name == name)) for one in self.persons)
+    def free_but_for_one(self, wanted: Wanted, kind: Kind, not_these: Collection[str] = ()) -> tuple[str, ...]:
+        """Return who at work could be offered the handoff if they had been offered one less."""
+        return tuple(
+            person.operator.name
+            for person in self.persons
+            if person.present
+            and person.offered
+            and person.operator.name not in not_these
+            and not person.may_be_offered(kind)
+            and replace(person, offered=person.offered - 1).may_be_offered(kind)
+            and may_take(person.operator, person.operator.name, wanted)
+        )
+
+    def offered(self, name: str, count: int = 1) -> People:
+        """Return the same people once this one has been offered a handoff more, or so many; one less for -1."""
+        persons = (replace(one, offered=one.offered + count * (one.operator.name == name)) for one in self.persons)
         return replace(self, persons=tuple(persons))
 
     def met(self, name: str, load: int, offered: int) -> People:

@@ -16,6 +16,7 @@ from rules.moves import missed
 from rules.routing.floods import promoted
 from rules.routing.operators import People
 from rules.routing.widening import told
+from rules.routing.yielding import withdrawn
 from service.errors import StoreAway
 from service.flows.offers import Desk
 from service.store import calls, codec, floods, handoffs, keys, timers, waits
@@ -259,12 +260,18 @@ async def _reroute(store: Store, place: Place, handoff: Handoff, there: Handoff,
 
 async def _offer(store: Store, handoff: Handoff, desk: Desk, now_ms: int) -> bool:
     """Do what is due to a handoff and depends on who is at work; whoever is free is offered the most urgent one."""
+    asked_back = False
     for _ in range(OFFERED_FIRST_MAX):
         there = await desk.people()
         advanced = moves.advanced(handoff, now_ms, there)
         if advanced is None:
             return False
         _, event, whom = advanced
+        if not event and not asked_back:
+            # Once: should somebody else's look be quicker with whoever is free then, the next one sees it.
+            asked_back = True
+            if await _withdraw(store, handoff, desk, now_ms):
+                continue
         first = await desk.more_urgent(handoff, whom) if event == "handoff.offered" else None
         sooner = None if first is None else moves.advanced(first, now_ms, there)
         if first is None or sooner is None or sooner[1:] != (event, whom):
@@ -277,6 +284,16 @@ async def _offer(store: Store, handoff: Handoff, desk: Desk, now_ms: int) -> boo
             # It was offered or claimed a moment ago, by somebody else's look.
             desk.offered(whom)
     return await advance(store, handoff, (moves.looked_for(handoff, now_ms), "", ""), now_ms)
+
+
+async def _withdraw(store: Store, handoff: Handoff, desk: Desk, now_ms: int) -> bool:
+    """End an offer that gives way to a handoff for which nobody is free; return whether there was one."""
+    lesser = await desk.lesser(handoff)
+    if lesser is None:
+        return False
+    done = await advance(store, lesser, withdrawn(lesser), now_ms)
+    desk.withdrawn(lesser, done=done)
+    return done
 
 
 async def _give(

@@ -32,7 +32,7 @@ EVENTS: Mapping[str, str] = MappingProxyType(
         "handoff.handed_back": "the conversation is the agent's again",
         "handoff.lapsed": "the operator went silent; it waits again",
         "handoff.offered": "it is kept for one operator, who has a while to accept",
-        "handoff.let_go": "whoever it was kept for did not take it",
+        "handoff.let_go": "whoever it was kept for did not take it, or it gave way to what is far more urgent",
         "handoff.widened": "a step of its queue's ladder: others may take it, it is more urgent, or somebody is paged",
         "handoff.step_skipped": "a step was left out, as nobody was there for it",
         "handoff.deadline_near": "it still waits, and its deadline is near",

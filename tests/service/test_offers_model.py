@@ -22,6 +22,7 @@ from rules.evaluation.evaluate import build
 from rules.handoff import ENDED, Handoff
 from rules.moves import OFFER_AGAIN_MS_MAX
 from rules.routing.operators import Operator
+from rules.routing.yielding import gives_way
 from service.errors import AlreadyClaimed, CapacityReached, LeaseLost, MoveIllegal
 from service.flows import handoffs, operators
 from service.flows.access import open_store
@@ -52,7 +53,9 @@ queues:
     offer_for: 30s
     language: customer
 rules:
-  - {id: asks, why: x, when: channel = calls, then: {escalate: calls}}
+  - {id: low, why: x, when: channel = low, then: {escalate: calls, priority: low}}
+  - {id: asks, why: x, when: channel = normal, then: {escalate: calls}}
+  - {id: urgent, why: x, when: channel = urgent, then: {escalate: calls, priority: urgent}}
 """
         }
     )
@@ -63,6 +66,8 @@ TEAM = {
     "kim": Operator("kim", capacity=3, weights={"escalate": 2}),
 }
 LOCALES = ("en", "es", "de")
+# Mostly as urgent as each other: the order among them is what counts, and now and then one goes before all others.
+CHANNELS = ("normal", "normal", "low", "urgent")
 _TENANTS = (f"offers-{number}" for number in itertools.count())
 
 
@@ -133,12 +138,12 @@ class OffersMachine(RuleBasedStateMachine):
     def time_passes(self, step_ms: int) -> None:
         self.now_ms += step_ms
 
-    @rule(which=st.integers(0, 1), locale=st.sampled_from(LOCALES))
-    def somebody_asks(self, which: int, locale: str) -> None:
+    @rule(which=st.integers(0, 1), locale=st.sampled_from(LOCALES), channel=st.sampled_from(CHANNELS))
+    def somebody_asks(self, which: int, locale: str, channel: str) -> None:
         tenant, conversation_id = self.tenants[which], f"c{next(self.count)}"
         if len(tenant.opened) - len(tenant.ended) >= 8:
             return
-        asked = turn(conversation_id, channel="calls", locale=locale)
+        asked = turn(conversation_id, channel=channel, locale=locale)
         decided = self.do(decide(self.store, RULES, tenant.name, asked, self.now_ms))
         tenant.opened[decided.decision.handoff_id or ""] = locale
 
@@ -177,6 +182,27 @@ class OffersMachine(RuleBasedStateMachine):
             for each in waiting:
                 if each.reserved_for is None and self.speaks(name, each):
                     assert name in each.route.passed_by
+        self.nobody_is_asked_for_far_less(tenant, here, waiting)
+
+    @rule(which=st.integers(0, 1), name=st.sampled_from(sorted(TEAM)), count=st.integers(1, 3))
+    def an_urgent_one_comes_while_somebody_is_asked_for_less(self, which: int, name: str, count: int) -> None:
+        self.somebody_comes_or_leaves(which, name, leaves=False)
+        for _ in range(count):
+            self.somebody_asks(which, "en", "low")
+        self.a_worker_looks_until_nothing_is_due(which)
+        self.somebody_asks(which, "en", "urgent")
+        self.a_worker_looks_until_nothing_is_due(which)
+
+    def nobody_is_asked_for_far_less(self, tenant: Tenant, here: set[str], waiting: list[Handoff]) -> None:
+        """Whoever could take what waits in vain is not being asked for something that gives way to it."""
+        kept = [each.reserved_for for each in waiting]
+        for each in waiting:
+            if each.reserved_for is not None:
+                continue
+            for other in waiting:
+                name = other.reserved_for or ""
+                if name in here and gives_way(other, each) and self.has_room(tenant, name, kept.count(name) - 1):
+                    assert name in each.route.passed_by or not self.speaks(name, each)
 
     def speaks(self, name: str, handoff: Handoff) -> bool:
         return not TEAM[name].languages or (handoff.locale or "") in TEAM[name].languages

@@ -13,6 +13,7 @@ from rules.routing.operators import Operator
 from service.flows import deadlines, handoffs, operators
 from service.flows.access import Store
 from service.flows.decide import decide
+from service.flows.handoffs import Claiming, Lease
 from service.store import outbox
 from tests.service.turns import turn
 
@@ -124,3 +125,98 @@ async def test_a_call_that_is_due_is_offered_to_everybody_once_more(desk: Desk) 
     for second in range(3_600, 7_200, 10):
         await desk.works("ben", "mia", at_ms=NOW + second * SECOND)
     assert Counter(await desk.told()) == once
+
+
+@pytest.mark.parametrize("channel", ["high", "urgent"])
+async def test_what_is_far_more_urgent_is_offered_at_once_while_all_are_asked_for_less(
+    desk: Desk, channel: str
+) -> None:
+    low = [await desk.asks("low", NOW + number, number) for number in range(2)]
+    await desk.works("ben", "mia", at_ms=NOW + SECOND)
+    assert {(await desk.now(each.handoff_id)).reserved_for for each in low} == {"ben", "mia"}
+    last = await desk.now(low[1].handoff_id)
+    urgent = await desk.asks(channel, NOW + 2 * SECOND)
+    await desk.works(at_ms=NOW + 2 * SECOND)
+    # The least urgent goes, with its place, and nobody has let it go by.
+    gone = await desk.now(low[1].handoff_id)
+    assert (gone.reserved_for, gone.score_ms, gone.route.passed_by) == (None, last.score_ms, ())
+    assert (await desk.now(low[0].handoff_id)).reserved_for is not None
+    assert (await desk.now(urgent.handoff_id)).reserved_for == last.reserved_for
+    whom = last.reserved_for or ""
+    assert (await desk.told())[-2:] == [
+        (last.handoff_id, "handoff.let_go", whom),
+        (urgent.handoff_id, "handoff.offered", whom),
+    ]
+    # It is theirs again once they are free, and nobody is asked anything else meanwhile.
+    await desk.works(at_ms=NOW + 20 * SECOND)
+    assert await desk.told() == []
+    await handoffs.decline(desk.store, desk.tenant, urgent.handoff_id, whom, NOW + 21 * SECOND)
+    await desk.works(at_ms=NOW + 31 * SECOND)
+    assert whom in {(await desk.now(each.handoff_id)).reserved_for for each in low}
+
+
+async def test_a_little_more_urgent_is_no_reason_to_take_from_somebody_what_they_are_reading(desk: Desk) -> None:
+    asked = [await desk.asks("normal", NOW, number) for number in range(2)]
+    await desk.works("ben", "mia")
+    await desk.told()
+    high = await desk.asks("high", NOW + SECOND)
+    await desk.works(at_ms=NOW + SECOND)
+    assert (await desk.now(high.handoff_id)).reserved_for is None
+    assert await desk.told() == []
+    urgent = await desk.asks("urgent", NOW + 2 * SECOND)
+    await desk.works(at_ms=NOW + 2 * SECOND)
+    assert (await desk.now(urgent.handoff_id)).reserved_for is not None
+    assert None in [(await desk.now(each.handoff_id)).reserved_for for each in asked]
+
+
+async def test_the_offer_of_a_call_goes_for_whatever_is_more_urgent(desk: Desk) -> None:
+    for number in range(2):
+        await desk.asks("brief", NOW, number)
+    await desk.works("ben", "mia", at_ms=NOW + SECOND)
+    await desk.works(at_ms=NOW + SECOND)
+    assert {each.reserved_for for each in await desk.owed()} == {"ben", "mia"}
+    high = await desk.asks("high", NOW + 2 * SECOND)
+    normal = await desk.asks("normal", NOW + 2 * SECOND)
+    await desk.works(at_ms=NOW + 2 * SECOND)
+    assert (await desk.now(high.handoff_id)).reserved_for is not None
+    assert (await desk.now(normal.handoff_id)).reserved_for is None
+    assert [each.reserved_for is None for each in await desk.owed()].count(True) == 1
+
+
+async def test_nothing_is_withdrawn_while_somebody_else_is_free_or_where_they_let_it_go_by(desk: Desk) -> None:
+    low = await desk.asks("low")
+    await desk.works("ben")
+    urgent = await desk.asks("urgent", NOW + SECOND)
+    await desk.works("mia", at_ms=NOW + SECOND)
+    assert (await desk.now(urgent.handoff_id)).reserved_for == "mia"
+    await handoffs.decline(desk.store, desk.tenant, urgent.handoff_id, "mia", NOW + 2 * SECOND)
+    # Ben is asked for it instead of the lesser one, which is mia's now; she let the urgent one go by and keeps hers.
+    for second in range(2, 6):
+        await desk.works(at_ms=NOW + second * SECOND)
+    assert (await desk.now(urgent.handoff_id)).reserved_for == "ben"
+    assert (await desk.now(low.handoff_id)).reserved_for == "mia"
+    await handoffs.decline(desk.store, desk.tenant, urgent.handoff_id, "ben", NOW + 6 * SECOND)
+    for second in range(6, 20):
+        await desk.works(at_ms=NOW + second * SECOND)
+    assert (await desk.now(urgent.handoff_id)).reserved_for is None
+    assert (await desk.now(low.handoff_id)).reserved_for == "mia"
+
+
+async def test_what_was_taken_or_sent_by_a_colleague_is_never_withdrawn(desk: Desk) -> None:
+    low = [await desk.asks("low", NOW, number) for number in range(2)]
+    await desk.works("ben", "mia")
+    held = await desk.now(low[0].handoff_id)
+    whom = held.reserved_for or ""
+    other = {"ben": "mia", "mia": "ben"}[whom]
+    claiming = Claiming(whom, MINUTE, declared=Operator(whom))
+    mine = await handoffs.claim_one(desk.store, desk.tenant, held.handoff_id, claiming, NOW + SECOND)
+    lease = Lease(held.handoff_id, mine.token)
+    await handoffs.decline(desk.store, desk.tenant, low[1].handoff_id, other, NOW + SECOND)
+    await handoffs.transfer(desk.store, desk.rules, desk.tenant, lease, None, other, NOW + SECOND)
+    sent = await desk.now(held.handoff_id)
+    assert (sent.reserved_for, sent.route.kept_as) == (other, "sent")
+    await operators.leave(desk.store, desk.tenant, whom)
+    urgent = await desk.asks("urgent", NOW + 2 * SECOND)
+    await desk.works(at_ms=NOW + 2 * SECOND)
+    assert (await desk.now(held.handoff_id)).reserved_for == other
+    assert (await desk.now(urgent.handoff_id)).reserved_for is None
