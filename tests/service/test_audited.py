@@ -36,6 +36,7 @@ UNTOLD: Mapping[str, str] = {
     "create_key": "the flow tells it before, as the key lies where no tenant's outbox is",
     "revoke_key": "the flow tells it before, as the key lies where no tenant's outbox is",
     "note_claim": "tells what a claim is about to do, before it does it",
+    "keep_packet": "keeps what was worked out ahead of a claim; who claims is told",
     "keep_room": "lasts for seconds and gives nobody anything: the claim or the offer that comes of it is told",
     "open_store": "remembers what the server was made with, once",
     "owe_deliveries": "keeps the books of what was told",

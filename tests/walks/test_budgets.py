@@ -46,9 +46,10 @@ def test_a_busy_hour(tmp_path: Path) -> None:
         first = decided[-1]
         assert (first["verdict"], first["shed"][0]["to"]) == ("continue", "continue")
         listed = handrail("shed", "--queue", "tier1", env=env).stdout
-        assert re.search(r"^tier1: \d{3}% of 60 minutes over 1h now: 0 spent, \d+ open at 6 minutes each", listed)
+        assert re.search(r"^tier1: \d{3,}% of 60 minutes over 1h now: 0 spent, \d+ open at 6 minutes each", listed)
         row = rf"\d{{3}}% +unsure +escalate -> continue +{first['decision_id']}"
         assert re.search(row, listed), listed
         told = as_json(handrail("shed", "--json", env=env))
         assert told["decisions"][-1]["decision_id"] == first["decision_id"]
-        assert handrail("shed", "--queue", "desk", env=env).stdout == "`desk` has no budget\n\nnothing was shed\n"
+        unknown = handrail("shed", "--queue", "desk", env=env)
+        assert (unknown.exit_code, unknown.stdout, "queue_unknown" in unknown.stderr) == (2, "", True), unknown.stderr
