@@ -9,8 +9,8 @@ from fastapi import APIRouter, Query, Response
 from rules.handoff import Handoff, OutcomeWord, State
 from rules.model import Priority
 from service.api.decision_answers import Shape
-from service.api.handoffs import CURSOR_CHARS_MAX, PAGE_DEFAULT, PAGE_MAX
-from service.api.routes import NAME_CHARS_MAX, Call, answered, called, problems_documented
+from service.api.handoffs import PAGE_DEFAULT, PAGE_MAX
+from service.api.routes import Call, CursorAsked, QueueAsked, answered, called, problems_documented
 from service.flows import listings
 
 router = APIRouter(tags=["operators"])
@@ -57,9 +57,9 @@ class CallsAnswer(Shape):
 )
 async def calls(
     call: Annotated[Call, called("list")],
-    queue: Annotated[str | None, Query(max_length=NAME_CHARS_MAX)] = None,
+    queue: QueueAsked = None,
     done: Annotated[bool, Query(description="those that were ended lately, not those that are owed")] = False,
-    cursor: Annotated[str | None, Query(max_length=CURSOR_CHARS_MAX)] = None,
+    cursor: CursorAsked = None,
     limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = PAGE_DEFAULT,
 ) -> Response:
     """Of all queues or one. Every call that is owed is listed; of those that were ended, the latest."""

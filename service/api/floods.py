@@ -11,7 +11,7 @@ from rules.handoff import OUTCOMES
 from service.api.bodies import Body, RootCause, TokenBody
 from service.api.group_answers import DealtAnswer, FloodsAnswer, dealt_answer, flood_answer
 from service.api.handoff_answers import HandoffPageAnswer, page_answer
-from service.api.routes import NAME_CHARS_MAX, Call, HandoffId, answered, called, problems_documented
+from service.api.routes import Call, HandoffId, QueueAsked, answered, called, problems_documented
 from service.api.turn_body import Id, Text
 from service.clock import now_ms
 from service.flows import floods
@@ -53,7 +53,7 @@ class UngroupBody(Body):
 )
 async def listed(
     call: Annotated[Call, called("list")],
-    queue: Annotated[str | None, Query(max_length=NAME_CHARS_MAX)] = None,
+    queue: QueueAsked = None,
 ) -> Response:
     """Those of most members first, of all queues or one."""
     found = await floods.listed(call.running.store, call.caller.tenant, queue)

@@ -16,7 +16,16 @@ from service.api.handoff_answers import (
     page_answer,
     queues_answer,
 )
-from service.api.routes import NAME_CHARS_MAX, Call, HandoffId, answered, called, problems_documented
+from service.api.routes import (
+    EMPTY_IS_NONE,
+    Call,
+    CursorAsked,
+    HandoffId,
+    QueueAsked,
+    answered,
+    called,
+    problems_documented,
+)
 from service.clock import now_ms
 from service.flows import budgets, floods, handoffs, listings, waits
 
@@ -26,7 +35,6 @@ WAIT_MS_MAX = 30_000
 WAITS_OPEN_MAX = 2_000
 PAGE_MAX = 100
 PAGE_DEFAULT = 25
-CURSOR_CHARS_MAX = 512
 
 router = APIRouter()
 
@@ -93,9 +101,9 @@ async def changed(call: Call, handoff: Handoff, wait_ms: int, *, words: bool = F
 )
 async def page(
     call: Annotated[Call, called("list")],
-    queue: Annotated[str | None, Query(max_length=NAME_CHARS_MAX)] = None,
-    state: Annotated[State | None, Query()] = None,
-    cursor: Annotated[str | None, Query(max_length=CURSOR_CHARS_MAX)] = None,
+    queue: QueueAsked = None,
+    state: Annotated[State | None, EMPTY_IS_NONE, Query()] = None,
+    cursor: CursorAsked = None,
     limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = PAGE_DEFAULT,
 ) -> Response:
     """Of all queues or one; ask again with `cursor` until it is null. With a `state` in which a handoff has ended those

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Annotated, Any, cast
 
 import orjson
-from fastapi import Depends, Path, Request, Response
+from fastapi import Depends, Path, Query, Request, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from pydantic import BeforeValidator, StringConstraints
 
 from rules.handoff import Handoff
 from rules.marks import is_drill
@@ -25,12 +26,17 @@ from service.flows import drafts, floods, handoffs, operators
 from service.flows.handoffs import Claimed, Claiming, Lease, NothingWaiting
 
 NAME_CHARS_MAX = 128
+CURSOR_CHARS_MAX = 512  # of a cursor that was given out; nothing longer was ever one
 IDEMPOTENCY_KEY = re.compile(r"[!-~]{1,128}\Z")
 BEARER = HTTPBearer(auto_error=False, description="An API key: `Authorization: Bearer hr_…`")
 
 HandoffId = Annotated[str, Path(max_length=NAME_CHARS_MAX, description="as a decision's `handoff.id` says")]
 DecisionId = Annotated[str, Path(max_length=NAME_CHARS_MAX, description="as the answer to the turn says")]
 QueueName = Annotated[str, Path(max_length=NAME_CHARS_MAX, description="a queue of the active rules")]
+# `?queue=` says as little as no `queue` at all: so forms send what nobody filled in.
+EMPTY_IS_NONE = BeforeValidator(lambda given: None if given == "" else given)
+QueueAsked = Annotated[Annotated[str, StringConstraints(max_length=NAME_CHARS_MAX)] | None, EMPTY_IS_NONE, Query()]
+CursorAsked = Annotated[Annotated[str, StringConstraints(max_length=CURSOR_CHARS_MAX)] | None, EMPTY_IS_NONE, Query()]
 KeyId = Annotated[str, Path(max_length=NAME_CHARS_MAX, description="as GET /keys says")]
 
 

@@ -9,13 +9,12 @@ from fastapi import APIRouter, Query, Response
 from rules.model import Verdict
 from rules.routing.shed import shed_json
 from service.api.decision_answers import Shape, ShedAnswer
-from service.api.routes import NAME_CHARS_MAX, Call, answered, called, problems_documented
+from service.api.routes import Call, CursorAsked, QueueAsked, answered, called, problems_documented
 from service.flows import budgets
 from service.flows.budgets import LISTED_MAX
 
 router = APIRouter(tags=["managers"])
 
-CURSOR_CHARS_MAX = 512
 LIMIT_DEFAULT = 100
 
 
@@ -46,9 +45,9 @@ class ShedListAnswer(Shape):
 )
 async def shed(
     call: Annotated[Call, called("list")],
-    queue: Annotated[str | None, Query(max_length=NAME_CHARS_MAX)] = None,
+    queue: QueueAsked = None,
     since: Annotated[int, Query(ge=0, description="a moment in milliseconds, Unix time")] = 0,
-    cursor: Annotated[str | None, Query(max_length=CURSOR_CHARS_MAX)] = None,
+    cursor: CursorAsked = None,
     limit: Annotated[int, Query(ge=1, le=LISTED_MAX)] = LIMIT_DEFAULT,
 ) -> Response:
     """Latest first, of all queues or one; ask again with `cursor` until it is null. The latest 10,000 of each partition

@@ -302,6 +302,8 @@ async def test_open_handoffs_are_listed_a_page_at_a_time(api: Api) -> None:
     assert seen == opened
     waiting = (await api.get("/handoffs", "manager", state="leased")).json()
     assert waiting["handoffs"] == []
+    every = await api.get("/handoffs", "operator", queue="", state="", cursor="")
+    assert [handoff["id"] for handoff in every.json()["handoffs"]] == opened
 
 
 LISTS_REFUSED: dict[str, tuple[dict[str, Any], int, str]] = {
