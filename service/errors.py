@@ -50,6 +50,17 @@ class StoreBusy(StoreAway):
         self.limit = limit
 
 
+class OthersQuicker(Refusal):
+    """Something waits, and each time it was tried somebody else had just taken it."""
+
+    code = "too_busy"
+    hint = "ask again in a moment"
+
+    def __init__(self, tries: int) -> None:
+        super().__init__(f"others were quicker in each of {tries} tries")
+        self.tries = tries
+
+
 class NotDurable(StoreAway):
     """The write was done, but not confirmed on disk (or on the replicas) within the time allowed."""
 

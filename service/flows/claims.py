@@ -19,6 +19,7 @@ from service.errors import (
     ConversationBusy,
     HandoffUnknown,
     MoveIllegal,
+    OthersQuicker,
     QueueUnknown,
     Refusal,
     StoreAway,
@@ -66,9 +67,9 @@ async def claim_next(
 ) -> Claimed | NothingWaiting:
     """Give the operator the most urgent waiting handoff that they can do, of one queue or of all for None.
 
-    Raises QueueUnknown, and CapacityReached when they have no room for any of them. A queue that the rule files dropped
-    can be emptied all the same. While a shard is away they get the most urgent of the others; StoreAway where there is
-    none, and where what they have in hand on the one that is away is unknown.
+    Raises QueueUnknown, CapacityReached when they have no room for any of them, and OthersQuicker. A queue that the
+    rule files dropped can be emptied all the same. While a shard is away they get the most urgent of the others;
+    StoreAway where there is none, and where what they have in hand on the one that is away is unknown.
     """
     if queue is not None and queue not in ruleset.files.queues and queue not in await queues.names(store, tenant):
         raise QueueUnknown(tuple(ruleset.files.queues))
@@ -99,7 +100,8 @@ async def claim_next(
         finally:
             store.work.done(found)
     await leave(tried)
-    return NothingWaiting(queue)
+    # Something waited at each look: to say that nothing does would send an operator away from it.
+    raise OthersQuicker(TRIES_MAX)
 
 
 async def claim_one(store: Store, tenant: str, handoff_id: str, claiming: Claiming, now_ms: int) -> Claimed:

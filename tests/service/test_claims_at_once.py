@@ -12,8 +12,8 @@ from rules.compile.rule_files import files_or_raise
 from rules.evaluation.evaluate import Ruleset, build
 from rules.handoff import Handoff
 from rules.routing.operators import Operator
-from service.errors import CapacityReached
-from service.flows import handoffs
+from service.errors import CapacityReached, OthersQuicker
+from service.flows import claims, handoffs
 from service.flows.access import Store, open_store
 from service.flows.decide import decide
 from service.flows.handoffs import Claimed, Claiming, Lease, NothingWaiting
@@ -164,3 +164,18 @@ async def test_what_a_silent_operator_had_is_there_for_all_who_ask_at_once(store
         await handoffs.claim_next(store, RULES, tenant, None, Claiming(f"gone{number}", 500), NOW + 10)
     found = await asyncio.gather(*(claim(store, tenant, f"op{number}") for number in range(3)))
     assert numbers(found) == [0, 1, 2]
+
+
+async def test_who_is_always_too_late_is_not_told_that_nothing_waits(
+    store: Store, tenant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await waiting(store, tenant, 1, ["en"])
+
+    async def taken_by_another(*_: object) -> None:
+        return None
+
+    with monkeypatch.context() as patched:
+        patched.setattr(claims, "first", taken_by_another)
+        with pytest.raises(OthersQuicker, match=r"^others were quicker in each of 32 tries$"):
+            await handoffs.claim_next(store, RULES, tenant, "desk", Claiming("mia", 60_000), NOW)
+    assert isinstance(await handoffs.claim_next(store, RULES, tenant, "desk", Claiming("mia", 60_000), NOW), Claimed)
