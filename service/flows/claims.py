@@ -77,7 +77,7 @@ async def claim_next(
     swept, sure = False, declared is None or declared.capacity is None
     asking = Asking(claiming.operator, _may_take(queue, claiming), sure)
     tried = Try(claiming, request_id, room_for(store, tenant, claiming), now_ms)
-    for _ in range(TRIES_MAX):
+    for number in range(TRIES_MAX):
         found = await look(store, tenant, asking, tried)
         if isinstance(found, Taken):
             return await _again(store, tenant, found, tried)
@@ -91,14 +91,18 @@ async def claim_next(
                 await leave(tried)
                 return _nothing(queue, found)
             taken = await first(store, tenant, found, tried)
-            if isinstance(taken, Taken):
-                return await _claimed(store, tenant, taken, tried)
-            # What is too heavy hides nothing lighter: where some was not seen, it is looked for.
-            if taken is not None and declared is not None and not found.more:
-                await leave(tried)
-                raise _full(tried, found)
         finally:
+            # What they did not take is for others, before anything is read of what they took.
             store.work.done(found)
+        if isinstance(taken, Taken):
+            return await _claimed(store, tenant, taken, tried)
+        # What is too heavy hides nothing lighter: where some was not seen, it is looked for.
+        if taken is not None and declared is not None and not found.more:
+            await leave(tried)
+            raise _full(tried, found)
+        if not found.rows and number > 1:
+            # All that is left is about to be taken by others; what one of them does not take comes with their answers.
+            await asyncio.sleep(number / 1000)
     await leave(tried)
     # Something waited at each look: to say that nothing does would send an operator away from it.
     raise OthersQuicker(TRIES_MAX)

@@ -13,11 +13,12 @@ from rules.evaluation.evaluate import Ruleset, build
 from rules.handoff import Handoff
 from rules.routing.operators import Operator
 from service.errors import CapacityReached, OthersQuicker
-from service.flows import claims, handoffs
+from service.flows import claims, handoffs, taking
 from service.flows.access import Store, open_store
 from service.flows.decide import decide
 from service.flows.handoffs import Claimed, Claiming, Lease, NothingWaiting
-from service.store.work import CLASSES_READ_MAX
+from service.flows.taking import Try
+from service.store.work import CLASSES_READ_MAX, Found
 from tests.service.turns import turn
 
 pytestmark = pytest.mark.server
@@ -179,3 +180,24 @@ async def test_who_is_always_too_late_is_not_told_that_nothing_waits(
         with pytest.raises(OthersQuicker, match=r"^others were quicker in each of 32 tries$"):
             await handoffs.claim_next(store, RULES, tenant, "desk", Claiming("mia", 60_000), NOW)
     assert isinstance(await handoffs.claim_next(store, RULES, tenant, "desk", Claiming("mia", 60_000), NOW), Claimed)
+
+
+async def test_what_another_was_about_to_take_is_taken_when_they_do_not(
+    store: Store, tenant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await waiting(store, tenant, 1, ["en"])
+    first = taking.first
+
+    async def hung_up(store: Store, tenant: str, found: Found, tried: Try) -> object:
+        if tried.claiming.operator == "ann":
+            await asyncio.sleep(0.1)
+            raise ConnectionResetError
+        return await first(store, tenant, found, tried)
+
+    monkeypatch.setattr(claims, "first", hung_up)
+    ann, ben = await asyncio.gather(
+        *(handoffs.claim_next(store, RULES, tenant, "desk", Claiming(name, 60_000), NOW) for name in ("ann", "ben")),
+        return_exceptions=True,
+    )
+    assert isinstance(ann, ConnectionResetError)
+    assert isinstance(ben, Claimed)
