@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -100,9 +101,9 @@ async def claim_next(
         if taken is not None and declared is not None and not found.more:
             await leave(tried)
             raise _full(tried, found)
-        if not found.rows and number > 1:
-            # All that is left is about to be taken by others; what one of them does not take comes with their answers.
-            await asyncio.sleep(number / 1000)
+        if taken is None and number > 1:
+            # Operators whose looks keep step with the claims of others find what those have just taken each time.
+            await asyncio.sleep(random.uniform(0.5, 1.0) * number / 1000)
     await leave(tried)
     # Something waited at each look: to say that nothing does would send an operator away from it.
     raise OthersQuicker(TRIES_MAX)
