@@ -82,6 +82,7 @@ async def claim_next(
         found = await look(store, tenant, asking, tried)
         if isinstance(found, Taken):
             return await _again(store, tenant, found, tried)
+        taken: Taken | Full | None = None
         try:
             if not swept and found.due_at_ms is not None and found.due_at_ms <= now_ms:
                 # Whoever swept first at the same moment, what waits now was not seen by this look.
@@ -94,7 +95,7 @@ async def claim_next(
             taken = await first(store, tenant, found, tried)
         finally:
             # What they did not take is for others, before anything is read of what they took.
-            store.work.done(found)
+            store.work.done(found, taken.handoff_id if isinstance(taken, Taken) else None)
         if isinstance(taken, Taken):
             return await _claimed(store, tenant, taken, tried)
         # What is too heavy hides nothing lighter: where some was not seen, it is looked for.
@@ -102,7 +103,7 @@ async def claim_next(
             await leave(tried)
             raise _full(tried, found)
         if taken is None and number > 1:
-            # Operators whose looks keep step with the claims of others find what those have just taken each time.
+            # Whose looks keep step with the claims of another process would find each time what was just taken there.
             await asyncio.sleep(random.uniform(0.5, 1.0) * number / 1000)
     await leave(tried)
     # Something waited at each look: to say that nothing does would send an operator away from it.

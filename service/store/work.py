@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -36,6 +37,8 @@ PARTITIONS_SEEN_MAX = 1_024
 ASKING_MAX = 256
 # Whoever was promised a handoff, and was cancelled before they could try it, keeps nobody from it for longer.
 PROMISED_MS_MAX = 2_000
+# Handoffs of which it is known when they were taken: far more than are taken while one look is on its way.
+TAKEN_MAX = 4_096
 # Past every score and behind every id.
 NEVER_MS = 1 << 62
 LAST_ID = "~"
@@ -92,8 +95,12 @@ class _Part:
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """All partitions as one look found them, and what of them is still to be given, by what somebody may take."""
+    """All partitions as one look found them, and what of them is still to be given, by what somebody may take.
 
+    `number` counts the looks of this process by when they began.
+    """
+
+    number: int
     classes: list[tuple[int, int, str]]
     firsts: dict[Class, list[Row]]
     full: frozenset[Class]
@@ -114,6 +121,8 @@ class Work:
         self._looking: set[asyncio.Task[None]] = set()
         self._seen: dict[str, list[str]] = {}
         self._promised: dict[str, float] = {}
+        self._begun = 0
+        self._taken: OrderedDict[str, int] = OrderedDict()
 
     async def find(self, tenant: str, places: Sequence[Place], asking: Asking) -> Found:
         """Return what the operator may take. Say `done` with it once that is taken."""
@@ -126,10 +135,15 @@ class Work:
         together.append((asking, found))
         return await found
 
-    def done(self, found: Found) -> None:
-        """Say that who got this has taken of it what they take."""
+    def done(self, found: Found, taken: str | None = None) -> None:
+        """Say that who got this has taken of it what they take, and what that was."""
         if found.promised is not None:
             self._promised.pop(found.promised, None)
+        if taken is not None:
+            self._taken[taken] = self._begun
+            self._taken.move_to_end(taken)
+            if len(self._taken) > TAKEN_MAX:
+                self._taken.popitem(last=False)
 
     async def in_hand(self, places: Sequence[Place], operator: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Return the weight that an operator has in hand, and what the server's clock says, by partition.
@@ -188,11 +202,14 @@ class Work:
                     found.set_exception(error)
 
     async def _look(self, places: Sequence[Place], asking: Sequence[Asking]) -> _Look:
+        self._begun += 1
+        number = self._begun
         found = await self._reach.each(places, lambda place: self._look_at(place, asking))
         away = _away(places, found)
         nothing = _Part([], {}, frozenset(), [0] * len(asking), None, 0)
         parts = [nothing if part is None else part for part in found]
         return _Look(
+            number=number,
             classes=sorted(row for part in parts for row in part.classes),
             firsts={key: rows for part in parts for key, rows in part.firsts.items()},
             full=frozenset().union(*(part.full for part in parts)),
@@ -242,7 +259,10 @@ class Work:
         mine = tuple((at, name) for _, at, name in look.classes if may(name))
         rows = look.left.get(mine)
         if rows is None:
-            rows = look.left[mine] = _in_order(look, mine)
+            # What was taken while the look was on its way may stand in it still: given again, it would be in vain, and
+            # to the same ones each time where looks and claims keep step.
+            rows = [row for row in _in_order(look, mine) if self._taken.get(row[1], 0) < look.number]
+            look.left[mine] = rows
         given = len(mine), look.loads[number], look.clocks_ms, look.due_at_ms
         # Another who asked, at the same time or a moment before, may be about to take it.
         now_s = time.monotonic()

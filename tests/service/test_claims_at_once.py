@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import AsyncIterator, Sequence
+from typing import cast
 
 import pytest
 
@@ -18,6 +19,11 @@ from service.flows.access import Store, open_store
 from service.flows.decide import decide
 from service.flows.handoffs import Claimed, Claiming, Lease, NothingWaiting
 from service.flows.taking import Try
+from service.store import handoffs as handoffs_kept
+from service.store.handoffs import Candidate, Claim
+from service.store.keys import Place
+from service.store.multiplexed import Reply
+from service.store.scripts import Argument
 from service.store.work import CLASSES_READ_MAX, Found
 from tests.service.turns import turn
 
@@ -201,3 +207,34 @@ async def test_what_another_was_about_to_take_is_taken_when_they_do_not(
     )
     assert isinstance(ann, ConnectionResetError)
     assert isinstance(ben, Claimed)
+
+
+async def test_what_was_taken_while_a_look_was_on_its_way_is_not_given_again(
+    store: Store, tenant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await waiting(store, tenant, 5, ["en"])
+    assert await claim(store, tenant, "met") is not None  # so that the class is read at the first look
+    read, held = store.scripts.read, asyncio.Event()
+
+    async def late(name: str, /, **values: Argument) -> list[Reply]:
+        answer = await read(name, **values)
+        if name == "look_for_work" and "ben" in cast(Sequence[str], values["operators"]):
+            await held.wait()
+        return answer
+
+    taking_part: list[str] = []
+    take = handoffs_kept.claim
+
+    async def counted(store: Store, place: Place, candidates: Sequence[Candidate], asked: Claim, now_ms: int) -> object:
+        taking_part.append(asked.operator)
+        return await take(store, place, candidates, asked, now_ms)
+
+    monkeypatch.setattr(store.scripts, "read", late)
+    monkeypatch.setattr(handoffs_kept, "claim", counted)
+    ben = asyncio.create_task(claim(store, tenant, "ben"))
+    await asyncio.sleep(0.1)
+    for name in ("ann", "eve", "ida"):
+        assert await claim(store, tenant, name) is not None
+    held.set()
+    assert numbers([await ben]) == [4]
+    assert taking_part.count("ben") == 1
