@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import json
 import os
@@ -62,11 +61,8 @@ def _write(path: Path, made: dict[str, str]) -> None:
         beside.replace(path)
         _sync(path.parent)
     except OSError as error:
-        full = error.errno == errno.ENOSPC
-        raise ServerUnavailable(
-            "disk_full" if full else "data_dir_unusable",
-            f"{path} cannot be written ({error.strerror})",
-            "make room there and start again" if full else "let this user write a file of that name and start again",
+        raise ServerUnavailable.by_disk(
+            error, f"{path} cannot be written", "let this user write a file of that name and start again"
         ) from error
 
 

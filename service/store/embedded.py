@@ -9,7 +9,6 @@ Neither needs anybody to tidy up after a kill -9. No keys are known here.
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import subprocess
 import threading
@@ -214,8 +213,9 @@ def _alone(path: Path) -> Iterator[int | None]:
     try:
         lock = open_lock(path)
     except OSError as error:
-        code = "disk_full" if error.errno == errno.ENOSPC else "data_dir_unusable"
-        raise ServerUnavailable(code, f"{path} cannot be opened ({error.strerror})", "see to the disk first") from error
+        raise ServerUnavailable.by_disk(
+            error, f"{path} cannot be opened", "let this user write it and start again"
+        ) from error
     try:
         yield lock if try_exclusive(lock) else None
     finally:

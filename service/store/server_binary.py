@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import shutil
 import subprocess
@@ -25,6 +26,13 @@ class ServerUnavailable(Exception):
         self.code = code
         self.detail = detail
         self.hint = hint
+
+    @classmethod
+    def by_disk(cls, error: OSError, fact: str, hint: str) -> ServerUnavailable:
+        """Return that the disk did not let us do something; `hint` is the next step where it is not full."""
+        if error.errno == errno.ENOSPC:
+            return cls("disk_full", f"{fact} ({error.strerror})", "free some space and start again")
+        return cls("data_dir_unusable", f"{fact} ({error.strerror})", hint)
 
 
 @dataclass(frozen=True, slots=True)

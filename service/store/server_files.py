@@ -10,7 +10,6 @@ appendonlydir/ the data
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
@@ -70,11 +69,10 @@ def prepare(data_dir: Path) -> Path:
         with tempfile.TemporaryFile(dir=data_dir) as probe:
             probe.write(b"handrail")
     except OSError as error:
-        full = error.errno == errno.ENOSPC
-        raise ServerUnavailable(
-            "disk_full" if full else "data_dir_unusable",
-            f"the data directory {data_dir} cannot be used ({error.strerror})",
-            "free some space and start again" if full else "set HANDRAIL_DATA_DIR to a directory of this user's",
+        raise ServerUnavailable.by_disk(
+            error,
+            f"the data directory {data_dir} cannot be used",
+            "set HANDRAIL_DATA_DIR to a directory of this user's",
         ) from error
     _check_format(data_dir)
     return data_dir
