@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +21,7 @@ from service.store.connection import link_to
 from service.store.multiplexed import Barrier, ServerError
 from service.store.pooled import Pooled, pooled
 from service.store.store import KEPT_MS
+from tests.ports import free_port
 from tests.service.conftest import Server
 from tests.service.turns import angry, calm
 
@@ -96,10 +96,7 @@ async def test_writes_wait_for_what_strict_asks(own_server: Server, barrier: tup
 @pytest.fixture
 def sentinel_url(place: Path) -> Iterator[str]:
     binary = str(get_binary_path())
-    with socket.socket() as one, socket.socket() as other:
-        one.bind(("127.0.0.1", 0))
-        other.bind(("127.0.0.1", 0))
-        ports = int(one.getsockname()[1]), int(other.getsockname()[1])
+    ports = free_port(), free_port()
     master = Server(binary, place / "m", port=ports[0])
     master.start()
     (place / "sentinel.conf").write_text(

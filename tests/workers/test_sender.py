@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-import time
 from typing import Any
 
 import pytest
 
 from service.flows.tries import Answer, Request
 from service.flows.webhook_targets import Targets, WebhookUrlRefused, allowed, check_url, targets_of
+from tests.ports import free_port
 from tests.workers.receiver import Receiver
 from workers import sender
 from workers.sender import Sender, retry_after_ms
@@ -49,9 +49,8 @@ async def test_a_redirect_is_not_followed() -> None:
 
 async def test_an_endless_answer_is_not_read() -> None:
     with Receiver() as receiver:
-        begun = time.monotonic()
+        # Reading on would end with the time allowed, and that in another fact.
         assert await sent(receiver.url("/flood")) == Answer(200, "answered 200")
-        assert time.monotonic() - begun < 2
 
 
 async def test_a_receiver_that_hangs_is_left_after_the_time_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,10 +65,7 @@ async def test_a_connection_that_drops_is_a_fact() -> None:
 
 
 async def test_a_port_where_nobody_listens_is_a_fact() -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    assert await sent(f"http://127.0.0.1:{port}/") == Answer(None, "the connection failed (ConnectError)")
+    assert await sent(f"http://127.0.0.1:{free_port()}/") == Answer(None, "the connection failed (ConnectError)")
 
 
 async def test_a_name_that_does_not_resolve_is_a_fact() -> None:
