@@ -67,6 +67,16 @@ def lane(server: Embedded, runner: asyncio.Runner, tmp_path: Path) -> Iterator[S
         runner.run(store.close())
 
 
+@pytest.fixture
+def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Let the job that ends what has run out find itself so much later."""
+
+    def set_to(ms: int) -> None:
+        monkeypatch.setattr(expire, "now_ms", lambda: now_ms() + ms)
+
+    return set_to
+
+
 async def told(store: Store, tenant: str) -> collections.Counter[str]:
     """Return how many events of each type the outbox holds."""
     entries = await store.link.call("XRANGE", keys.place(tenant, 0).outbox, "-", "+")
@@ -74,9 +84,11 @@ async def told(store: Store, tenant: str) -> collections.Counter[str]:
 
 
 @pytest.mark.parametrize("times", [1, 2])
-def test_a_missed_deadline_ends_the_handoff_once(lane: Store, runner: asyncio.Runner, tenant: str, times: int) -> None:
-    opened = runner.run(open_many(lane, rules("1s"), tenant, 20))
-    runner.run(asyncio.sleep(1.05))
+def test_a_missed_deadline_ends_the_handoff_once(
+    lane: Store, runner: asyncio.Runner, tenant: str, later: Callable[[int], None], times: int
+) -> None:
+    opened = runner.run(open_many(lane, rules("1m"), tenant, 20))
+    later(60_000)
     for _ in range(times):
         expire.run(tenant, 0)
     found = runner.run(ended(lane, tenant, opened))
@@ -87,14 +99,16 @@ def test_a_missed_deadline_ends_the_handoff_once(lane: Store, runner: asyncio.Ru
 
 
 @pytest.mark.parametrize("times", [1, 2])
-def test_a_silent_operator_s_handoff_waits_again(lane: Store, runner: asyncio.Runner, tenant: str, times: int) -> None:
+def test_a_silent_operator_s_handoff_waits_again(
+    lane: Store, runner: asyncio.Runner, tenant: str, later: Callable[[int], None], times: int
+) -> None:
     ruleset = rules()
     opened = runner.run(open_handoff(lane, ruleset, tenant))
-    claim = handoffs.claim_next(lane, ruleset, tenant, "tier1", Claiming("mia", 300), now_ms())
+    claim = handoffs.claim_next(lane, ruleset, tenant, "tier1", Claiming("mia", 60_000), now_ms())
     assert isinstance(runner.run(claim), Claimed)
     expire.run(tenant, 0)
     assert runner.run(handoffs.get(lane, tenant, opened.handoff_id)).state == "leased"
-    runner.run(asyncio.sleep(0.35))
+    later(60_000)
     for _ in range(times):
         expire.run(tenant, 0)
     again = runner.run(handoffs.get(lane, tenant, opened.handoff_id))
@@ -103,15 +117,15 @@ def test_a_silent_operator_s_handoff_waits_again(lane: Store, runner: asyncio.Ru
 
 
 def test_a_lease_that_outlives_its_deadline_leaves_somebody_else_the_time_to_take_it(
-    lane: Store, runner: asyncio.Runner, tenant: str
+    lane: Store, runner: asyncio.Runner, tenant: str, later: Callable[[int], None]
 ) -> None:
-    ruleset = rules("1s")
+    ruleset = rules("1m")
     opened = runner.run(open_handoff(lane, ruleset, tenant))
-    runner.run(handoffs.claim_next(lane, ruleset, tenant, "tier1", Claiming("mia", 1_200), now_ms()))
-    runner.run(asyncio.sleep(1.3))
+    runner.run(handoffs.claim_next(lane, ruleset, tenant, "tier1", Claiming("mia", 70_000), now_ms()))
+    later(75_000)
     expire.run(tenant, 0)
     back = runner.run(handoffs.get(lane, tenant, opened.handoff_id))
-    assert (back.state, back.expires_at_ms > now_ms() + 60_000) == ("waiting", True)
+    assert (back.state, back.expires_at_ms > now_ms() + 75_000 + 60_000) == ("waiting", True)
 
 
 @pytest.mark.parametrize("times", [1, 2])
@@ -228,9 +242,9 @@ def test_a_timers_lane_that_is_killed_again_and_again_ends_each_handoff_once(
     assert runner.run(told(lane, tenant)) == {"handoff.opened": 300, "handoff.expired": 300, "handoff.call_owed": 300}
 
 
-def test_how_late_deadlines_were_is_counted(lane: Store, runner: asyncio.Runner) -> None:
-    opened = runner.run(open_many(lane, rules("1s"), "late", 3))
-    time.sleep(1.2)
+def test_how_late_deadlines_were_is_counted(lane: Store, runner: asyncio.Runner, later: Callable[[int], None]) -> None:
+    opened = runner.run(open_many(lane, rules("1m"), "late", 3))
+    later(60_200)
     expire.run("late", 0)
     assert all(each.ended_at_ms is not None for each in runner.run(ended(lane, "late", opened)))
     counts, sum_ms = runner.run(deadlines.lateness(lane, "late"))

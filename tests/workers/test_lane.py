@@ -127,7 +127,10 @@ def test_a_nudge_that_got_lost_is_sent_again(connection: redis.Redis, monkeypatc
     assert sender.send(SPEC, "tenant", 0)
 
 
-def test_after_a_failed_run_the_same_work_rests_for_a_moment(connection: redis.Redis) -> None:
+def test_after_a_failed_run_the_same_work_rests_for_a_moment(
+    connection: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nudges, "FAILED_PAUSE_MS", 60_000)
     sender = Nudges(connection)
     sender.failed(SPEC, "tenant", 0)
     assert not sender.send(SPEC, "tenant", 0)
@@ -193,7 +196,7 @@ def test_a_stop_that_python_drops_is_noticed_at_the_next_wait(
     threading.Timer(0.3, lambda: setattr(waiting, "_stop_requested", True)).start()
     begun = time.monotonic()
     waiting.work()
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 20
 
 
 def test_every_job_names_a_function_that_is_there_and_a_lane_that_runs() -> None:
