@@ -56,6 +56,16 @@ class Secured:
         who = f"{user}:{quote(PASSWORD, safe='')}"
         return f"rediss+sentinel://{who}@127.0.0.1:{self.sentinel_port}/main/0?{self.trusting}&{own}"
 
+    def sentinel(self) -> redis.Redis:
+        return redis.Redis(
+            host="127.0.0.1",
+            port=self.sentinel_port,
+            ssl=True,
+            ssl_ca_certs=str(self.ca),
+            username="keeper",
+            password=PASSWORD,
+        )
+
     def keeper(self, server: Server) -> redis.Redis:
         """Return a client that may do everything."""
         return redis.Redis(unix_socket_path=str(server.socket), username="keeper", password=PASSWORD)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ MASTERS = 3
 NODE_TIMEOUT_MS = 2_000
 FORMED_S = 60  # six processes on two busy cores
 FAILED_OVER_S = 60
+FELT_S = 60
 
 
 class Cluster:
@@ -68,8 +69,8 @@ class Cluster:
     def living(self) -> Iterator[int]:
         yield from (number for number, node in enumerate(self.nodes) if node.process is not None)
 
-    def fail_over(self, number: int) -> int:
-        """Kill the master and wait until another node has its slots; return which."""
+    def fail_over(self, number: int, felt: Callable[[], bool] = lambda: True) -> int:
+        """Kill the master, and wait until the outage was `felt` and another node has its slots; return which."""
         slot = int(
             next(
                 first
@@ -77,7 +78,11 @@ class Cluster:
                 if port == self.nodes[number].port
             )
         )
+        # Nobody takes its place before.
+        self._may_fail_over("no")
         self.nodes[number].kill()
+        wait_until(felt, FELT_S)
+        self._may_fail_over("yes")
         wait_until(lambda: self.owner_of(slot) != number and self.whole(), FAILED_OVER_S)
         return self.owner_of(slot)
 
@@ -99,6 +104,10 @@ class Cluster:
             self.call(number, "CLUSTER", "SETSLOT", slot, "NODE", names[target])
         wait_until(lambda: self.owner_of(slot) == target, FAILED_OVER_S)
         return moved
+
+    def _may_fail_over(self, may: str) -> None:
+        for number in self.living():
+            self.call(number, "CONFIG", "SET", "cluster-replica-no-failover", "no" if may == "yes" else "yes")
 
     def _info(self, number: int) -> bytes:
         return bytes(self.call(number, "CLUSTER", "INFO"))
