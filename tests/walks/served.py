@@ -136,7 +136,7 @@ class Served:
             await asyncio.sleep(0.05)
 
     def get(self, path: str, role: str = "admin") -> Any:
-        answer = httpx.get(self.url + path, headers={"Authorization": f"Bearer {self.keys[role]}"})
+        answer = httpx.get(self.url + path, headers={"Authorization": f"Bearer {self.keys[role]}"}, timeout=ANSWER_S)
         assert answer.status_code == httpx.codes.OK, answer.text
         return answer.json()
 

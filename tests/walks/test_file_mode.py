@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
-import shutil
 import sys
 from collections import Counter
 from pathlib import Path
@@ -16,6 +15,7 @@ import pytest
 
 from rules.files.files_hash import files_hash
 from service import rule_files
+from service.last_good import file_of
 from tests.waiting import wait_until
 from tests.walks.served import RULES, Served
 
@@ -107,7 +107,7 @@ def refuses(services: list[Served]) -> list[dict[str, Any]]:
 
 
 def put(file: Path, text: str) -> None:
-    """Save as most editors do: a new file that takes the place of the old one."""
+    """Save as most editors do: a new file that takes the place of the old one, and nobody sees half of it."""
     beside = file.with_suffix(".swp")
     beside.write_text(text)
     os.replace(beside, file)
@@ -144,12 +144,13 @@ async def test_edits_under_load_decide_in_every_process_and_no_request_fails(fol
                 (rules / f"more{number}.yaml").write_text(f"handrail: 1\nthresholds: {{unused_{number}: 1}}\n")
             good.append(await asyncio.to_thread(decides, services, rules))
 
-            shutil.rmtree(rules)
+            # At once: what is left of a directory that goes file by file is rules too.
+            rules.rename(folder / "gone")
             for found in await asyncio.to_thread(refuses, services):
                 assert found["hash"] == good[-1]
                 assert found["fault"] == f"{rules}: no such directory; name a directory of rule files"
             rules.mkdir()
-            file.write_text(at(0.45))
+            put(file, at(0.45))
             good.append(await asyncio.to_thread(decides, services, rules))
             await load.decided_everywhere(good[-1])
         assert set(load.statuses) == {200}, load.statuses
@@ -170,23 +171,23 @@ async def test_a_cut_file_never_decides_while_its_tests_name_what_is_gone(folder
         tests.write_text(TESTS)
         whole = decides(services, rules)
         async with Load(services) as load:
-            file.write_text(CUT)
+            put(file, CUT)
             for found in await asyncio.to_thread(refuses, services):
                 assert found["hash"] == whole
                 assert [each["code"] for each in found["problems"]] == ["R170"]
                 assert found["problems"][0]["file"] == f"{rules}/walk.tests.yaml"
             # As much of it as declares no rule any more, whatever tests say.
-            file.write_text(RULES[: RULES.index("rules:")])
+            put(file, RULES[: RULES.index("rules:")])
             for served in services:
                 fault = f"{rules}: no file here holds a rule"
                 wait_until(lambda served=served, fault=fault: fault in told(served)["fault"], SEEN_S)  # type: ignore[misc]  # bound now
                 assert told(served)["hash"] == whole
-            file.write_text(RULES)
+            put(file, RULES)
             assert await asyncio.to_thread(decides, services, rules) == whole
             # Meant: whoever takes a rule away takes it out of its tests, in whatever order.
-            file.write_text(CUT)
+            put(file, CUT)
             await asyncio.to_thread(refuses, services)
-            tests.write_text(TESTS.replace("rules: [lost]", "verdict: continue"))
+            put(tests, TESTS.replace("rules: [lost]", "verdict: continue"))
             less = await asyncio.to_thread(decides, services, rules)
             await load.decided_everywhere(less)
         assert set(load.statuses) == {200}, load.statuses
@@ -199,7 +200,7 @@ def test_rules_that_are_gone_are_told_everywhere_until_they_are_back(folder: Pat
     with Served(folder, work="false") as served:
         file = served.rules / "walk.yaml"
         assert (told(served)["lost"], told(served)["lost_since_at_ms"]) == ([], None)
-        file.write_text(CUT)
+        put(file, CUT)
         decides([served], served.rules)
         found = told(served)
         assert found["lost"] == gone
@@ -214,13 +215,16 @@ def test_rules_that_are_gone_are_told_everywhere_until_they_are_back(folder: Pat
         }
         assert (metric(served, "handrail_rules_lost"), metric(served, "handrail_rules_faulty")) == (1, 0)
         # An edit that has nothing to do with it does not make it forgotten.
-        file.write_text(CUT + "# and more\n")
+        put(file, CUT + "# and more\n")
         decides([served], served.rules)
         assert told(served)["lost"] == gone
-        file.write_text(RULES)
+        put(file, RULES)
         decides([served], served.rules)
         assert (told(served)["lost"], metric(served, "handrail_rules_lost")) == ([], 0)
         assert httpx.get(f"{served.url}/readyz").json() == {"status": "ready"}
+        # They are kept for the next start a moment after they decide.
+        kept = file_of(served.data_dir, served.rules)
+        wait_until(lambda: "id: lost" in kept.read_text())
         served.stop()
         log = served.log.read_text()
         assert "rules active, and they ask for less than those before" in log
@@ -242,7 +246,7 @@ def test_what_is_wrong_is_told_in_readyz_metrics_and_log_until_it_is_mended(fold
 
         assert httpx.get(f"{served.url}/readyz").json() == {"status": "ready"}
         assert metric(served, "handrail_rules_faulty") == 0
-        file.write_text(BROKEN)
+        put(file, BROKEN)
         (found,) = refuses([served])
         answer = httpx.get(f"{served.url}/readyz")
         assert answer.status_code == httpx.codes.OK
@@ -257,11 +261,10 @@ def test_what_is_wrong_is_told_in_readyz_metrics_and_log_until_it_is_mended(fold
         }
         assert (metric(served, "handrail_rules_faulty"), metric(served, "handrail_rules_refused_total")) == (1, 1)
         # Another broken edit is the same trouble, begun at the same time.
-        file.write_text(BROKEN + "rulez: []\n")
-
+        put(file, BROKEN + "rulez: []\n")
         wait_until(lambda: bool(told(served)["problems_total"] == 2), SEEN_S)
         assert told(served)["fault_since_at_ms"] == found["fault_since_at_ms"]
-        file.write_text(RULES)
+        put(file, RULES)
         decides([served], served.rules)
         assert httpx.get(f"{served.url}/readyz").json() == {"status": "ready"}
         assert (metric(served, "handrail_rules_faulty"), metric(served, "handrail_rules_refused_total")) == (0, 2)
