@@ -85,6 +85,8 @@ class Server:
         self.directory.mkdir(exist_ok=True)
         words = [self.binary, "--port", str(self.port), "--unixsocket", str(self.socket), "--dir", str(self.directory)]
         words += ["--save", "", "--bind", "127.0.0.1", "--maxmemory-policy", "noeviction"]
+        # A replica is given everything at once, instead of after a while in which others might ask too.
+        words += ["--repl-diskless-sync-delay", "0"]
         words += ["--appendonly", "yes" if self.append else "no", "--appendfsync", "always"]
         self.process = subprocess.Popen([*words, *more], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         deadline = time.monotonic() + 20

@@ -12,6 +12,7 @@ from rules.handoff import ACTIONS, OUTCOMES
 from service.api import handoffs as handoff_routes
 from service.clock import now_ms
 from tests.service.api_service import Api, Server, embedded, served
+from tests.service.listening import WAIT_S
 
 
 @pytest.fixture(scope="module")
@@ -170,11 +171,11 @@ async def test_a_transfer_moves_it_and_needs_somewhere_to_go(api: Api) -> None:
 async def test_a_reply_reaches_the_waiting_agent(api: Api) -> None:
     handoff, token = await api.claimed()
     path = f"/handoffs/{handoff['id']}"
-    waiting = asyncio.create_task(api.get(path, wait_ms=20_000, version=handoff["version"]))
+    waiting = asyncio.create_task(api.get(path, wait_ms=30_000, version=handoff["version"]))
     await asyncio.sleep(0)
     said = await api.post(f"{path}/reply", {"token": token, "text": "Hello, this is Mia."})
     assert said.status_code == 200
-    answer = await asyncio.wait_for(waiting, 10)
+    answer = await asyncio.wait_for(waiting, WAIT_S)
     (reply,) = answer.json()["replies"]
     assert (reply["number"], reply["text"], reply["by"]) == (1, "Hello, this is Mia.", f"operator-of-{api.tenant}")
     assert answer.json()["version"] > handoff["version"]
@@ -323,13 +324,13 @@ async def test_a_list_that_cannot_be_given(api: Api, name: str) -> None:
 
 async def test_a_wait_without_news_ends_in_time_and_answers_the_present_state(api: Api) -> None:
     decision = await api.escalated()
-    answer = await asyncio.wait_for(api.get(f"/handoffs/{decision['handoff']['id']}", wait_ms=300), 5)
+    answer = await asyncio.wait_for(api.get(f"/handoffs/{decision['handoff']['id']}", wait_ms=300), WAIT_S)
     assert (answer.status_code, answer.json()["state"]) == (200, "waiting")
 
 
 async def test_a_wait_for_a_version_that_is_past_answers_at_once(api: Api) -> None:
     handoff, _ = await api.claimed()
-    answer = await asyncio.wait_for(api.get(f"/handoffs/{handoff['id']}", wait_ms=30_000, version=0), 5)
+    answer = await asyncio.wait_for(api.get(f"/handoffs/{handoff['id']}", wait_ms=30_000, version=0), WAIT_S)
     assert answer.json()["version"] == handoff["version"]
 
 
@@ -341,11 +342,11 @@ async def test_a_wait_is_bounded(api: Api) -> None:
 async def test_a_stop_ends_every_wait_at_once(api: Api) -> None:
     decision = await api.escalated()
     waiting = asyncio.create_task(api.get(f"/handoffs/{decision['handoff']['id']}", wait_ms=30_000))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(WAIT_S):
         while not api.running.metrics.waits_open:  # noqa: ASYNC110  # what is waited for is a plain count
             await asyncio.sleep(0.01)
     api.running.stopping.set()
-    answer = await asyncio.wait_for(waiting, 5)
+    answer = await asyncio.wait_for(waiting, WAIT_S)
     assert answer.json()["state"] == "waiting"
     assert api.running.metrics.waits_open == 0
     assert (await api.client.get("/readyz")).json() == {"status": "stopping"}
@@ -354,7 +355,7 @@ async def test_a_stop_ends_every_wait_at_once(api: Api) -> None:
 async def test_past_the_limit_of_waits_an_answer_comes_at_once(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(handoff_routes, "WAITS_OPEN_MAX", 0)
     decision = await api.escalated()
-    answer = await asyncio.wait_for(api.get(f"/handoffs/{decision['handoff']['id']}", wait_ms=30_000), 5)
+    answer = await asyncio.wait_for(api.get(f"/handoffs/{decision['handoff']['id']}", wait_ms=30_000), WAIT_S)
     assert answer.json()["state"] == "waiting"
 
 

@@ -214,11 +214,12 @@ async def test_what_was_taken_while_a_look_was_on_its_way_is_not_given_again(
 ) -> None:
     await waiting(store, tenant, 5, ["en"])
     assert await claim(store, tenant, "met") is not None  # so that the class is read at the first look
-    read, held = store.scripts.read, asyncio.Event()
+    read, looked, held = store.scripts.read, asyncio.Event(), asyncio.Event()
 
     async def late(name: str, /, **values: Argument) -> list[Reply]:
         answer = await read(name, **values)
         if name == "look_for_work" and "ben" in cast(Sequence[str], values["operators"]):
+            looked.set()
             await held.wait()
         return answer
 
@@ -232,7 +233,7 @@ async def test_what_was_taken_while_a_look_was_on_its_way_is_not_given_again(
     monkeypatch.setattr(store.scripts, "read", late)
     monkeypatch.setattr(handoffs_kept, "claim", counted)
     ben = asyncio.create_task(claim(store, tenant, "ben"))
-    await asyncio.sleep(0.1)
+    await looked.wait()
     for name in ("ann", "eve", "ida"):
         assert await claim(store, tenant, name) is not None
     held.set()

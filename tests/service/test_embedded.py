@@ -183,7 +183,7 @@ def test_of_several_watchers_one_revives_it(data_dir: Path) -> None:
     revived: list[bool] = []
 
     def revive(user: Embedded) -> None:
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 30
         while time.monotonic() < deadline and not any(revived):
             if user.revive():
                 revived.append(True)

@@ -24,6 +24,7 @@ from service.flows import handoffs
 from service.flows.access import Store
 from service.flows.decide import decide
 from service.flows.handoffs import Claimed, Claiming, HandingBack, Lease, NothingWaiting, Resolving
+from tests.service.listening import WAIT_S
 from tests.service.turns import angry, calm, refunding, unsure, wordy
 
 pytestmark = pytest.mark.server
@@ -431,7 +432,7 @@ async def test_a_waiting_agent_is_woken_by_the_reply_and_by_the_end(
 ) -> None:
     handoff_id = await opened(store, ruleset, tenant, "c1")
     _, lease = await held(store, ruleset, tenant)
-    waiting = asyncio.create_task(handoffs.wait(store, tenant, handoff_id, 20_000, None, NOW))
+    waiting = asyncio.create_task(handoffs.wait(store, tenant, handoff_id, 30_000, None, NOW))
     done, _ = await asyncio.wait({waiting}, timeout=0.2)
     assert not done
     # A heartbeat is no news.
@@ -439,11 +440,11 @@ async def test_a_waiting_agent_is_woken_by_the_reply_and_by_the_end(
     done, _ = await asyncio.wait({waiting}, timeout=0.1)
     assert not done
     said = await handoffs.reply(store, tenant, lease, "Hello.", LEASE_MS, NOW + 2)
-    assert await asyncio.wait_for(waiting, 5) == said
-    known = asyncio.create_task(handoffs.wait(store, tenant, handoff_id, 20_000, said.version, NOW))
+    assert await asyncio.wait_for(waiting, WAIT_S) == said
+    known = asyncio.create_task(handoffs.wait(store, tenant, handoff_id, 30_000, said.version, NOW))
     ended = await handoffs.hand_back(store, tenant, lease, HandingBack(), NOW + 3)
-    assert await asyncio.wait_for(known, 5) == ended
-    assert await handoffs.wait(store, tenant, handoff_id, 20_000, ended.version, NOW) == ended
+    assert await asyncio.wait_for(known, WAIT_S) == ended
+    assert await handoffs.wait(store, tenant, handoff_id, 30_000, ended.version, NOW) == ended
 
 
 async def test_a_wait_ends_at_its_time(store: Store, ruleset: Ruleset, tenant: str) -> None:
@@ -456,8 +457,8 @@ async def test_a_waiting_agent_is_told_of_a_missed_deadline_also_while_no_worker
     store: Store, ruleset: Ruleset, tenant: str
 ) -> None:
     handoff_id = await opened(store, ruleset, tenant, "c1")
-    waiting = handoffs.wait(store, tenant, handoff_id, 20_000, None, NOW + 15 * MINUTE - 50)
-    ended = await asyncio.wait_for(waiting, 10)
+    waiting = handoffs.wait(store, tenant, handoff_id, 30_000, None, NOW + 15 * MINUTE - 50)
+    ended = await asyncio.wait_for(waiting, WAIT_S)
     assert ended.resolution is not None
     assert (ended.state, ended.resolution.action, ended.resolution.verdict) == ("expired", "timeout", "callback")
 

@@ -28,6 +28,8 @@ from service.store.keys import MARK, place
 from service.store.multiplexed import Barrier
 from tests.ports import bus_port
 from tests.service.conftest import RULES, Server
+from tests.service.listening import WAIT_S
+from tests.service.test_store_killed import listened
 from tests.service.turns import angry, calm
 
 pytestmark = pytest.mark.server
@@ -125,14 +127,14 @@ async def test_versions_are_activated_and_taken_back_on_a_cluster(store: Store, 
     await asyncio.wait({listening})
 
 
-async def test_a_waiting_agent_is_woken_on_a_cluster(store: Store, ruleset: Ruleset) -> None:
+async def test_a_waiting_agent_is_woken_on_a_cluster(store: Store, ruleset: Ruleset, nodes: list[Server]) -> None:
     tenant = next(_TENANTS)
     decided = await decide(store, ruleset, tenant, angry("c1"), NOW)
     handoff_id = decided.decision.handoff_id or ""
-    waiting = asyncio.create_task(handoffs.wait(store, tenant, handoff_id, 10_000, None, NOW))
-    await asyncio.sleep(0.5)
+    waiting = asyncio.create_task(handoffs.wait(store, tenant, handoff_id, 30_000, None, NOW))
+    await listened(*nodes)
     claimed = await handoffs.claim_one(store, tenant, handoff_id, Claiming("mia", 60_000), NOW)
-    assert await asyncio.wait_for(waiting, 3) == claimed.handoff
+    assert await asyncio.wait_for(waiting, WAIT_S) == claimed.handoff
 
 
 async def test_a_write_on_a_cluster_waits_for_the_disk_of_its_own_shard(nodes: list[Server]) -> None:
@@ -168,20 +170,18 @@ async def test_a_cluster_that_was_gone_whole_is_found_again_and_wakes_who_waits(
     await drained(store, spool)
     assert (await handoffs.get(store, tenant, answer.decision.handoff_id or "")).state == "waiting"
     waiting = asyncio.create_task(handoffs.wait(store, tenant, second, 30_000, None, NOW))
-    await asyncio.sleep(2)
+    await listened(*nodes)
     claimed = await handoffs.claim_one(store, tenant, second, Claiming("mia", 60_000), NOW)
-    assert await asyncio.wait_for(waiting, 10) == claimed.handoff
+    assert await asyncio.wait_for(waiting, WAIT_S) == claimed.handoff
 
 
 async def drained(store: Store, spool: Spool) -> None:
-    for _ in range(100):
-        try:
-            while await degraded.drain(store, spool):
-                pass
-            break
-        except StoreAway:
-            await asyncio.sleep(0.1)
-    assert spool.held() == []
+    async with asyncio.timeout(60):
+        while spool.held():
+            try:
+                await degraded.drain(store, spool)
+            except StoreAway:
+                await asyncio.sleep(0.1)
 
 
 async def test_any_of_the_nodes_that_are_named_leads_to_all(nodes: list[Server]) -> None:

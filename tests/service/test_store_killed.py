@@ -14,7 +14,10 @@ from service.flows.access import Store, open_store
 from service.flows.decide import decide
 from service.flows.handoffs import Claimed, Claiming, Lease, Resolving
 from service.flows.spool import Spool
+from service.store.connection import link_to
+from service.store.keys import MOVED_CHANNEL
 from tests.service.conftest import Server
+from tests.service.listening import WAIT_S
 from tests.service.turns import angry
 
 pytestmark = pytest.mark.server
@@ -25,20 +28,36 @@ KILLS = 3
 
 async def again(server: Server, store: Store) -> None:
     server.start()
-    for _ in range(300):
-        try:
-            return await store.ping()
-        except StoreAway:
-            await asyncio.sleep(0.02)
-    pytest.fail("the store never came back")
+    async with asyncio.timeout(WAIT_S):
+        while True:
+            try:
+                return await store.ping()
+            except StoreAway:
+                await asyncio.sleep(0.02)
 
 
 async def grown(acknowledged: dict[str, str], wanted: int) -> None:
-    for _ in range(2_000):
-        if len(acknowledged) >= wanted:
-            return
-        await asyncio.sleep(0.01)
-    pytest.fail("the agents stand still")
+    async with asyncio.timeout(60):
+        while len(acknowledged) < wanted:  # noqa: ASYNC110  # others fill it by themselves
+            await asyncio.sleep(0.01)
+
+
+async def listened(*servers: Server) -> None:
+    """Wait until somebody hears of moves on one of the servers: what happens before is told to nobody."""
+    async with asyncio.timeout(WAIT_S):
+        while not any([await _hears(server) for server in servers]):  # noqa: ASYNC110  # it happens in the server
+            await asyncio.sleep(0.02)
+
+
+async def _hears(server: Server) -> bool:
+    link = link_to(server.url)
+    try:
+        _, count = await link.call("PUBSUB", "NUMSUB", MOVED_CHANNEL)
+        return bool(count)
+    except StoreAway:
+        return False
+    finally:
+        await link.close()
 
 
 async def test_every_acknowledged_handoff_survives_kills_under_load_and_is_done_once(
@@ -101,15 +120,12 @@ async def test_an_agent_that_waits_is_answered_after_the_server_came_back(own_se
     store = await open_store(own_server.url)
     decided = await decide(store, ruleset, "acme", angry("c1"), NOW)
     handoff_id = decided.decision.handoff_id or ""
-    waiting = asyncio.create_task(handoffs.wait(store, "acme", handoff_id, 20_000, None, NOW))
-    await asyncio.sleep(0.1)
+    waiting = asyncio.create_task(handoffs.wait(store, "acme", handoff_id, 30_000, None, NOW))
+    await listened(own_server)
     own_server.kill()
     await again(own_server, store)
-    # Wait until the subscription stands again; claiming before that would be told to nobody.
-    for _ in range(300):
-        if dict(zip(*[iter(await store.link.call("PUBSUB", "NUMSUB", "hr:moved"))] * 2, strict=True))[b"hr:moved"]:
-            break
-        await asyncio.sleep(0.02)
+    await listened(own_server)
     claimed = await handoffs.claim_one(store, "acme", handoff_id, Claiming("mia", 60_000), NOW)
-    assert await asyncio.wait_for(waiting, 5) == claimed.handoff
+    # Nobody who was not woken would be answered before the 30 s are over.
+    assert await asyncio.wait_for(waiting, WAIT_S) == claimed.handoff
     await store.close()

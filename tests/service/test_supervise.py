@@ -62,7 +62,7 @@ def test_a_killed_child_is_back_at_once_and_ends_when_told(tmp_path: Path) -> No
     keeper = kept(CHILD, record)
     wait_until(lambda: len(lives(record)) == 1)
     first = int(lives(record)[0])
-    assert keeper.pid == first
+    wait_until(lambda: keeper.pid == first)
     os.kill(first, signal.SIGKILL)
     wait_until(lambda: len(lives(record)) == 2)
     assert keeper.restarts == 1
