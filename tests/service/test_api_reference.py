@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import AsyncIterator, Iterator
 from html import escape, unescape
@@ -41,7 +42,7 @@ class Read(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.add(tag)
         for name, value in attrs:
-            assert name in ("lang", "charset", "id", "href"), f"{tag} {name}"
+            assert name in ("lang", "charset", "name", "content", "open", "id", "href"), f"{tag} {name}"
             (self.anchors if name == "id" else self.links if name == "href" else set()).add(value or "")
 
 
@@ -59,8 +60,16 @@ async def test_the_page_shows_every_address_and_field_and_loads_nothing(api: Api
     text = unescape(answer.text)
     for path, operations in described["paths"].items():
         for method, operation in operations.items():
-            assert f"<code>{method.upper()} {path}</code>" in text
-            assert operation["summary"] in text
+            # In the contents, which lead to it, and where it is told.
+            assert text.count(f"<code>{method.upper()} {path}</code>") >= 2
+            assert text.count(operation["summary"]) >= 2
+            for media in (operation.get("requestBody", {}), operation["responses"].get("200", {})):
+                content = media.get("content", {}).get("application/json", {})
+                for example in [each["value"] for each in content.get("examples", {}).values()]:
+                    assert f"<pre>{json.dumps(example, indent=2, ensure_ascii=False)}</pre>" in text
+    assert len(read.links) > sum(map(len, described["paths"].values()))
+    assert text.count("<pre>") >= 5
+    assert "`" not in text
     fields = set(re.findall(r"<td><code>([^<]+)</code>", answer.text))
     for schema in described["components"]["schemas"].values():
         assert set(schema.get("properties", {})) <= fields
@@ -80,7 +89,7 @@ def test_what_a_description_says_stays_words() -> None:
         }
     )
     assert "<script" not in found
-    assert found.count(escape(mark)) == 11
+    assert found.count(escape(mark)) == 14
 
 
 @pytest.mark.parametrize("path", ["/livez", "/readyz"])
