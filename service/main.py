@@ -37,6 +37,7 @@ from service.flows import keys
 from service.flows.access import open_store
 from service.flows.in_force import Following
 from service.flows.spool import Spool
+from service.keys_file import keys_file
 from service.rules_at_start import AtStart, rules_at_start
 from service.rules_loss import RulesLoss
 from service.settings import Settings
@@ -361,7 +362,7 @@ def _greet(given: Settings, listener: socket.socket, running: Running, made: dic
     if not made:
         typer.echo(f"  keys    {KEYS_KEPT if keyed else NO_KEYS}")
         return
-    typer.echo(f"  keys    {given.data_dir / first_keys.FILE}")
+    typer.echo(f"  keys    {keys_file(given.data_dir, given.tenant)}")
     for role, token in made.items():
         typer.echo(f"          {role:<9} {token}")
     body = json.dumps({"conversation_id": "try-1", "turn_id": "1", "message": "Can I talk to a real person, please?"})

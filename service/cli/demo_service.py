@@ -20,6 +20,7 @@ from service.cli.opened_store import opened_store
 from service.cli.output import refuse
 from service.clock import now_ms
 from service.flows import keys
+from service.keys_file import keys_file
 from service.settings import PREFIX
 
 START_WAIT_S_MAX = 30.0  # a start takes a second; a busy machine may take ten
@@ -90,7 +91,7 @@ async def _listening(process: asyncio.subprocess.Process, place: Path) -> str:
 
 def _agent_key(place: Path) -> str:
     try:
-        told = json.loads((place / "keys.json").read_text())
+        told = json.loads(keys_file(place, settings.load(data_dir=place).tenant).read_text())
         return str(told["agent"])
     except (OSError, ValueError, KeyError):
         refuse(f"{place}: no keys.json with an agent's key", "let the demo use a directory of its own")

@@ -16,7 +16,7 @@ import typer
 from service import settings
 from service.cli.output import refuse
 from service.errors import Refusal
-from service.settings import KEYS_FILE
+from service.keys_file import keys_file
 
 URL_DEFAULT = "http://127.0.0.1:8321"
 # A push compiles thousands of rules and runs their tests before it is answered; what takes longer has hung.
@@ -141,7 +141,8 @@ def service_at(url: str | None, key: str | None, data_dir: Path | None = None, r
         return Service(address, key)
     if not _is_loopback(parts.hostname):
         refuse(f"no API key for {address}", f"give a {role}'s key with --key or HANDRAIL_API_KEY")
-    path = settings.load(data_dir=data_dir).data_dir / KEYS_FILE
+    given = settings.load(data_dir=data_dir)
+    path = keys_file(given.data_dir, given.tenant)
     found = _first_key(path, role)
     if found is None:
         refuse(
