@@ -72,6 +72,8 @@ AUDITED: Mapping[str, str] = MappingProxyType(
         "webhook.secret_renewed": "a webhook got a new secret",
     }
 )
+# Whom these are about, where it is not who did it; their `detail` is the name.
+NAMING = frozenset({"handoff.offered", "handoff.let_go", "handoff.lapsed", "handoff.transferred"})
 TYPE_PREFIX = "handrail."  # CloudEvents asks for types that other producers do not use
 CONTENT_TYPE = "application/cloudevents+json; charset=utf-8"
 
@@ -101,6 +103,8 @@ def body_of(delivery: Delivery) -> bytes:
         about["version"] = event.version
     if event.type == "handoff.replied" and event.detail:
         about["reply_number"] = int(event.detail)
+    if event.type in NAMING:
+        about["operator"] = event.detail or None
     if event.widened is not None:
         about["widened"] = event.widened
     if event.ruleset_version is not None:

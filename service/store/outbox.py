@@ -23,8 +23,8 @@ OUTBOX_MAX = 100_000  # as in the part `tell` of the scripts: some days without 
 class Event:
     """One change that is to be told. `event_id` is the same every time it is read, so a receiver can tell repeats.
 
-    `detail` is the channel of a page, the queue of a reroute, the number of a reply, who was offered something or let
-    it go by; else empty.
+    `detail` is the channel of a page, the queue of a reroute, the number of a reply, who was offered something, let it
+    go by, fell silent or is sent it; else empty.
     `version` is the handoff's after the change, 0 where it is not of one. `widened`: what a step of a ladder changed.
     """
 

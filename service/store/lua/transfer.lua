@@ -35,6 +35,6 @@ wait_again(KEYS[1], KEYS[2], KEYS[10], KEYS[11], KEYS[6], KEYS[7], KEYS[12], ARG
 redis.call('ZREM', KEYS[4], of[3])
 redis.call('ZADD', KEYS[3], redis.call('HGET', KEYS[1], 'score_ms'), of[3])
 redis.call('SADD', KEYS[5], ARGV[4])
-tell(KEYS[9], KEYS[1], 'handoff.transferred', of[2], ARGV[2])
+tell(KEYS[9], KEYS[1], 'handoff.transferred', of[2], ARGV[2], redis.call('HGET', KEYS[1], 'reserved_for'))
 redis.call('SET', KEYS[8], 'transfer', 'PX', ARGV[5])
 return {'done', redis.call('HGETALL', KEYS[1])}
