@@ -7,7 +7,8 @@ from typing import cast
 
 from rules.agents.descriptions import AUTONOMIES, Autonomy
 from rules.compile.names import Names
-from rules.compile.operands import language_hint
+from rules.compile.operands import Wanted, language_hint
+from rules.compile.units import note_unit
 from rules.compile.values import (
     is_empty,
     read_duration,
@@ -16,6 +17,7 @@ from rules.compile.values import (
     read_texts,
     read_word,
 )
+from rules.evaluation.signal_table import CALL_SIGNALS
 from rules.files.grammar import number_of
 from rules.files.keys import AUTONOMY_KEYS, TARGET_KEYS, KeySpec
 from rules.files.nodes import MapNode, Node, TextNode
@@ -90,6 +92,8 @@ def read_amount(source: Source, node: Node, names: Names) -> tuple[float | int |
     elif threshold.value < 0:
         message = f"the threshold `{name}` is {threshold.written}, which is below zero"
         source.refuse("R123", node, message, "use a threshold of at least 0")
+    else:
+        note_unit(source, node, name, Wanted(CALL_SIGNALS["amount_usd"], "amount_usd", names))
     return threshold.value, name
 
 

@@ -21,6 +21,7 @@ from rules.compile.agent_values import (
 from rules.compile.conditions import read_condition
 from rules.compile.names import Names
 from rules.compile.rules import is_regulated, read_queue_name, refuse_silence, refuse_unanswered
+from rules.compile.say import read_say
 from rules.compile.values import (
     did_you_mean,
     is_empty,
@@ -29,7 +30,6 @@ from rules.compile.values import (
     read_declared,
     read_keys,
     read_list,
-    read_say,
     read_text,
     read_word,
 )

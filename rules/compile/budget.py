@@ -8,6 +8,7 @@ from typing import Literal, cast
 
 from rules.compile.conditions import comparisons
 from rules.compile.names import Names
+from rules.compile.say import read_say
 from rules.compile.values import (
     did_you_mean,
     read_duration,
@@ -15,7 +16,6 @@ from rules.compile.values import (
     read_list,
     read_map,
     read_number,
-    read_say,
     read_word,
 )
 from rules.evaluation.signal_table import TOPIC_SETS

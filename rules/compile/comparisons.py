@@ -8,6 +8,7 @@ from typing import Literal, NoReturn, TypeAlias, cast
 
 from rules.compile.names import SIGNALS_PREFIX, Names
 from rules.compile.operands import Misfit, Wanted, read_operand, short_time
+from rules.compile.units import note_units
 from rules.compile.values import did_you_mean, legal_name, nearest, one_of
 from rules.evaluation.call_values import ARGS_PREFIX, SignalType
 from rules.evaluation.signal_table import CALL_SIGNALS, CUSTOMER_PREFIX, TOPIC_SETS, SignalSpec, Unit
@@ -157,6 +158,7 @@ def _compare(place: _Place, parsed: Comparison) -> Compare:
         if isinstance(left, str) and left in TOPIC_SETS:
             for operand in parsed.operand.items or (parsed.operand,):
                 _use_topic(place, operand, str(operand.value), left)
+        note_units(place.source, place.node, parsed.operand, wanted)
         _warn(place, parsed, value, wanted)
     span = place.source.span(place.node, parsed.start, parsed.end)
     return Compare(left, parsed.operator, value, place.text(parsed), span, threshold)

@@ -8,6 +8,7 @@ from typing import Literal, cast
 from zoneinfo import ZoneInfo
 
 from rules.compile.names import Names, Threshold
+from rules.compile.say import tell_of_quotes
 from rules.compile.values import (
     is_empty,
     read_bool,
@@ -118,13 +119,13 @@ def _amount(source: Source, node: Node, what: str) -> Threshold | None:
     if isinstance(node, TextNode):
         span_ms, meant = duration_ms(node.value), span_meant(node.value)
         if span_ms is not None and node.style is None:
-            return Threshold(span_ms, node.value, True)
+            return Threshold(span_ms, node.value, True, at=node)
         if span_ms is not None or meant is not None:
             quoted = " without quotes" if node.style is not None else ""
             source.refuse("R116", node, f"{what} is `{node.value}`", f"write `{meant or node.value}`{quoted}")
             return None
     number = read_number(source, node, what)
-    return None if number is None or not isinstance(node, TextNode) else Threshold(number, node.value, False)
+    return None if number is None or not isinstance(node, TextNode) else Threshold(number, node.value, False, at=node)
 
 
 def _declare_signal(source: Source, key: TextNode, node: Node, name: str, names: Names) -> None:
@@ -169,6 +170,9 @@ def _topic(source: Source, key: TextNode, node: Node, names: Names) -> Topic:
     tell_of_phrases(source, phrases, unless)
     patterns = _patterns(source, values.get("patterns"))
     tell_of_patterns(source, patterns)
+    for kind, nodes in (("phrase", (*phrases, *unless)), ("pattern", patterns)):
+        for at in nodes:
+            tell_of_quotes(source, at, f"this {kind}", "so it is found only where a customer types them")
     return Topic(
         name,
         regulated,

@@ -8,10 +8,10 @@ from typing import Literal, TypeAlias
 
 from rules.compile.values import did_you_mean, legal_name
 from rules.evaluation.call_values import SignalType
-from rules.evaluation.signal_table import CUSTOMER_PREFIX, SIGNALS, SignalSpec
+from rules.evaluation.signal_table import CUSTOMER_PREFIX, SIGNALS, SignalSpec, Unit
 from rules.files.nodes import Node, TextNode
 from rules.files.source import Source
-from rules.model import Queue, RuleFiles, SignalDeclaration, Topic
+from rules.model import Queue, RuleFiles, SignalDeclaration, Span, Topic
 
 NameKind: TypeAlias = Literal["threshold", "topic", "queue", "signal", "rule", "agent", "channel"]
 
@@ -52,13 +52,24 @@ def declare_hint(kind: NameKind, written: str, type_: SignalType = "number") -> 
 class Threshold:
     """A named number; `written` is as the author wrote it, `is_span` tells that it was written as a time (ms).
 
-    `limits` are its lowest and its highest value, None where there is none.
+    `limits` are its lowest and its highest value, None where there is none. `at` is where the number stands.
     """
 
     value: float | int
     written: str
     is_span: bool
     limits: tuple[float | int | None, float | int | None] = (None, None)
+    at: TextNode | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A use of a threshold: the unit and the text of what it is compared with, and where."""
+
+    unit: Unit
+    left: str
+    source: Source
+    span: Span
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +116,8 @@ class Names:
     silent: dict[str, list[tuple[Source, Node, str]]] = field(default_factory=dict)
     # Rules of which it was told already that their condition never or always holds.
     told_of: set[str] = field(default_factory=set)
+    # What each threshold is compared with, the first of each unit.
+    measured: dict[str, dict[Unit, Measured]] = field(default_factory=dict)
     # What failed to compile still counts as declared and used, so one mistake is told once.
     declared: dict[NameKind, set[str]] = field(default_factory=dict)
 

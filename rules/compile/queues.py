@@ -9,6 +9,7 @@ from rules.compile.calls import read_calls
 from rules.compile.flood import read_flood
 from rules.compile.names import Names
 from rules.compile.notify import note_late_notices, read_channel, read_notices
+from rules.compile.say import read_say
 from rules.compile.values import (
     is_empty,
     is_merged,
@@ -16,7 +17,6 @@ from rules.compile.values import (
     read_duration,
     read_keys,
     read_list,
-    read_say,
     read_text,
     read_word,
 )

@@ -20,6 +20,7 @@ from rules.compile.names import Declared, Names, declared_in
 from rules.compile.notify import in_timezone, read_channels, refuse_unknown_channels
 from rules.compile.queues import read_queues, refuse_unknown_moves, refuse_wrong_moves
 from rules.compile.rules import precedence, read_rules
+from rules.compile.units import tell_of_units
 from rules.compile.values import read_keys
 from rules.files.errors import Problem, RuleFileInvalid
 from rules.files.files_hash import files_hash
@@ -76,6 +77,9 @@ def compiled(texts: Mapping[str, str], operators: Mapping[str, str] | None = Non
     if not texts:
         return Compiled(None, (Problem("R117", Span("rules", 1, 1, 2), "there is no rule file", ""),), Declared())
     sources = [read_source(name, texts[name]) for name in sorted(texts)]
+    for source in sources:
+        for finding in source.escapes:
+            source.refuse_offset(*finding)
     names = Names(torn=tuple(source.text for source in sources if source.torn))
     read = [(source, _file_keys(source)) for source in sources]
     timezone = _one_of_all(read, "timezone", "time zone", read_timezone) or "UTC"
@@ -99,6 +103,7 @@ def compiled(texts: Mapping[str, str], operators: Mapping[str, str] | None = Non
     rules = sorted([*rules, *described.made], key=precedence)
     tell_of_regulated(rules, names)
     tell_of_languages(sources, _one_of_all(read, "languages", "list of languages", read_languages))
+    tell_of_units(names)
     names.refuse_silent()
     names.refuse_unused()
     # The rules may all be in a file of which nothing could be read.

@@ -10,6 +10,7 @@ from rules.compile.calls import read_calls
 from rules.compile.conditions import comparisons, read_condition
 from rules.compile.names import Names
 from rules.compile.queues import read_on_timeout
+from rules.compile.say import read_say
 from rules.compile.values import (
     did_you_mean,
     is_empty,
@@ -20,7 +21,6 @@ from rules.compile.values import (
     read_keys,
     read_list,
     read_percent,
-    read_say,
     read_text,
     read_word,
 )

@@ -259,30 +259,6 @@ def read_word(source: Source, node: Node, spec: KeySpec) -> str | None:
     return None
 
 
-def read_say(source: Source, node: Node) -> dict[str, str]:
-    """Return what to say by language."""
-    if isinstance(node, TextNode) and not is_empty(node):
-        source.refuse("R116", node, "`say` is one text without a language", "write `say: {en: …}`")
-        return {}
-    if not isinstance(node, MapNode) or not node.pairs:
-        source.refuse("R116", node, "`say` holds no words", "write `say: {en: …}`")
-        return {}
-    words: dict[str, str] = {}
-    for key, value in node.pairs:
-        if not is_language(key.value):
-            source.refuse("R109", key, f"`{key.value}` is no language", "write a tag such as `en`, `es` or `es-MX`")
-            continue
-        text = read_text(source, value, f"`say` in `{key.value}`")
-        if text is not None and len(text) > SAY_CHARACTERS_MAX:
-            message = f"`say` has {len(text)} characters, the limit is {SAY_CHARACTERS_MAX}"
-            source.refuse("R113", value, message, "say it shorter")
-        elif text is not None:
-            words[key.value] = text
-    if len(words) == len(node.pairs):
-        source.said.append((node, words))
-    return words
-
-
 def is_language(tag: str) -> bool:
     """Return whether the text is a language tag as `en` or `es-MX`."""
     return _LANGUAGE.fullmatch(tag) is not None

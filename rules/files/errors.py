@@ -149,6 +149,12 @@ PROBLEMS: dict[str, ProblemSpec] = _table(
         "calls: {queue: callbacks, within: 4h}",
         "write `on_timeout: {verdict: callback}`, or remove `calls:`",
     ),
+    (
+        "W215",
+        "a threshold that stands for two things",
+        "since_last_turn_ms > $limit_usd",
+        "declare a threshold for each of the two",
+    ),
     ("W220", "a rule that always fires", "when: turn_count >= 1", "correct the condition, or remove the rule"),
     (
         "W221",
@@ -171,6 +177,12 @@ PROBLEMS: dict[str, ProblemSpec] = _table(
         "a pattern that is never found",
         "patterns: ['\\\\p{Lu}+']",
         "write it as texts are read: small letters, single spaces",
+    ),
+    (
+        "W228",
+        "quotes of a word processor",
+        "phrases: [“my money back”]",
+        "write straight quotes, or none",
     ),
     ("W230", "a description that limits nothing", "autonomy: full", "say under `may:` or `must_not:` what it may do"),
     ("W231", "a test sends what is nearly a topic", "topics: [refnds]", "write a topic that a rule file declares"),

@@ -30,6 +30,10 @@ LINE_CHARACTERS_MAX = 200
 
 _NUMBER = r"(\d{1,2}:\d{2}|\d{4}-\d{2}-\d{2}|(?:\d+(?:\.\d+)?(?:ms|[smhdw]))+|[+-]?\d+(?:\.\d+)?|\$[A-Za-z][\w-]*)"
 _CURLY = str.maketrans(dict.fromkeys("“”„‟", '"') | dict.fromkeys("‘’‚‛", "'"))
+# The quotes that word processors write: double ones, single ones, and those of French.
+_CURLY_PAIRS = {"“": "”", "„": "“”", "‟": "”", "«": "»", "‘": "’", "‚": "‘’"}
+CURLY_OPENING = "“„‟«"
+CURLY_CLOSING = "”“»"
 _LEFT = r"([A-Za-z][\w.]*(?:\([^()]*\)(?:\s+over\s+\w+(?:\s+turns?)?)?)?)"
 _SPANS = {
     **{"ms": "ms", "millisecond": "ms", "second": "s", "sec": "s", "minute": "m", "min": "m", "hour": "h", "hr": "h"},
@@ -100,6 +104,23 @@ def span_meant(written: str) -> str | None:
             return None
         span, at = f"{span}{found[1]}{unit}", found.end()
     return span if span != line and duration_ms(span) else None
+
+
+def uncurled(text: str) -> str | None:
+    """Return what stands in the quotes of a word processor around a whole text, None where none stand around it."""
+    opening, inner = text[:1], text[1:-1].strip()
+    if not inner or text[-1] not in _CURLY_PAIRS.get(opening, ""):
+        return None
+    # An apostrophe is the same sign as a closing single quote.
+    others = {opening} if opening in "‘‚" else {opening, *_CURLY_PAIRS[opening]}
+    return None if others & set(inner) else inner
+
+
+def quoted(text: str) -> str:
+    """Return the text in the straight quotes that need no escape in it, and backticks around them."""
+    if '"' not in text and "\\" not in text:
+        return f'`"{text}"`'
+    return "`'" + text.replace("'", "''") + "'`"
 
 
 def _range(line: str) -> str | None:

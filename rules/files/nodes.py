@@ -15,6 +15,10 @@ DEPTH_MAX = 64
 
 # A list inside a comparison, `channel in [chat, voice]`: its brackets and commas would end a YAML flow list around it.
 _LIST_OPERAND = re.compile(r"""(?:\b(?:in|within|has|lacks) +|[=<>] *)\[(?:[^\[\]{}\n"'#]|"[^"\n]*"|'[^'\n]*')*\]""")
+# What nobody sees in a text, but line breaks and tabs; and how an escape in double quotes is written.
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+_ESCAPE = re.compile(r"\\(x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|.)", re.DOTALL)
+_ESCAPED = {"0": "\0", "a": "\a", "b": "\b", "v": "\v", "f": "\f", "e": "\x1b", "N": "\x85"}
 # Where a quoted YAML text may begin in a line.
 _QUOTE_OPENS = re.compile(r"""(?:^|[\[{,:?-])[ ]*(["'])""", re.MULTILINE)
 # How far before a list the quote around it is looked for; longer lines are not written by people.
@@ -95,10 +99,14 @@ class _Open:
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """The root, None for an empty text, and what was found on the way."""
+    """The root, None for an empty text, and what was found on the way.
+
+    `escapes` are the control characters of quoted texts, the first of each: a rule file has no use for them.
+    """
 
     root: Node | None
     findings: tuple[Finding, ...]
+    escapes: tuple[Finding, ...] = ()
 
 
 def read_nodes(text: str) -> Tree:
@@ -112,7 +120,7 @@ def read_nodes(text: str) -> Tree:
         builder.take(event)
         if builder.finished:
             break
-    return Tree(builder.root, tuple(builder.findings))
+    return Tree(builder.root, tuple(builder.findings), tuple(builder.escapes))
 
 
 def _mask_lists(text: str) -> tuple[str, dict[int, int] | None]:
@@ -145,6 +153,11 @@ def _is_quoted(found: re.Match[str]) -> bool:
     return False
 
 
+def _stands_for(escape: str) -> str:
+    """Return the character that a double-quoted text has for what stands after a backslash."""
+    return chr(int(escape[1:], 16)) if escape[0] in "xuU" and len(escape) > 1 else _ESCAPED.get(escape, "")
+
+
 # The stubs call every mark of an event optional; the events of a parsed text always carry theirs.
 _Event: TypeAlias = Any
 
@@ -156,6 +169,7 @@ class _Builder:
         self.text = text
         self.root: Node | None = None
         self.findings: list[Finding] = []
+        self.escapes: list[Finding] = []
         self.finished = False
         self._unmask = unmask
         self._open: list[_Open] = []
@@ -194,6 +208,9 @@ class _Builder:
         line = start.line
         node = TextNode(value, style, start.index, end.index, line + 1, start.column + 1, line == end.line)
         self._count(event)
+        # Only an escape in double quotes brings one in: as they are they cannot stand in a file at all.
+        if style == '"' and (control := _CONTROL.search(value)) is not None:
+            self._find_escape(start.index, control[0])
         if event.tag is not None:
             self._find("R114", event, f"the tag `{event.tag}` is not used in rule files")
         if event.anchor is not None:
@@ -253,6 +270,13 @@ class _Builder:
                 message = f"the key `{key.value}` is written twice, first in line {first_lines[key.value]}"
                 self.findings.append(Finding("R107", key.start, message, "keep one of the two"))
             first_lines.setdefault(key.value, key.line)
+
+    def _find_escape(self, start: int, control: str) -> None:
+        """Note the first escape of the quoted text at `start` that stands for a control character."""
+        escape = next(found for found in _ESCAPE.finditer(self.text, start + 1) if _stands_for(found[1]) == control)
+        message = f"`{escape[0]}` in double quotes stands for the control character U+{ord(control):04X}"
+        hint = "use single quotes, where a backslash is only a backslash"
+        self.escapes.append(Finding("R111", escape.start(), message, hint))
 
     def _count(self, event: _Event) -> None:
         self._nodes += 1

@@ -8,7 +8,7 @@ from bisect import bisect_right
 import yaml
 
 from rules.files.errors import Problem
-from rules.files.nodes import Node, TextNode, TreeTooLarge, read_nodes
+from rules.files.nodes import Finding, Node, TextNode, TreeTooLarge, read_nodes
 from rules.model import Span, Words
 
 # Ten thousand rules take half of this; what is larger was not written by a person.
@@ -63,6 +63,7 @@ class Source:
         self.problems: list[Problem] = []
         self.torn = False
         self.root: Node | None = None
+        self.escapes: tuple[Finding, ...] = ()  # control characters in its texts, which only a test has a use for
         self.said: list[tuple[Node, Words]] = []  # all words to say, each with its place
         self.suggestions = 0  # how many near names were looked for; that is slow, so it has a limit
         self._lines: list[str] | None = None
@@ -188,7 +189,7 @@ def read_source(file: str, text: str) -> Source:
             source.refuse_offset("R113", too_large.offset, str(too_large))
             break
         else:
-            source.root = tree.root
+            source.root, source.escapes = tree.root, tree.escapes
             for finding in tree.findings:
                 source.refuse_offset(*finding)
             break
