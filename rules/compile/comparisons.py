@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Literal, NoReturn, TypeAlias, cast
+from collections.abc import Iterable
+from typing import Literal, TypeAlias, cast
 
-from rules.compile.names import SIGNALS_PREFIX, Names
+from rules.compile.names import Names
 from rules.compile.operands import Misfit, Wanted, read_operand, short_time
+from rules.compile.place import Place, Told
 from rules.compile.units import note_units
-from rules.compile.values import did_you_mean, legal_name, nearest, one_of
+from rules.compile.unknown_signals import PRESENCE, TEXTS, argument_type, refuse_signal, text_message
+from rules.compile.values import did_you_mean, nearest, one_of
 from rules.evaluation.call_values import ARGS_PREFIX, SignalType
-from rules.evaluation.signal_table import CALL_SIGNALS, CUSTOMER_PREFIX, TOPIC_SETS, SignalSpec, Unit
+from rules.evaluation.signal_table import CALL_SIGNALS, TOPIC_SETS, SignalSpec, Unit
 from rules.files.grammar import (
     COUNTING,
     FUNCTIONS,
@@ -38,7 +40,6 @@ OPERATORS: dict[SignalType, tuple[str, ...]] = {
     "bool": ("=", "!="),
     "set": ("has", "lacks", "within", "not within"),
 }
-PRESENCE: tuple[str, ...] = ("is known", "is unknown")
 
 AggregateFunction: TypeAlias = Literal["count", "streak", "min", "max", "avg", "last"]
 
@@ -60,46 +61,20 @@ _UNIT_SAMPLES: dict[Unit | None, str] = {
     "minutes": ">= 18:00",
     "day": "= 2026-12-24",
 }
-# The texts of a turn, which an author may want to search -> how that is said.
-_TEXTS: dict[str, str] = {
-    "message": "declare a topic with the words as its `phrases:` and write `topics has NAME`",
-    "reply": "declare a topic with `phrases:` and `inside: [reply]` and write `reply_topics has NAME`",
-}
 _TOPIC_MEANT = re.compile(r"write `topics has ([\w-]+)`")
 _SIGNAL_MEANT = re.compile(r"write `(?:a(?:ll|ny): \[)?([\w.]+) [<>=!ihlw]")
 _WORDS = re.compile(r"[A-Za-z][\w-]*(?:\.[\w-]+)*")
-_SPACES = re.compile(r"\s+")
-
-
-class _Told(Exception):
-    """The comparison was found wrong and the problem is noted already; nothing more can be said of it."""
-
-
-@dataclass(slots=True)
-class _Place:
-    """Where a comparison stands: its text's node, the names around it, whether it speaks of one tool call."""
-
-    source: Source
-    node: TextNode
-    names: Names
-    in_call: bool
-
-    def text(self, part: Name | Call | Comparison) -> str:
-        """Return a part of the comparison as it is written, white space folded."""
-        written = self.node.value[part.start : part.end]
-        # What can be printed holds no other white space than the space.
-        return written if written.isprintable() and "  " not in written else _SPACES.sub(" ", written)
 
 
 def read_comparison(source: Source, node: TextNode, names: Names, in_call: bool) -> Compare | None:
     """Return the comparison that the text is, None when it is none; every name in it counts as used either way."""
-    place = _Place(source, node, names, in_call)
+    place = Place(source, node, names, in_call)
     try:
         return _compare(place, parse(node.value))
     except Unparsed as error:
         first = _WORDS.search(node.value)
-        if first is not None and first[0] in _TEXTS and not (in_call or names.is_declared("signal", first[0])):
-            source.refuse("R101", node, _text_message(first[0]), _TEXTS[first[0]], first.start(), first.end())
+        if first is not None and first[0] in TEXTS and not (in_call or names.is_declared("signal", first[0])):
+            source.refuse("R101", node, text_message(first[0]), TEXTS[first[0]], first.start(), first.end())
         else:
             meant = line_meant(node.value)
             hint = error.hint if meant is None else _with_near_names(place, meant)
@@ -108,14 +83,15 @@ def read_comparison(source: Source, node: TextNode, names: Names, in_call: bool)
                 hint = f"write an operator and an operand after it, as in `{alone.name} {sample(alone)}`"
             source.refuse("R120", node, error.message, hint, error.start, error.end)
     except Misfit as misfit:
-        source.refuse(misfit.code, node, misfit.message, misfit.hint, misfit.start, misfit.end)
-    except _Told:
+        for each in (misfit, *misfit.others):
+            source.refuse(each.code, node, each.message, each.hint, each.start, each.end)
+    except Told:
         pass
     _use_all(node.value, names)
     return None
 
 
-def _with_near_names(place: _Place, meant: str) -> str:
+def _with_near_names(place: Place, meant: str) -> str:
     """Return advice with the nearest names in place of those that nobody declares, or the word that there is none."""
     for pattern, kind in ((_TOPIC_MEANT, "topic"), (_SIGNAL_MEANT, "signal")):
         found = pattern.match(meant)
@@ -140,7 +116,7 @@ def sample(spec: SignalSpec) -> str:
     return _UNIT_SAMPLES.get(spec.unit, _SAMPLES[spec.type])
 
 
-def _compare(place: _Place, parsed: Comparison) -> Compare:
+def _compare(place: Place, parsed: Comparison) -> Compare:
     operand_known = _use_thresholds(place, parsed.operand)
     if isinstance(parsed.left, Call):
         left: Aggregate | str
@@ -149,26 +125,25 @@ def _compare(place: _Place, parsed: Comparison) -> Compare:
         left, spec = parsed.left.text, _signal(place, parsed.left, parsed)
     _check_operator(parsed, spec, place.text(parsed.left))
     if not operand_known:
-        raise _Told
+        raise Told
     value: Scalar | tuple[Scalar, ...] | None = None
     threshold = None
     if parsed.operand is not None:
         wanted = Wanted(spec, place.text(parsed.left), place.names)
         value, threshold = read_operand(parsed.operand, parsed.operator, wanted)
         if isinstance(left, str) and left in TOPIC_SETS:
-            for operand in parsed.operand.items or (parsed.operand,):
-                _use_topic(place, operand, str(operand.value), left)
+            _use_topics(place, parsed.operand.items or (parsed.operand,), left)
         note_units(place.source, place.node, parsed.operand, wanted)
         _warn(place, parsed, value, wanted)
     span = place.source.span(place.node, parsed.start, parsed.end)
     return Compare(left, parsed.operator, value, place.text(parsed), span, threshold)
 
 
-def _signal(place: _Place, name: Name, parsed: Comparison) -> SignalSpec:
+def _signal(place: Place, name: Name, parsed: Comparison) -> SignalSpec:
     """Return the row of the signal that a name means here."""
     known = CALL_SIGNALS if place.in_call else place.names.signals
     if place.in_call and name.text.startswith(ARGS_PREFIX) and len(name.text) > len(ARGS_PREFIX):
-        return SignalSpec(name.text, _argument_type(parsed), None, "call", "an argument of the call")
+        return SignalSpec(name.text, argument_type(parsed), None, "call", "an argument of the call")
     spec = known.get(name.text)
     if spec is not None:
         if not place.in_call:
@@ -176,79 +151,11 @@ def _signal(place: _Place, name: Name, parsed: Comparison) -> SignalSpec:
         return spec
     # A declaration with a mistake in it was told where it stands.
     if not place.in_call and place.names.is_declared("signal", name.text):
-        raise _Told
-    _refuse_signal(place, name, known, parsed)
+        raise Told
+    refuse_signal(place, name, known, parsed)
 
 
-def _text_message(name: str) -> str:
-    return f"`{name}` is a text and no signal"
-
-
-def _refuse_signal(place: _Place, name: Name, known: dict[str, SignalSpec], parsed: Comparison) -> NoReturn:
-    message = f"unknown signal `{name.text}`"
-    if place.in_call and name.text in place.names.signals:
-        message = f"`{name.text}` is no signal of a tool call"
-        hint: str | None = "write it beside `tool_call`, both as parts of an `all`"
-    elif place.in_call:
-        hint = did_you_mean(place.source, name.text, known) or one_of([*known, "args.NAME"])
-    elif name.text in CALL_SIGNALS or name.text.startswith(ARGS_PREFIX):
-        message = f"`{name.text}` is a signal of a tool call"
-        hint = f"write `tool_call: {{all: [name = …, {place.node.value.strip()}]}}`"
-        if "(" in place.node.value:
-            hint = "aggregate what a turn records of its calls, as `amount_usd_max` or `tools_failed`"
-    elif name.text in _TEXTS:
-        message, hint = _text_message(name.text), _TEXTS[name.text]
-    elif name.text.startswith(CUSTOMER_PREFIX):
-        hint = _declare_attribute(place, name.text.removeprefix(CUSTOMER_PREFIX), known, _type_meant(parsed))
-    elif name.text.removeprefix(SIGNALS_PREFIX) in known:
-        hint = f"write `{name.text.removeprefix(SIGNALS_PREFIX)}`"
-    else:
-        place.names.refuse_unknown(
-            "signal", name.text, known, place.source, place.node, name.start, name.end, type_=_type_meant(parsed)
-        )
-        raise _Told
-    raise Misfit("R101", name.start, name.end, message, hint)
-
-
-def _declare_attribute(place: _Place, attribute: str, known: dict[str, SignalSpec], type_: SignalType) -> str:
-    # Without what all of them begin with, which makes any two of them look near.
-    near = did_you_mean(place.source, attribute, _attributes(known))
-    if near is not None:
-        return near.replace("`", "`customer.", 1)
-    if place.names.torn:
-        raise _Told
-    name = legal_name(attribute)
-    if name is None:
-        return "declare it under `customer:`, with a name of letters, digits, `-` and `_`, a letter first"
-    here = f" and write `{CUSTOMER_PREFIX}{name}` here" if name != attribute else ""
-    return f"declare it under `customer:` as `{name}: {{type: {type_}}}`{here}"
-
-
-def _type_meant(parsed: Comparison) -> SignalType:
-    """Return the type to declare for a signal that nobody has, so that this comparison can be made."""
-    return "text" if parsed.operator in PRESENCE else _argument_type(parsed)
-
-
-def _attributes(known: dict[str, SignalSpec]) -> list[str]:
-    """Return the names of the customer's attributes, without what they begin with."""
-    return [name.removeprefix("customer.") for name in known if name.startswith("customer.")]
-
-
-def _argument_type(parsed: Comparison) -> SignalType:
-    """Return the type that an argument must have for the comparison to say anything of it."""
-    if parsed.operator in ("has", "lacks", "within", "not within"):
-        return "set"
-    operand = parsed.operand
-    if operand is not None and operand.kind == "list" and operand.items:
-        operand = operand.items[0]
-    if operand is None or parsed.operator in ("<", "<=", ">", ">="):
-        return "number"
-    if operand.kind in ("number", "threshold", "percent", "duration"):
-        return "number"
-    return "bool" if operand.kind == "bool" else "text"
-
-
-def _aggregate(place: _Place, call: Call) -> tuple[Aggregate, SignalSpec]:
+def _aggregate(place: Place, call: Call) -> tuple[Aggregate, SignalSpec]:
     """Return the aggregate and what kind of number comes out of it."""
     if call.function not in FUNCTIONS:
         hint = did_you_mean(place.source, call.function, FUNCTIONS) or one_of(FUNCTIONS)
@@ -263,7 +170,7 @@ def _aggregate(place: _Place, call: Call) -> tuple[Aggregate, SignalSpec]:
     return _measuring(place, call, function, window)
 
 
-def _counting(place: _Place, call: Call, function: AggregateFunction, window: Window) -> tuple[Aggregate, SignalSpec]:
+def _counting(place: Place, call: Call, function: AggregateFunction, window: Window) -> tuple[Aggregate, SignalSpec]:
     """Return a count or a streak, which look at whether a comparison held."""
     if isinstance(call.of, Name):
         spec = _recorded(place, call.of, None)
@@ -277,7 +184,7 @@ def _counting(place: _Place, call: Call, function: AggregateFunction, window: Wi
     return Aggregate(function, _compare(place, call.of), window), counted
 
 
-def _measuring(place: _Place, call: Call, function: AggregateFunction, window: Window) -> tuple[Aggregate, SignalSpec]:
+def _measuring(place: Place, call: Call, function: AggregateFunction, window: Window) -> tuple[Aggregate, SignalSpec]:
     """Return a min, max, avg or last, which look at a number."""
     if isinstance(call.of, Comparison):
         name = place.text(call.of.left)
@@ -291,7 +198,7 @@ def _measuring(place: _Place, call: Call, function: AggregateFunction, window: W
     return Aggregate(function, call.of.text, window), spec
 
 
-def _recorded(place: _Place, name: Name, parsed: Comparison | None) -> SignalSpec:
+def _recorded(place: Place, name: Name, parsed: Comparison | None) -> SignalSpec:
     """Return the row of a signal that earlier turns are known by."""
     spec = _signal(place, name, parsed or Comparison(name, "is known", None, 0, 0, name.start, name.end))
     if not spec.recorded:
@@ -326,7 +233,7 @@ def _check_operator(parsed: Comparison, spec: SignalSpec, left: str) -> None:
     raise Misfit("R121", parsed.operator_start, parsed.operator_end, message, hint)
 
 
-def _use_thresholds(place: _Place, operand: Operand | None) -> bool:
+def _use_thresholds(place: Place, operand: Operand | None) -> bool:
     """Note the thresholds that an operand names as used; return whether all of them can be."""
     if operand is None:
         return True
@@ -352,7 +259,25 @@ def _use_thresholds(place: _Place, operand: Operand | None) -> bool:
     return known
 
 
-def _use_topic(place: _Place, operand: Operand, topic: str, signal: str) -> None:
+def _use_topics(place: Place, operands: Iterable[Operand], signal: str) -> None:
+    """Note the topics as used. Raises Misfit or Told where one of them cannot be asked for, once all were looked at."""
+    misfits: list[Misfit] = []
+    told = False
+    for operand in operands:
+        try:
+            _use_topic(place, operand, str(operand.value), signal)
+        except Misfit as misfit:
+            misfits.append(misfit)
+        except Told:
+            told = True
+    if misfits:
+        misfits[0].others += misfits[1:]
+        raise misfits[0]
+    if told:
+        raise Told
+
+
+def _use_topic(place: Place, operand: Operand, topic: str, signal: str) -> None:
     place.names.use("topic", topic)
     found = place.names.topics.get(topic)
     # A topic that is not looked for in messages may still be sent by the caller.
@@ -364,10 +289,10 @@ def _use_topic(place: _Place, operand: Operand, topic: str, signal: str) -> None
     if not place.names.is_declared("topic", topic):
         everything = place.names.declared.get("topic", ())
         place.names.refuse_unknown("topic", topic, everything, place.source, place.node, operand.start, operand.end)
-        raise _Told
+        raise Told
 
 
-def _warn(place: _Place, parsed: Comparison, value: object, wanted: Wanted) -> None:
+def _warn(place: Place, parsed: Comparison, value: object, wanted: Wanted) -> None:
     """Note a comparison that can be computed and yet says nothing, or never holds."""
     operand, spec = parsed.operand, wanted.spec
     assert operand is not None  # noqa: S101 - the caller looked

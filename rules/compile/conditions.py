@@ -10,7 +10,7 @@ from itertools import pairwise
 
 from rules.compile.comparisons import read_comparison, sample
 from rules.compile.names import Names
-from rules.compile.values import did_you_mean, is_empty, nearest, one_of
+from rules.compile.values import after_comma, cut_number, did_you_mean, is_empty, nearest, one_of
 from rules.evaluation.comparisons import aggregate_key, opposite, tester
 from rules.evaluation.signal_table import CALL_SIGNALS, SignalSpec
 from rules.files.grammar import MEANT_OPERATORS
@@ -74,9 +74,15 @@ def _read(source: Source, node: Node, names: Names, in_call: bool, depth: int) -
 
 
 def _read_key(source: Source, node: MapNode, names: Names, in_call: bool, depth: int) -> Condition | None:
-    for key, value in node.pairs:
+    for number, (key, value) in enumerate(node.pairs):
         if key.value not in CONDITION_KEYS:
-            _refuse_key(source, key, value, names)
+            alone = [each for each, nothing in node.pairs if is_empty(nothing)]
+            whole = cut_number(alone, number + 1) if number + 1 < len(alone) else None
+            if whole is not None:
+                hint = f"write `{whole}`, without the comma and without `{{` and `}}`"
+                source.refuse("R130", key, f"`{key.value}` stands in braces, and its number ends at a comma", hint)
+            else:
+                _refuse_key(source, key, value, names)
             return None
     if len(node.pairs) != 1:
         written = ", ".join(f"`{key.value}`" for key, _ in node.pairs) or "nothing"
@@ -110,7 +116,15 @@ def _read_parts(
             fact = f"`{key.value}` has no parts"
         source.refuse("R130", key, fact, f"write `{key.value}: [...]` with at least one comparison")
         return None
-    parts = [_read(source, item, names, in_call, depth + 1) for item in value.items]
+    parts: list[Condition | None] = []
+    for number, item in enumerate(value.items):
+        cut = cut_number(value.items, number)
+        if cut is not None:
+            if cut and isinstance(item, TextNode):
+                source.refuse("R120", item, *after_comma(item, cut))
+            parts.append(None)
+        else:
+            parts.append(_read(source, item, names, in_call, depth + 1))
     whole = tuple(part for part in parts if part is not None)
     if len(whole) < len(parts):
         return None

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from rules.compile.values import did_you_mean, legal_name
+from rules.compile.values import legal_name, nearest
 from rules.evaluation.call_values import SignalType
 from rules.evaluation.signal_table import CUSTOMER_PREFIX, SIGNALS, SignalSpec, Unit
 from rules.files.nodes import Node, TextNode
@@ -153,7 +153,7 @@ class Names:
         self,
         kind: NameKind,
         name: str,
-        known: Iterable[str],
+        known: Collection[str],
         source: Source,
         node: Node,
         *place: int,
@@ -163,10 +163,14 @@ class Names:
         bare = name.removeprefix(SIGNALS_PREFIX) if kind == "signal" else name
         if any(f"{bare}:" in text for text in self.torn):
             return
-        near = did_you_mean(source, bare, known)
+        # Under a name that cannot be one it was told there, together with the name to write: this very one.
+        if kind != "signal" and any(legal_name(each) == name for each in known):
+            return
+        near = nearest(source, bare, known)
         if near is None and self.torn:
             return
-        hint = near or declare_hint(kind, name, type_)
+        meant = None if near is None else near if kind == "signal" else legal_name(near) or near
+        hint = declare_hint(kind, name, type_) if meant is None else f"did you mean `{meant}`?"
         source.refuse(UNKNOWN_CODES[kind], node, f"unknown {kind} `{name}`", hint, *place)
 
     def refuse_silent(self) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from rules.compile.names import Names, Threshold
 from rules.evaluation.signal_table import SignalSpec
 from rules.files.grammar import Operand
+from rules.files.meant import date_meant
 from rules.turn import Scalar
 
 # A time this short between turns or handoffs was most likely meant in seconds or minutes.
@@ -29,6 +30,9 @@ _LONG_WEEKDAYS = {
     "saturday": "sat",
     "sunday": "sun",
 }
+# What stands for a value that is not there, or is, in other languages and here.
+_ABSENT = {"unknown": "unknown", "null": "unknown", "none": "unknown", "None": "unknown", "known": "known"}
+_OPPOSITES = {"unknown": "known", "known": "unknown"}
 # A word that is no language is repeated up to here.
 SHOWN_MAX = 40
 # As the first part of a locale has it, `es` of `es-MX`.
@@ -60,6 +64,8 @@ class Misfit(Exception):
 
     def __init__(self, code: str, start: int, end: int, message: str, hint: str | None = None) -> None:
         self.code, self.start, self.end, self.message, self.hint = code, start, end, message, hint
+        # Items of the same list that do not fit either.
+        self.others: list[Misfit] = []
         super().__init__(message)
 
 
@@ -74,13 +80,18 @@ class Wanted:
 
 def read_operand(operand: Operand, operator: str, wanted: Wanted) -> tuple[Scalar | tuple[Scalar, ...], str | None]:
     """Return the operand's value, a tuple for `in`, and the threshold it came from. Raises Misfit."""
+    absent = _ABSENT.get(operand.text) if operand.kind == "word" and wanted.spec.type in ("number", "bool") else None
+    if absent is not None and operator in ("=", "!="):
+        meant = f"{wanted.left} is {absent if operator == '=' else _OPPOSITES[absent]}"
+        message = f"`{operand.text}` is no value that `{operator}` compares"
+        raise Misfit("R122", operand.start, operand.end, message, f"write `{meant}`")
     if operator in LISTING:
         if operand.kind != "list":
             hint = f"write `{operator} [{operand.text}]`"
             raise Misfit("R122", operand.start, operand.end, f"`{operator}` needs a list", hint)
         if not operand.items:
             raise Misfit("R122", operand.start, operand.end, "the list is empty", "write at least one word or number")
-        return tuple(_scalar(item, wanted) for item in operand.items), None
+        return _scalars(operand.items, wanted), None
     if operand.kind == "list":
         raise Misfit("R122", operand.start, operand.end, f"`{operator}` takes one operand", _instead_of_list(operator))
     return _scalar(operand, wanted), str(operand.value) if operand.kind == "threshold" else None
@@ -100,6 +111,21 @@ def _instead_of_list(operator: str) -> str:
     if operator in ("=", "!="):
         return "write `in [...]`" if operator == "=" else "write `not in [...]`"
     return "write one operand"
+
+
+def _scalars(items: Iterable[Operand], wanted: Wanted) -> tuple[Scalar, ...]:
+    """Return the values of a list. Raises a Misfit that holds those of all items."""
+    values: list[Scalar] = []
+    misfits: list[Misfit] = []
+    for item in items:
+        try:
+            values.append(_scalar(item, wanted))
+        except Misfit as misfit:
+            misfits.append(misfit)
+    if misfits:
+        misfits[0].others += misfits[1:]
+        raise misfits[0]
+    return tuple(values)
 
 
 def _scalar(operand: Operand, wanted: Wanted) -> Scalar:
@@ -142,6 +168,8 @@ def _refuse_words(operand: Operand, wanted: Wanted) -> None:
     hint = f"write {form}"
     if meant and wanted.spec.unit == "ms":
         hint = f"write `{meant[1]}{meant[2]}`"
+    elif wanted.spec.unit == "day" and (day := date_meant(operand.text)) is not None:
+        hint = f"write {day}"
     elif operand.kind == "text":
         hint += " without quotes" if form == "a number" else ""
     elif operand.kind == "word" and wanted.names.is_declared("threshold", operand.text):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from importlib import import_module
@@ -143,6 +144,13 @@ def _file_keys(source: Source) -> dict[str, Node]:
         source.refuse("R115", source.root, "the file is not a map of keys")
         return {}
     version = source.root.get("handrail")
+    if version is None and source.root.get("handrail_tests") is not None:
+        name = re.sub(r"(\.?tests?)?\.ya?ml$", "", source.file.rpartition("/")[2])
+        message = "the file holds tests, and its name does not end in `.tests.yaml`"
+        source.refuse_at("R115", start, message, f"rename it to `{name}.tests.yaml`")
+        # It holds nothing of a rule file, so nothing of one is missed in it.
+        source.root = None
+        return {}
     if version is None:
         source.refuse_at("R115", start, "the file does not begin with `handrail: 1`")
     elif not (isinstance(version, TextNode) and version.value == VERSION):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import difflib
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import takewhile
 
 from rules.files.grammar import duration_ms, number_of
 from rules.files.keys import KeySpec, KeyTable
@@ -29,6 +30,9 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 MERGE_KEY = "<<"
 _MERGE_HINT = "write the keys out, or name a whole value with `&name` and write `*name` where it stands again"
 
+# How many groups of three digits a number has behind its first comma.
+_GROUPS_MAX = 5
+_THOUSANDS = re.compile(r"\d{3}")
 _BETWEEN_WORDS = re.compile(r"[-_.]")
 _NO_NAME = re.compile(r"[^a-z0-9_-]+")
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:-[A-Za-z0-9]{2,8})*")
@@ -84,13 +88,18 @@ def read_keys(source: Source, node: Node, table: KeyTable, what: str) -> dict[st
         source.refuse("R116", node, f"{what} is not a map of keys", _keys_hint(table))
         return None
     values: dict[str, Node] = {}
-    for key, value in node.pairs:
+    for number, (key, value) in enumerate(node.pairs):
         if key.value in table:
             values.setdefault(key.value, value)
         else:
             meant = MEANT_KEYS.get(key.value, "")
             if key.value == MERGE_KEY:
                 source.refuse("R105", key, f"YAML's merge key `<<` is not used in {what}", _MERGE_HINT)
+                continue
+            written = [key if is_empty(value) else value for key, value in node.pairs[: number + _GROUPS_MAX]]
+            if is_empty(value) and (whole := cut_number(written, number)) is not None:
+                if whole:
+                    source.refuse("R105", key, *after_comma(key, whole))
                 continue
             near = f"write `{meant}`" if meant in table else did_you_mean(source, key.value, table)
             hint = near or _keys_hint(table)
@@ -99,6 +108,31 @@ def read_keys(source: Source, node: Node, table: KeyTable, what: str) -> dict[st
         if spec.required and spec.name not in values and not is_merged(node):
             source.refuse("R106", node, f"{what} has no `{spec.name}`", f"add `{spec.name}:`, {spec.about}")
     return values
+
+
+def cut_number(nodes: Sequence[Node], at: int) -> str | None:
+    """Return the text whose number YAML cut at the comma before `nodes[at]`, all of it; None for no such cut.
+
+    Empty where it is cut a second time, at the comma before `nodes[at - 1]`: there it is told.
+    """
+    if at == 0 or not _is_thousands(nodes[at]) or nodes[at].line != nodes[at - 1].line:
+        return None
+    before = nodes[at - 1]
+    if not isinstance(before, TextNode) or not before.value[-1:].isdecimal():
+        return None
+    if cut_number(nodes, at - 1) is not None:
+        return ""
+    thousands = takewhile(_is_thousands, nodes[at:])
+    return before.value + "".join(node.value for node in thousands if isinstance(node, TextNode))
+
+
+def _is_thousands(node: Node) -> bool:
+    return isinstance(node, TextNode) and _THOUSANDS.fullmatch(node.value) is not None
+
+
+def after_comma(node: TextNode, whole: str) -> tuple[str, str]:
+    """Return what is said of the end of a number that YAML cut at the comma between its thousands."""
+    return f"`{node.value}` stands alone, for a comma ends what is before it", f"write `{whole}` without the comma"
 
 
 def is_merged(node: Node) -> bool:

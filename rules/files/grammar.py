@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import date
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, NoReturn, TypeAlias
 
 # Longer than any comparison that a person can read; lists of words take most of it.
 COMPARISON_CHARACTERS_MAX = 4_000
@@ -206,6 +206,8 @@ class _Line:
             hint = f"write `{_JOINING[token.text.lower()]}: [...]` with whole comparisons"
         elif token.text == "over":
             hint = "write `over …` right after the closing bracket, before the operator"
+        elif token.text == "(" and comparison.operand is not None and comparison.operand.text in FUNCTIONS:
+            hint = "write the aggregate on the left side, and a number on the right"
         elif token.text == "," and comparison.operand is not None and comparison.operand.kind == "number":
             hint = "write a decimal point, and no mark between thousands"
         elif comparison.operand is not None and comparison.operand.kind == "word" and token.kind in ("word", "number"):
@@ -310,7 +312,19 @@ class _Line:
         token = self._next(f"an operand after `{operator}`")
         if token.text == "[":
             return self._list(token)
+        if token.text == "(":
+            self._refuse_brackets(token, operator)
         return self._single(token)
+
+    def _refuse_brackets(self, opening: Token, operator: str) -> NoReturn:
+        """Refuse an operand in round brackets, all of it where they are closed."""
+        end = self._text.find(")", opening.end)
+        inner = self._text[opening.end : end].strip() if end >= 0 else ""
+        if operator in ("in", "not in", "within", "not within"):
+            hint = f"write `[{inner}]`" if inner else f"write the list in square brackets, as `{operator} [a, b]`"
+        else:
+            hint = f"write `{inner}`" if inner and "(" not in inner else "write the operand without brackets"
+        raise Unparsed(opening.start, max(opening.end, end + 1), "an operand does not stand in round brackets", hint)
 
     def _single(self, token: Token) -> Operand:
         kind, text = token.kind, token.text
@@ -348,8 +362,6 @@ class _Line:
             )
         if token.text == "$":
             hint = "write a threshold's name right after `$`, or a plain number without it"
-        elif token.text == "(":
-            hint = "write the aggregate on the left side"
         raise Unparsed(token.start, token.end, f"`{token.text}` is no operand", hint)
 
     def _list(self, opening: Token) -> Operand:

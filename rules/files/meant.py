@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from datetime import date
 
 from rules.files.grammar import Unparsed, duration_ms, parse
 
@@ -61,6 +62,8 @@ _PRESENCE: dict[str, str] = {
 }
 _ALWAYS = frozenset({"true", "yes", "on", "always", "any", "all", "*"})
 
+_DATE = re.compile(r"(\d{4}|\d{1,2})[/.-](\d{1,2})[/.-](\d{4}|\d{1,2})")
+_COMPARED = re.compile(rf"({_LEFT}\s*(?:<=?|>=?|!?=))\s*(\S+)")
 _IS = re.compile(rf"{_LEFT}\s+is\s+(\S.*)")
 _JOINING = re.compile(r"\s(and|or|&&|\|\|)\s", re.IGNORECASE)
 _STARTS = re.compile(rf"{_LEFT}\s")
@@ -85,6 +88,10 @@ def line_meant(line: str) -> str | None:
         return None
     if written.lower() in _ALWAYS:
         return "write what the rule waits for, as `confidence < 0.5`; one for every turn would hand over all of them"
+    compared = _COMPARED.fullmatch(written)
+    day = date_meant(compared[3]) if compared is not None else None
+    if compared is not None and day is not None:
+        return f"write {day.replace('`2', f'`{compared[1]} 2').replace('`1', f'`{compared[1]} 1')}"
     for way in _WAYS:
         meant = way(written)
         if meant is not None:
@@ -139,6 +146,25 @@ def _between(line: str) -> str | None:
     # From 22:00 to 6:00 is over midnight, where one of the two holds.
     over_midnight = ":" in found[2] and found[2].zfill(5) > found[3].zfill(5)
     return both.replace("all:", "any:") if both is not None and over_midnight else both
+
+
+def date_meant(written: str) -> str | None:
+    """Return a date as it is written here, in backticks, or both that may be meant; None for what is no date."""
+    found = _DATE.fullmatch(written)
+    if found is None:
+        return None
+    year, month, day = (found[number] for number in ((1, 2, 3) if len(found[1]) == 4 else (3, 1, 2)))
+    ways = [(month, day)] if len(found[1]) == 4 else [(month, day), (day, month)]
+    dates = [f"{year}-{first:0>2}-{second:0>2}" for first, second in ways]
+    return " or ".join(f"`{each}`" for each in dict.fromkeys(dates) if _is_date(each)) or None
+
+
+def _is_date(text: str) -> bool:
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _straight(line: str) -> str | None:

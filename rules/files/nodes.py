@@ -102,11 +102,13 @@ class Tree:
     """The root, None for an empty text, and what was found on the way.
 
     `escapes` are the control characters of quoted texts, the first of each: a rule file has no use for them.
+    `is_torn` says that an item was taken for more keys of the one above it, so it is read nowhere.
     """
 
     root: Node | None
     findings: tuple[Finding, ...]
     escapes: tuple[Finding, ...] = ()
+    is_torn: bool = False
 
 
 def read_nodes(text: str) -> Tree:
@@ -120,7 +122,7 @@ def read_nodes(text: str) -> Tree:
         builder.take(event)
         if builder.finished:
             break
-    return Tree(builder.root, tuple(builder.findings), tuple(builder.escapes))
+    return Tree(builder.root, tuple(builder.findings), tuple(builder.escapes), builder.is_torn)
 
 
 def _mask_lists(text: str) -> tuple[str, dict[int, int] | None]:
@@ -171,6 +173,7 @@ class _Builder:
         self.findings: list[Finding] = []
         self.escapes: list[Finding] = []
         self.finished = False
+        self.is_torn = False
         self._unmask = unmask
         self._open: list[_Open] = []
         self._anchors: dict[str, tuple[Node, int]] = {}
@@ -228,7 +231,7 @@ class _Builder:
     def _end(self) -> None:
         ended = self._open.pop()
         if isinstance(ended.node, MapNode):
-            self._find_repeated_keys(ended.node)
+            self._find_repeated_keys(ended.node, bool(self._open) and isinstance(self._open[-1].node, ListNode))
         if ended.anchor is not None:
             self._anchors[ended.anchor] = (ended.node, self._nodes - ended.nodes_before)
         self._hang(ended.node)
@@ -261,11 +264,19 @@ class _Builder:
             parent.node.pairs.append((parent.key, node))
             parent.key_expected = True
 
-    def _find_repeated_keys(self, node: MapNode) -> None:
+    def _find_repeated_keys(self, node: MapNode, is_item: bool) -> None:
         first_lines: dict[str, int] = {}
         if len({key.value for key, _ in node.pairs}) == len(node.pairs):
             return
+        first = node.pairs[0][0]
         for key, _ in node.pairs:
+            if key.value in first_lines and is_item and key.value == first.value and key.line > first.line:
+                # All that stands below is another item, whose keys were told as repeated one by one.
+                message = f"the key `{key.value}` is written twice, first in line {first.line}"
+                hint = f"write `- {key.value}:` where another item begins, or keep one of the two"
+                self.findings.append(Finding("R107", key.start, message, hint))
+                self.is_torn = True
+                return
             if key.value in first_lines:
                 message = f"the key `{key.value}` is written twice, first in line {first_lines[key.value]}"
                 self.findings.append(Finding("R107", key.start, message, "keep one of the two"))

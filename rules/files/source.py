@@ -9,6 +9,7 @@ import yaml
 
 from rules.files.errors import Problem
 from rules.files.nodes import Finding, Node, TextNode, TreeTooLarge, read_nodes
+from rules.files.yaml_mistakes import hint_for, mistake_near
 from rules.model import Span, Words
 
 # Ten thousand rules take half of this; what is larger was not written by a person.
@@ -34,21 +35,6 @@ _INDENTED = re.compile(r"( *)[^\s#]")
 _LONG = re.compile(rf"`([^`]{{{REPEATED_LEFT}}})[^`]{{{REPEATED_CHARACTERS_MAX - REPEATED_LEFT},}}`")
 _NOT_BREAK = re.compile(r"[^\r\n]")
 _TAB_INDENTED = re.compile(r" *\t[ \t]*[^\s#]")
-
-# What libyaml says, what it mostly comes from, and what to do then.
-_SYNTAX_HINTS = (
-    ("mapping values are not allowed", "put the whole text into quotes, it holds `: `"),
-    ("cannot start any token", "put the text into quotes, it begins with a character that YAML keeps for itself"),
-    ("found unexpected end of stream", "close the quote that is opened here"),
-    ("unexpected end of stream", "close the quote that is opened here"),
-    ("expected ',' or ']'", "close the list with `]`, or put the text before this place into quotes"),
-    ("expected ',' or '}'", "close the map with `}`, or put the text before this place into quotes"),
-    ("could not find expected ':'", "write `key: value`, or put the text into quotes"),
-    ("did not find expected key", "indent the line as its neighbours, or close the quote or bracket above it"),
-    ("did not find expected '-' indicator", "indent the line as the items above it"),
-    ("unknown escape character", "use single quotes, where a backslash is only a backslash"),
-    ("did not find expected alphabetic or numeric character", "put the text into quotes"),
-)
 
 
 class Source:
@@ -192,6 +178,7 @@ def read_source(file: str, text: str) -> Source:
             source.root, source.escapes = tree.root, tree.escapes
             for finding in tree.findings:
                 source.refuse_offset(*finding)
+            source.torn = source.torn or tree.is_torn
             break
     return source
 
@@ -225,6 +212,11 @@ def _refuse_syntax(source: Source, error: yaml.MarkedYAMLError) -> int:
     if source.text[index : index + 1] == "\t":
         source.refuse_offset("R112", index, "a tab where only a space can stand", "write a space")
         return index
+    mistake = mistake_near(source.line_text, *source.place(index))
+    if mistake is not None:
+        span = Span(source.file, mistake.line, mistake.column, mistake.column + 1)
+        source.refuse_at("R110", span, f"not YAML: {mistake.fact}", mistake.hint)
+        return index
     # A quote or a bracket that was never closed is found far below; where it opens is what helps.
     context = str(error.context)
     if opened is not None and "quoted scalar" in context:
@@ -232,8 +224,7 @@ def _refuse_syntax(source: Source, error: yaml.MarkedYAMLError) -> int:
     elif "flow" in context:
         bracket = _open_bracket(source.text, index)
         index = bracket if bracket is not None and source.place(bracket)[0] != line else index
-    hint = next((hint for said, hint in _SYNTAX_HINTS if said in problem), None)
-    source.refuse_offset("R110", index, f"not YAML: {problem}", hint)
+    source.refuse_offset("R110", index, f"not YAML: {problem}", hint_for(problem))
     return index
 
 

@@ -13,6 +13,14 @@ from rules.model import Need, Queue
 from rules.routing.operators import Operator, can_ever_take, may_take
 from rules.routing.route import Wanted
 
+_NOBODY = ": nobody serves it"
+_NO_ROOM = ": whoever may take it has less `capacity` than any of it weighs"
+# What is missing, where it is no skill -> the next step.
+_NEXT_STEPS = {
+    _NOBODY: "add `{queue}` to the `queues` of an operator",
+    _NO_ROOM: "give one of them more `capacity`, or smaller `weights`",
+}
+
 
 def tell_of_operators(texts: Mapping[str, str], names: Names) -> list[Problem]:
     """Note each queue that nobody can serve; return what is wrong with the operators files themselves.
@@ -38,7 +46,10 @@ def _tell_of_unserved(operators: Sequence[Operator], names: Names) -> None:
         if is_served(queue, operators):
             continue
         source, at = names.places["queue", name]
-        source.refuse("W226", at, f"no operator can take what waits in the queue `{name}`{lacking(operators, queue)}")
+        why = lacking(operators, queue)
+        hint = next((hint for fact, hint in _NEXT_STEPS.items() if why.startswith(fact)), None)
+        message = f"no operator can take what waits in the queue `{name}`{why}"
+        source.refuse("W226", at, message, hint and hint.format(queue=name))
 
 
 def is_served(queue: Queue, operators: Sequence[Operator]) -> bool:
@@ -59,14 +70,14 @@ def _ways(queue: Queue) -> Iterable[Wanted]:
 def lacking(operators: Sequence[Operator], queue: Queue) -> str:
     """Return what is missing, where it is one thing, to follow `no operator can take what waits there`."""
     if not any(not operator.queues or queue.name in operator.queues for operator in operators):
-        return ": nobody serves it"
+        return _NOBODY
     for need in queue.needs:
         best = max((operator.skills.get(need.skill, 0) for operator in operators), default=0)
         if best < need.level:
             level = f" at level {need.level}" if best else ""
             return f": nobody has the skill `{need.skill}`{level}"
     if any(may_take(operator, operator.name, wanted) for operator in operators for wanted in _ways(queue)):
-        return ": whoever may take it has less `capacity` than any of it weighs"
+        return _NO_ROOM
     return ": nobody has all that it needs" if queue.needs else ""
 
 

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from rules.cases.case_files import read_case_files
-from rules.compile.comparisons import OPERATORS, PRESENCE
+from rules.compile.comparisons import OPERATORS
 from rules.compile.conditions import CONDITION_DEPTH_MAX
 from rules.compile.rule_files import compile_files, files_or_raise
 from rules.compile.rules import RULES_MAX
+from rules.compile.unknown_signals import PRESENCE
 from rules.compile.values import NAME_CHARACTERS_MAX, SAY_CHARACTERS_MAX
 from rules.evaluation.signal_table import CALL_SIGNALS, SIGNALS, SignalSpec
 from rules.files.errors import PROBLEMS, Problem, render

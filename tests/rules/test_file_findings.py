@@ -242,6 +242,29 @@ def test_a_step_of_the_ladder_may_bring_somebody() -> None:
     assert told(elsewhere, nobody) == [f"{NOBODY}: nobody has the skill `spanish`"]
 
 
+@pytest.mark.parametrize(
+    ("wrong", "step", "right"),
+    [
+        (
+            "operators: [{name: mia, skills: {spanish: 3}, queues: [b]}]",
+            "add `a` to the `queues` of an operator",
+            "operators: [{name: mia, skills: {spanish: 3}, queues: [b, a]}]",
+        ),
+        (
+            "operators: [{name: mia, skills: {spanish: 3}, capacity: 2, weights: {review: 3, hold: 3, escalate: 4}},"
+            " {name: leo, queues: [b]}]",
+            "give one of them more `capacity`, or smaller `weights`",
+            "operators: [{name: mia, skills: {spanish: 3}, capacity: 3, weights: {review: 3, hold: 3, escalate: 4}},"
+            " {name: leo, queues: [b]}]",
+        ),
+    ],
+)
+def test_whoever_mends_the_operators_as_told_serves_the_queue(wrong: str, step: str, right: str) -> None:
+    problems = compile_files({"f.yaml": SERVED}, {"operators.yaml": f"{wrong}\n"})[1]
+    assert [problem.next_step for problem in problems] == [step]
+    assert told(SERVED, f"{right}\n") == []
+
+
 def test_without_a_file_of_operators_nothing_is_told_of_them() -> None:
     assert told(SERVED) == []
 

@@ -161,7 +161,18 @@ UNPARSED: dict[str, tuple[str, str, str | None]] = {
         'close it with `"`; where the text holds ` #`, put the whole line into quotes',
     ),
     "a < $ 5": ("$", "`$` is no operand", "write a threshold's name right after `$`, or a plain number without it"),
-    "a < (5)": ("(", "`(` is no operand", "write the aggregate on the left side"),
+    "a < (5)": ("(5)", "an operand does not stand in round brackets", "write `5`"),
+    "a in (b, c)": ("(b, c)", "an operand does not stand in round brackets", "write `[b, c]`"),
+    "a in (b": (
+        "(",
+        "an operand does not stand in round brackets",
+        "write the list in square brackets, as `in [a, b]`",
+    ),
+    "a < avg(b)": (
+        "(",
+        "`(` stands after a whole comparison",
+        "write the aggregate on the left side, and a number on the right",
+    ),
     "a in [b c]": (
         "c",
         "`c` stands where `,` or `]` is expected",

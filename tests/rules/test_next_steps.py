@@ -93,6 +93,10 @@ WRONG = [
         "sentimant < -0.5",
         "count(vip = true) > 3 in 10 turns",
     ),
+    *("channel in (chat, voice)", "channel not in (chat)", "confidence < (0.5)", "tags within (a, b)"),
+    *("confidence = unknown", "vip != unknown", "confidence != null", "avg(sentiment) = unknown", "vip = known"),
+    *("clock.date = 12/24/2026", "clock.date >= 24.12.2026", "clock.date = 2026/12/24", "clock.date < 3/4/2026"),
+    *("{amount_usd_max > 1,000}", "{amount_usd_max > 1,000,000}", "{tool_call: {amount_usd > 1,000}}"),
 ]
 # Whoever writes these has made up their mind about something that nobody else can know.
 LEFT_TO_THE_AUTHOR = {
@@ -114,6 +118,8 @@ LEFT_TO_THE_AUTHOR = {
         "channel has chat",
         "disagreements",
     ),
+    # Whether the day or the month stands first.
+    "clock.date < 3/4/2026",
 }
 
 
@@ -238,6 +244,75 @@ def test_a_value_that_is_mended_as_told_loads(stands: str, wrong: str) -> None:
     assert meant is not None, problems[0].next_step
     written = f"{{rollout: {meant[1]}}}" if "rollout" in wrong else meant[1]
     assert wrong_with(QUEUE_FILE.replace(stands, f"{name}: {written}", 1)) == []
+
+
+RULES = """handrail: 1
+queues:
+  tier_1: {answer_within: 15m, on_timeout: {verdict: deny, say: {en: Later.}}, say: {en: Wait.}}
+topics: {refunds: {phrases: [a]}, advice: {phrases: [b]}}
+rules:
+  - id: one
+    why: x
+    when: topics within [refunds, advice]
+    then: {review: tier_1}
+  - id: two
+    why: y
+    when: clock.weekday in [sat, sun]
+    then: {review: tier_1}
+"""
+# What is written in place of what stands there, and all the errors that it brings with their next steps.
+WRONG_LINES: dict[tuple[str, str], list[str]] = {
+    ("  - id: two", "  -id: two"): ["R110: not YAML: a `-` with no space behind it begins no item -> write `- id:`"],
+    ("  - id: two", "    id: two"): [
+        "R107: the key `id` is written twice, first in line 6"
+        " -> write `- id:` where another item begins, or keep one of the two"
+    ],
+    ("  - id: two\n    why: y", "  - id: two, why: y"): [
+        "R110: not YAML: a second key stands in the line"
+        " -> write each key on a line of its own, or put the whole text into quotes"
+    ],
+    ("    why: y", "\xa0 \xa0 why: y"): [
+        "R110: not YAML: the indentation holds the character U+00A0, which is no space for YAML"
+        " -> indent with ordinary spaces"
+    ],
+    ("[sat, sun]", "[saturday, sunday]"): [
+        "R109: `clock.weekday` is never `saturday` -> did you mean `sat`?",
+        "R109: `clock.weekday` is never `sunday` -> did you mean `sun`?",
+    ],
+    ("[refunds, advice]", "[refnds, advce]"): [
+        "R102: unknown topic `refnds` -> did you mean `refunds`?",
+        "R102: unknown topic `advce` -> did you mean `advice`?",
+    ],
+    # Both are told to write what then is the same.
+    ("  tier_1: ", "  tier 1: "): ["R108: `tier 1` cannot be a name -> write `tier_1`, here and where it is named"],
+    ("queues:\n  tier_1: ", "queues:\n  Tier 1!: "): [
+        "R108: `Tier 1!` cannot be a name -> write `tier_1`, here and where it is named"
+    ],
+    ("handrail: 1\n", "handrail_tests: 1\n"): [
+        "R115: the file holds tests, and its name does not end in `.tests.yaml` -> rename it to `f.tests.yaml`"
+    ],
+    ("clock.weekday in [sat, sun]", "{all: [turn_count > 1, amount_usd_max > 1,000,000]}"): [
+        "R120: `000` stands alone, for a comma ends what is before it"
+        " -> write `amount_usd_max > 1000000` without the comma"
+    ],
+}
+
+
+@pytest.mark.parametrize(("right", "wrong"), WRONG_LINES)
+def test_a_line_that_is_written_as_told_is_the_right_one(right: str, wrong: str) -> None:
+    assert wrong_with(RULES) == []
+    problems = wrong_with(RULES.replace(right, wrong))
+    said = [f"{problem.code}: {problem.message} -> {problem.next_step}" for problem in problems]
+    assert said == WRONG_LINES[right, wrong]
+
+
+def test_a_name_near_one_that_cannot_be_a_name_is_told_the_one_to_write() -> None:
+    text = RULES.replace("  tier_1: ", "  tier 1: ").replace("review: tier_1", "review: tier1", 1)
+    assert [problem.next_step for problem in wrong_with(text)] == [
+        "write `tier_1`, here and where it is named",
+        "did you mean `tier_1`?",
+    ]
+    assert wrong_with(text.replace("tier 1", "tier_1").replace("tier1", "tier_1")) == []
 
 
 @pytest.mark.parametrize("wrong", ["-5", "0 minutes", "9999999", "soon", "1e3"])
