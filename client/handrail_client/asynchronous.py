@@ -279,11 +279,13 @@ class AsyncHandrail:
                 request = request_of(self._http, self._options.url, step.call, deadline)
                 response = await self._http.send(request, stream=True)
                 try:
-                    async for part in response.aiter_bytes():
+                    if failure := body.begin(response):
+                        return failure
+                    async for part in response.aiter_raw():
                         if failure := body.add(part):
                             return failure
                 finally:
                     await response.aclose()
         except (httpx.HTTPError, TimeoutError) as error:
             return failure_of(error)
-        return body.answer(response)
+        return body.answer()

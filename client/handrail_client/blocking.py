@@ -22,6 +22,7 @@ from handrail_client.answers import (
     QueueView,
     Resolution,
 )
+from handrail_client.budgeted import NETWORK_ERRORS, BudgetedTransport, within
 from handrail_client.calls import Answer
 from handrail_client.exchange import Failure, OnUnreachable, Pause, Send, Steps
 from handrail_client.turn import Turn, TurnFields
@@ -63,7 +64,9 @@ class Handrail:
     ) -> None:
         declared = checked_unreachable(on_unreachable)
         self._options = Options(checked_url(url), budget_ms, try_ms, declared, unreachable_say)
-        self._http = httpx.Client(headers=headers_of(key), trust_env=through_proxy(url))
+        trust_env = through_proxy(url)
+        transport = BudgetedTransport(self._options.url, trust_env=trust_env)
+        self._http = httpx.Client(headers=headers_of(key), transport=transport, trust_env=trust_env)
 
     def __repr__(self) -> str:
         return f"Handrail({self._options.url!r})"
@@ -275,14 +278,17 @@ class Handrail:
         deadline = Deadline(step.timeout_ms)
         body = Body(deadline)
         try:
-            request = request_of(self._http, self._options.url, step.call, deadline)
-            response = self._http.send(request, stream=True)
-            try:
-                for part in response.iter_bytes():
-                    if failure := body.add(part):
+            with within(deadline):
+                request = request_of(self._http, self._options.url, step.call, deadline)
+                response = self._http.send(request, stream=True)
+                try:
+                    if failure := body.begin(response):
                         return failure
-            finally:
-                response.close()
-        except httpx.HTTPError as error:
+                    for part in response.iter_raw():
+                        if failure := body.add(part):
+                            return failure
+                finally:
+                    response.close()
+        except (httpx.HTTPError, *NETWORK_ERRORS) as error:
             return failure_of(error)
-        return body.answer(response)
+        return body.answer()

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast, get_args
 
+import httpcore
 import httpx
 
 from handrail_client.calls import ANSWER_BYTES_MAX, Answer, Call
@@ -72,7 +73,13 @@ def checked_url(url: str) -> str:
 
 def headers_of(key: str | None) -> dict[str, str]:
     """Return the headers of every request. A key that HTTP cannot carry is refused without being named."""
-    headers = {"content-type": "application/json", "accept": "application/json", "user-agent": "handrail-client"}
+    headers = {
+        "content-type": "application/json",
+        "accept": "application/json",
+        # A few kilobytes of zipped zeros are a gigabyte of them, and a gigabyte is no answer in time.
+        "accept-encoding": "identity",
+        "user-agent": "handrail-client",
+    }
     if key is not None:
         if not key or not KEY_CHARACTERS.issuperset(key):
             raise ValueError("the key is empty or holds characters that no key has (a space, a line end)")
@@ -116,12 +123,21 @@ class Deadline(dict[str, float]):
 
 
 class Body:
-    """An answer's content as it comes in: stops at a size that Handrail never sends and at the deadline."""
+    """An answer as it comes in: stops at a size that Handrail never sends, at the deadline, and at what is zipped."""
 
     def __init__(self, deadline: Deadline) -> None:
         self._deadline = deadline
+        self._status = 0
+        self._headers: dict[str, str] = {}
         self._parts: list[bytes] = []
         self._size = 0
+
+    def begin(self, response: httpx.Response) -> Failure | None:
+        """Take the head in; return why the rest must not be read, or None."""
+        self._status = response.status_code
+        self._headers = {name.lower(): value for name, value in response.headers.items()}
+        encoded = self._headers.get("content-encoding", "identity").strip().lower() not in ("", "identity")
+        return Failure("the answer is compressed") if encoded else None
 
     def add(self, part: bytes) -> Failure | None:
         """Take a part in; return why reading must stop, or None."""
@@ -131,9 +147,9 @@ class Body:
             return Failure("the answer is too long")
         return Failure("time-out") if self._deadline.passed() else None
 
-    def answer(self, response: httpx.Response) -> Answer:
+    def answer(self) -> Answer:
         """Return the whole answer."""
-        return Answer(response.status_code, {k.lower(): v for k, v in response.headers.items()}, b"".join(self._parts))
+        return Answer(self._status, self._headers, b"".join(self._parts))
 
 
 def request_of(
@@ -151,7 +167,7 @@ def request_of(
 
 
 def failure_of(error: Exception) -> Failure:
-    """Return what went wrong by its kind alone: httpx's own words may name addresses."""
-    if isinstance(error, (httpx.TimeoutException, TimeoutError)):
+    """Return what went wrong by its kind alone: the words of httpx and httpcore may name addresses."""
+    if isinstance(error, (httpx.TimeoutException, httpcore.TimeoutException, TimeoutError)):
         return Failure("time-out")
     return Failure(type(error).__name__)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import socket
 import struct
@@ -177,3 +178,24 @@ def babbles(_: Server, connection: socket.socket, __: Request) -> bool:
     """Speak something that is not HTTP."""
     connection.sendall(b"SSH-2.0-OpenSSH_9.2\r\n")
     return False
+
+
+def drips_a_head(server: Server, connection: socket.socket, _: Request) -> bool:
+    """Send a head of which a line comes every 20 ms and the last one never."""
+    connection.sendall(b"HTTP/1.1 200 Said\r\n")
+    while not server.ending.wait(0.02):
+        connection.sendall(b"x: y\r\n")
+    return False
+
+
+def promises(server: Server, connection: socket.socket, _: Request) -> bool:
+    """Say every 20 ms that the answer comes, and send none."""
+    while not server.ending.wait(0.02):
+        connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+    return False
+
+
+def zips(size: int) -> Act:
+    """Send so many zeros, in a thousandth of their bytes."""
+    content = gzip.compress(bytes(size))
+    return answers(content, headers={"content-encoding": "gzip"})

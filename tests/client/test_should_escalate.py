@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -19,9 +20,12 @@ from tests.client.misbehaving import (
     babbles,
     decides,
     drips,
+    drips_a_head,
     halves,
     hangs,
+    promises,
     resets,
+    zips,
 )
 
 pytestmark = pytest.mark.parametrize("kind", KINDS)
@@ -148,6 +152,8 @@ def test_new_fields_and_new_words_of_a_newer_service_are_kept(kind: Kind) -> Non
         pytest.param(babbles, id="no HTTP"),
         pytest.param(hangs, id="silence"),
         pytest.param(drips, id="an endless drip"),
+        pytest.param(drips_a_head, id="an endless head"),
+        pytest.param(promises, id="interim answers without end"),
         pytest.param(answers(b"<html>"), id="a web page"),
         pytest.param(answers([1]), id="JSON, but no object"),
         pytest.param(answers({"verdict": "continue", "must_stop": False}), id="no turn named"),
@@ -223,7 +229,7 @@ def test_a_busy_conversation_is_asked_again_and_then_answered_as_declared(kind: 
     assert (decision.reachable, decision.because) == (False, "the service answered 409 (conversation_busy)")
 
 
-@pytest.mark.parametrize("fault", [hangs, drips])
+@pytest.mark.parametrize("fault", [hangs, drips, drips_a_head, promises])
 def test_the_budget_is_for_all_tries_and_pauses_together(kind: Kind, fault: Act) -> None:
     with Server([fault]) as server:
         started = time.monotonic()
@@ -231,6 +237,18 @@ def test_the_budget_is_for_all_tries_and_pauses_together(kind: Kind, fault: Act)
         took_ms = (time.monotonic() - started) * 1000
     assert (decision.reachable, decision.because) == (False, "time-out")
     assert took_ms < 4_500  # five tries without a budget would take five seconds
+
+
+def test_an_answer_is_asked_for_as_it_is_and_a_zipped_one_is_never_unpacked(kind: Kind) -> None:
+    with Server([zips(50_000_000)]) as server:
+        options = {"on_unreachable": "continue", "budget_ms": 20_000}
+        tracemalloc.start()
+        decision = run(kind, server.url, "should_escalate", conversation_id="c1", message="hi", options=options)
+        _, most_bytes = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert (decision.reachable, decision.because) == (False, "the answer is compressed")
+    assert most_bytes < 10_000_000
+    assert {request.headers["accept-encoding"] for request in server.requests} == {"identity"}
 
 
 def test_no_pause_is_begun_that_the_budget_cannot_pay(kind: Kind) -> None:
