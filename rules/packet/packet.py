@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cache
+from itertools import islice
 
 from rules.decision import Decision, Evidence, Inside
 from rules.handoff import Call, Handoff, deadline, draft_turn_id
@@ -59,6 +62,11 @@ DRAFT_CHARS_MAX = 16_000
 ARGS_CHARS_MAX = 2_000
 ERROR_CHARS_MAX = 400
 ASKED_CHARS_MAX = 500
+# Of all texts, newest first, so much is masked and searched for promises and ids; of each text behind that only the
+# beginning. A packet holds a sixth of it: where the newest six turns are longer, the older ones are cut in any case.
+READ_CHARS_MAX = 200_000
+READ_BEYOND_CHARS_MAX = 2_000
+MASKS_MAX = 100  # told of one text: what is masked is masked, but the places of a page of addresses weigh more than it
 EXCERPT_CHARS_MAX = 120  # of the words a topic was found in; the phrases of a rule file are a fraction of that
 EXCERPT_CONTEXT_CHARS = 200  # on either side: further than a pattern of rules.mask looks, and longer than what it finds
 
@@ -74,8 +82,10 @@ def build(
     `decisions` are those behind the handoff's reasons, as many as are at hand; `transcript` is oldest first and may
     reach back before the handoff.
     """
-    window = tuple(transcript)[-TURNS_MAX:]
-    shown = tuple(_turn(turn) for turn in window)
+    # Each text is masked once. What is remembered for that ends with this packet.
+    masking = cache(mask)
+    read = _readable(transcript)
+    shown = tuple(_turn(turn, masking) for turn in read[-TURNS_MAX:])
     packet = ContextPacket(
         version=PACKET_VERSION,
         notice=NOTICE,
@@ -91,9 +101,9 @@ def build(
         asked=_asked(transcript),
         transcript=shown,
         tried=_tried(transcript),
-        promises=_promised(transcript),
-        entities=_named_ids(transcript),
-        found=_found(decisions, transcript, shown),
+        promises=_promised(read),
+        entities=_named_ids(read, masking),
+        found=_found(decisions, transcript, list(zip(read[-TURNS_MAX:], shown, strict=True)), masking),
         cut=(f"transcript: the {len(transcript) - TURNS_MAX} oldest turns",) if len(transcript) > TURNS_MAX else (),
         drill=is_drill(handoff.conversation_id),
         chain=packet_chain(handoff, transcript),
@@ -101,11 +111,25 @@ def build(
     return fit(packet)
 
 
-def untrusted(text: str | None, author: Author, chars_max: int) -> Untrusted | None:
+def _readable(transcript: Sequence[TranscriptTurn]) -> tuple[TranscriptTurn, ...]:
+    """Return the turns with as much of their texts as is read for a packet: READ_CHARS_MAX in all, and beginnings."""
+    left, turns = READ_CHARS_MAX, []
+    for turn in reversed(transcript):
+        message, reply = (text and text[: max(left, READ_BEYOND_CHARS_MAX)] for text in (turn.message, turn.reply))
+        left -= sum(min(len(text), TEXT_CHARS_MAX * 2) for text in (message, reply) if text)
+        turns.append(
+            turn if (message, reply) == (turn.message, turn.reply) else replace(turn, message=message, reply=reply)
+        )
+    return tuple(reversed(turns))
+
+
+def untrusted(
+    text: str | None, author: Author, chars_max: int, masking: Callable[[str], Masked] = mask
+) -> Untrusted | None:
     """Return the text masked, cut to a length, neutralised and fenced; None where there is none."""
     if not text:
         return None
-    masked = mask(text[: chars_max * 2])
+    masked = masking(text[: chars_max * 2])
     return _fenced(masked, 0, len(masked.text), author, chars_max)
 
 
@@ -116,11 +140,8 @@ def _fenced(masked: Masked, start: int, end: int, author: Author, chars_max: int
         body = body[: chars_max - 1] + "…"
         end = start + chars_max - 1
     shift = prefix_length(author) - start
-    places = []
-    for found, words in zip(masked.masks, masked.shown, strict=True):
-        at = masked.place(found.start)
-        if start <= at and at + len(words) <= end:
-            places.append(Mask(found.kind, at + shift, at + len(words) + shift))
+    within = ((found.kind, at, to) for found, at, to in masked.placed() if start <= at and to <= end)
+    places = (Mask(kind, at + shift, to + shift) for kind, at, to in islice(within, MASKS_MAX))
     return Untrusted(author, fence(body, author), tuple(places))
 
 
@@ -204,13 +225,13 @@ def _asked(transcript: Sequence[TranscriptTurn]) -> Asked:
     return Asked(untrusted(first, "customer", ASKED_CHARS_MAX), untrusted(last, "customer", ASKED_CHARS_MAX))
 
 
-def _turn(turn: TranscriptTurn) -> PacketTurn:
+def _turn(turn: TranscriptTurn, masking: Callable[[str], Masked]) -> PacketTurn:
     return PacketTurn(
         turn_id=turn.turn_id,
         at_ms=turn.at_ms,
         verdict=turn.verdict,
-        message=untrusted(turn.message, "customer", TEXT_CHARS_MAX),
-        reply=untrusted(turn.reply, "agent", TEXT_CHARS_MAX),
+        message=untrusted(turn.message, "customer", TEXT_CHARS_MAX, masking),
+        reply=untrusted(turn.reply, "agent", TEXT_CHARS_MAX, masking),
         sent=bool(turn.reply) and turn.verdict not in STOPPING,
         calls=tuple(f"{_name(call.name)}: {call.status}" for call in turn.tool_calls),
     )
@@ -237,19 +258,20 @@ def _tried(transcript: Sequence[TranscriptTurn]) -> tuple[Tried, ...]:
 def _promised(transcript: Sequence[TranscriptTurn]) -> tuple[Promised, ...]:
     made = []
     for turn in transcript:
-        for promise in promises.find(turn.reply or ""):
-            sentence = untrusted((turn.reply or "")[promise.start : promise.end], "agent", promises.SENTENCE_CHARS_MAX)
+        reply = (turn.reply or "")[: TEXT_CHARS_MAX * 2]
+        for promise in promises.find(reply):
+            sentence = untrusted(reply[promise.start : promise.end], "agent", promises.SENTENCE_CHARS_MAX)
             if sentence is not None:
                 sent = turn.verdict not in STOPPING
                 made.append(Promised(turn.turn_id, promise.kind, sentence, sent, promise.conditional))
     return tuple(made[-PROMISES_MAX:])
 
 
-def _named_ids(transcript: Sequence[TranscriptTurn]) -> tuple[NamedId, ...]:
+def _named_ids(transcript: Sequence[TranscriptTurn], masking: Callable[[str], Masked]) -> tuple[NamedId, ...]:
     """Return the ids of all turns, those that came up last at the end; an id keeps the best name any turn gave it."""
     kept: dict[str, tuple[str, Author, str]] = {}
     for turn in transcript:
-        for author, entity in _entities_of(turn):
+        for author, entity in _entities_of(turn, masking):
             kind, first_author, _ = kept.pop(entity.value, ("id", author, ""))
             kept[entity.value] = (entity.kind if kind == "id" else kind, first_author, turn.turn_id)
     newest = list(kept.items())[-ENTITIES_MAX:]
@@ -259,12 +281,13 @@ def _named_ids(transcript: Sequence[TranscriptTurn]) -> tuple[NamedId, ...]:
     )
 
 
-def _entities_of(turn: TranscriptTurn) -> list[tuple[Author, entities.Entity]]:
+def _entities_of(turn: TranscriptTurn, masking: Callable[[str], Masked]) -> list[tuple[Author, entities.Entity]]:
     found: list[tuple[Author, entities.Entity]] = []
     texts: tuple[tuple[Author, str | None], ...] = (("customer", turn.message), ("agent", turn.reply))
     for author, text in texts:
         # Masked first: a card number after the word `reference` is still a card number.
-        found += [(author, entity) for entity in entities.find(mask(text[:TEXT_CHARS_MAX]).text if text else "")]
+        read = masking(text[: TEXT_CHARS_MAX * 2]).text[:TEXT_CHARS_MAX] if text else ""
+        found += [(author, entity) for entity in entities.find(read)]
     for call in turn.tool_calls:
         for name, value in call.args.items():
             entity = entities.of_argument(name, value)
@@ -274,22 +297,24 @@ def _entities_of(turn: TranscriptTurn) -> list[tuple[Author, entities.Entity]]:
 
 
 def _found(
-    decisions: Sequence[Decision], transcript: Sequence[TranscriptTurn], shown: Sequence[PacketTurn]
+    decisions: Sequence[Decision],
+    transcript: Sequence[TranscriptTurn],
+    shown: Sequence[tuple[TranscriptTurn, PacketTurn]],
+    masking: Callable[[str], Masked],
 ) -> tuple[Found, ...]:
     texts = {turn.turn_id: turn for turn in transcript}
-    visible = {turn.turn_id: turn for turn in shown}
+    visible = {turn.turn_id: (turn, seen) for turn, seen in shown}
     found: dict[Found, None] = {}
     for decision in decisions:
         for evidence in (
             item for rule in decision.rules if rule.live for check in rule.checks for item in check.evidence
         ):
             # What a tool gave back is kept nowhere: of it only the topic is told.
-            turn, seen = texts.get(decision.turn_id), visible.get(decision.turn_id)
-            text = None if turn is None else getattr(turn, evidence.inside, None)
-            here = None if seen is None else getattr(seen, evidence.inside, None)
+            text = getattr(texts.get(decision.turn_id), evidence.inside, None)
+            read, here = (getattr(each, evidence.inside, None) for each in visible.get(decision.turn_id, (None, None)))
             start = end = None
-            if text is not None and here is not None:
-                start, end = _placed(text, here, evidence.start, evidence.end)
+            if read is not None and here is not None:
+                start, end = _placed(masking(read[: TEXT_CHARS_MAX * 2]), here, evidence.start, evidence.end)
             excerpt = None if text is None else _excerpt(text, AUTHORS_INSIDE[evidence.inside], evidence)
             found[Found(evidence.topic, decision.turn_id, evidence.inside, excerpt, start, end)] = None
     return tuple(found)[-FOUND_MAX:]
@@ -307,8 +332,7 @@ def _excerpt(text: str, author: Author, evidence: Evidence) -> Untrusted | None:
     return _fenced(masked, start, end, author, EXCERPT_CHARS_MAX) if start < end else None
 
 
-def _placed(text: str, here: Untrusted, start: int, end: int) -> tuple[int | None, int | None]:
-    masked = mask(text[: TEXT_CHARS_MAX * 2])
+def _placed(masked: Masked, here: Untrusted, start: int, end: int) -> tuple[int | None, int | None]:
     shift = prefix_length(here.author)
     new_start, new_end = masked.cover(start, end)
     if new_end + shift > len(here.text) - shift - 1:

@@ -44,6 +44,13 @@ class Masked:
             shift += len(shown) - (mask.end - mask.start)
         return offset + shift
 
+    def placed(self) -> Iterator[tuple[Mask, int, int]]:
+        """Yield each mask with the span of `text` that stands for it now."""
+        shift = 0
+        for mask, shown in zip(self.masks, self.shown, strict=True):
+            yield mask, mask.start + shift, mask.start + shift + len(shown)
+            shift += len(shown) - (mask.end - mask.start)
+
     def cover(self, start: int, end: int) -> Span:
         """Return where a span of the original text lies in `text`, with every mask that it touches whole."""
         last = next((item for item in self.masks if item.start < end < item.end), None)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 import zlib
 
 import pytest
 
 from rules.evaluation.evaluate import Ruleset
 from rules.handoff import Handoff
-from rules.packet.packet import ContextPacket
+from rules.packet.packet import ContextPacket, build
 from rules.turn import Turn
 from service.flows import handoffs
 from service.flows import packets as building
@@ -112,3 +113,23 @@ async def test_a_packet_that_was_built_before_the_last_turn_and_comes_after_it_i
         assert await handoffs.enrich(store, tenant, handoff_id, NOW + 1) is False
     claimed = await next_of(store, ruleset, tenant, NOW + 2)
     assert [shown.turn_id for shown in claimed.packet.transcript][-1] == "late"
+
+
+@pytest.mark.parametrize(("chars", "beside"), [(100, False), (20_000, True)])
+async def test_the_packet_of_long_texts_is_built_beside_the_loop_that_answers_turns(
+    store: Store, ruleset: Ruleset, tenant: str, monkeypatch: pytest.MonkeyPatch, chars: int, beside: bool
+) -> None:
+    threads: list[int] = []
+
+    def noted(*words: object) -> ContextPacket:
+        threads.append(threading.get_ident())
+        return build(*words)  # type: ignore[arg-type]  # passed on as it came
+
+    monkeypatch.setattr(building, "build", noted)
+    await decide(store, ruleset, tenant, Turn("c1", "t0", message="a@b.co " * (chars // 7)), NOW)
+    await opened(store, ruleset, tenant, angry("c1"))
+    claimed = await next_of(store, ruleset, tenant, NOW + 1)
+    assert [(thread != threading.get_ident()) for thread in threads] == [beside]
+    message = claimed.packet.transcript[0].message
+    assert message is not None
+    assert message.text.startswith("⟦customer⟧[email] [email]")
