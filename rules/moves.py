@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from rules.handoff import ENDED, MOVES, Handoff, Resolution, deadline, is_member, wanted
 from rules.history import cut
+from rules.marks import DRILL_BEHIND_MS, is_drill
 from rules.model import PRIORITIES, Queue, Step, Words
 from rules.routing.calls import call_owed
 from rules.routing.operators import People
@@ -22,6 +23,7 @@ from rules.turn import Conversation
 # How soon somebody is looked for again when nobody was free: people notice a second. Whoever has waited long is looked
 # for a twentieth of that wait later, up to the second number: at night ten thousand looks a second would find nobody.
 OFFER_AGAIN_MS, OFFER_AGAIN_MS_MAX = 1_000, 10_000
+OFFER_MS_MIN = 1_000
 # Whoever let an offer go by is asked once more after this: they were away from their desk, and nobody else has come. A
 # call would be offered for ever so: nobody is asked for it once more before it is due.
 OFFER_ROUND_MS = 60_000
@@ -127,25 +129,30 @@ def transferred(
 ) -> Handoff:
     """Return the handoff as it waits where an operator sent it; the time-out that the agent was promised stays.
 
-    `queue` is another queue than its own, None for none. Whom it goes to has at least `within_ms` to answer; only the
-    named operator may claim it for `reserved_ms`.
+    `queue` is another queue than its own, None for none. Whom it goes to has at least `within_ms` to answer, and it is
+    there as urgent as what has just come in. Only the named operator may claim it for `reserved_ms`.
     """
-    route = handoff.route
+    route, expires_at_ms, urgency_ms = handoff.route, max(handoff.expires_at_ms, now_ms + within_ms), handoff.score_ms
     if queue is not None:
-        there = route_into(queue, within_ms, handoff.locale, now_ms)
+        # Warned of before the deadline that it has, which may be later than those of the others there.
+        there = route_into(queue, expires_at_ms - now_ms, handoff.locale, now_ms)
         route = replace(moved_on(there, route, now_ms), calls=route.calls)
         if deadline(handoff.expires_at_ms) is None:
             due_at_ms = None if handoff.call is None else handoff.call.due_at_ms
             route = due_by(open_ended(route), due_at_ms, now_ms)
+        else:
+            behind_ms = DRILL_BEHIND_MS if is_drill(handoff.conversation_id) else 0
+            urgency_ms = min(urgency_ms, behind_ms + now_ms + within_ms)
     if operator is not None:
         route = replace(route, kept_as="sent", sent_by=handoff.holder or "")
     return replace(
         handoff,
         state="waiting",
         queue=handoff.queue if queue is None else queue.name,
-        expires_at_ms=max(handoff.expires_at_ms, now_ms + within_ms),
+        expires_at_ms=expires_at_ms,
+        score_ms=urgency_ms,
         reserved_for=operator,
-        reserved_until_at_ms=None if operator is None else now_ms + reserved_ms,
+        reserved_until_at_ms=None if operator is None else kept_until_ms(expires_at_ms, reserved_ms, now_ms),
         route=route,
         group=handoff.group if queue is None else None,
         leads=handoff.leads and queue is None,
@@ -157,6 +164,11 @@ def transferred(
         acknowledged_by=None,
         version=handoff.version + 1,
     )
+
+
+def kept_until_ms(expires_at_ms: int, kept_ms: int, now_ms: int) -> int:
+    """Return until when a handoff is kept for one person who may not come: the others have as long before it ends."""
+    return now_ms + min(kept_ms, max(0, expires_at_ms - now_ms) // 2)
 
 
 def advance_at_ms(handoff: Handoff, *, held: bool) -> int | None:
@@ -261,13 +273,16 @@ def _offered(handoff: Handoff, now_ms: int, people: People) -> tuple[Handoff, st
     if people.assumed:
         return replace(handoff, route=replace(route, offer_at_ms=None)), "", ""
     passed_by = not_asked(handoff, now_ms)
-    whom = people.freest_for(wanted(handoff), handoff.kind, passed_by)
+    until_at_ms = kept_until_ms(handoff.expires_at_ms, route.offer_ms, now_ms)
+    # Nobody accepts what is gone before they have read it: shortly before the deadline it is anybody's.
+    in_time = until_at_ms - now_ms >= min(route.offer_ms, OFFER_MS_MIN)
+    whom = people.freest_for(wanted(handoff), handoff.kind, passed_by) if in_time else None
     if whom is None:
         return looked_for(handoff, now_ms), "", ""
     kept = replace(
         handoff,
         reserved_for=whom,
-        reserved_until_at_ms=now_ms + route.offer_ms,
+        reserved_until_at_ms=until_at_ms,
         route=replace(route, passed_by=passed_by, kept_as="offer", sent_by=""),
         version=handoff.version + 1,
     )

@@ -219,7 +219,12 @@ def _note_times_that_never_come(source: Source, values: dict[str, Node], queue: 
         source.refuse("W213", values["ladder"], message)
     if queue.notify:
         note_late_notices(source, values["notify"], queue)
-    for word, value in (("same_operator_for", queue.same_operator_ms), ("warn_before", queue.warn_before_ms)):
+    spans = {
+        "same_operator_for": queue.same_operator_ms,
+        "offer_for": queue.offer_ms,
+        "warn_before": queue.warn_before_ms,
+    }
+    for word, value in spans.items():
         if value is not None and value >= queue.answer_within_ms:
             message = f"`{word}` is {span_text(value)}, and `answer_within` {span_text(queue.answer_within_ms)}"
             source.refuse("W213", values[word], message)

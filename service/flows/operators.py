@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from rules.compile.operators import OPERATORS_MAX
 from rules.handoff import Handoff, wanted
 from rules.model import Queue
+from rules.moves import kept_until_ms
 from rules.routing.operators import Operator, People, Person, is_on_shift
 from service.errors import LimitReached, OperatorUnknown, StoreAway
 from service.flows import keys
@@ -187,7 +188,7 @@ async def kept_for_keeper(store: Store, handoff: Handoff, queue: Queue, now_ms: 
     return replace(
         handoff,
         reserved_for=keeper,
-        reserved_until_at_ms=now_ms + queue.same_operator_ms,
+        reserved_until_at_ms=kept_until_ms(handoff.expires_at_ms, queue.same_operator_ms, now_ms),
         route=replace(handoff.route, kept_as="customer"),
     )
 

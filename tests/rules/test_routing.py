@@ -7,8 +7,10 @@ from dataclasses import replace
 import pytest
 
 from rules.handoff import NO_DEADLINE_AT_MS, Handoff, Reason, Reroute
+from rules.marks import DRILL_BEHIND_MS, DRILL_MARK
 from rules.model import All, Mode, OnTimeout, Priority, Queue, Rule, Span, Step, Then, Verdict
-from rules.moves import advance_at_ms, claimed, is_due, released, transferred
+from rules.moves import advance_at_ms, advanced, claimed, is_due, kept_until_ms, released, transferred
+from rules.routing.operators import Operator, People, Person
 from rules.routing.routing import REASONS_MAX, join, kind_of, open_handoff, score_ms
 from rules.telling.notices import Notice, Tier
 from rules.turn import Turn
@@ -130,6 +132,63 @@ def test_a_promised_call_waits_until_somebody_takes_it_and_nobody_is_paged_for_i
     assert (back.expires_at_ms, is_due(back, NOW + 2 * YEAR_MS)) == (NO_DEADLINE_AT_MS, False)
     sent = transferred(taken, PAGED, PAGED.answer_within_ms, None, 0, NOW + YEAR_MS)
     assert (sent.expires_at_ms, sent.route.steps, sent.route.resolve_by_ms) == (NO_DEADLINE_AT_MS, (), None)
+
+
+PEOPLE = People((Person(Operator("ben"), present=True),))
+WARNED = Queue("warned", MINUTE, CALLBACK, warn_before_ms=20_000)
+
+
+def sent_on(within_ms: int, operator: str | None = None) -> Handoff:
+    """Return a handoff of the queue `first`, taken after a minute and sent to a queue with so long to answer."""
+    there = replace(WARNED, answer_within_ms=within_ms)
+    taken = claimed(opened(rule("escalate", "first")), "mia", NOW + MINUTE)
+    return transferred(taken, there, within_ms, operator, 2 * MINUTE, NOW + MINUTE)
+
+
+def test_what_is_sent_to_a_tighter_queue_is_as_urgent_as_what_comes_in_there_and_warned_of_before_its_own_end() -> None:
+    sent = sent_on(MINUTE)
+    assert (sent.expires_at_ms, sent.score_ms) == (NOW + 15 * MINUTE, NOW + 2 * MINUTE)
+    warned_at_ms = sent.route.since_at_ms + sent.route.steps[0].after_ms
+    assert (sent.route.steps[0].event, warned_at_ms) == ("handoff.deadline_near", sent.expires_at_ms - 20_000)
+    slower = sent_on(60 * MINUTE)
+    assert (slower.expires_at_ms, slower.score_ms) == (NOW + 61 * MINUTE, NOW + 15 * MINUTE), "never less urgent"
+
+
+def test_a_drill_that_is_sent_on_stays_behind_everybody() -> None:
+    drilled = replace(
+        opened(rule("escalate", "first")), conversation_id=f"{DRILL_MARK}1", score_ms=NOW + DRILL_BEHIND_MS
+    )
+    sent = transferred(claimed(drilled, "mia", NOW), WARNED, 1_000, None, 0, NOW)
+    assert sent.score_ms == NOW + DRILL_BEHIND_MS
+
+
+@pytest.mark.parametrize(("within_ms", "kept_ms"), [(60 * MINUTE, 2 * MINUTE), (MINUTE, 2 * MINUTE)])
+def test_what_is_sent_to_somebody_is_kept_for_them(within_ms: int, kept_ms: int) -> None:
+    assert sent_on(within_ms, "zoe").reserved_until_at_ms == NOW + MINUTE + kept_ms
+
+
+def test_what_is_kept_for_one_leaves_the_others_as_long_before_it_ends() -> None:
+    taken = claimed(opened(rule("escalate", "last")), "mia", NOW + 4 * MINUTE)
+    sent = transferred(taken, None, 0, "zoe", 2 * MINUTE, NOW + 4 * MINUTE)
+    assert (sent.expires_at_ms, sent.reserved_until_at_ms) == (NOW + 5 * MINUTE, NOW + 4 * MINUTE + 30_000)
+    assert kept_until_ms(NOW, 20_000, NOW + 1) == NOW + 1
+    assert kept_until_ms(NO_DEADLINE_AT_MS, 20_000, NOW) == NOW + 20_000
+
+
+@pytest.mark.parametrize(
+    ("left_ms", "offered_ms"), [(60_000, 20_000), (40_000, 20_000), (30_000, 15_000), (2_000, 1_000), (1_999, None)]
+)
+def test_an_offer_ends_half_way_to_the_deadline_and_none_is_made_shortly_before_it(
+    left_ms: int, offered_ms: int | None
+) -> None:
+    handoff = opened(rule("escalate", "last"))
+    offering = replace(handoff, route=replace(handoff.route, offer_ms=20_000, offer_at_ms=NOW))
+    now_ms = handoff.expires_at_ms - left_ms
+    found = advanced(offering, now_ms, PEOPLE)
+    assert found is not None
+    kept_ms = None if found[0].reserved_until_at_ms is None else found[0].reserved_until_at_ms - now_ms
+    assert kept_ms == offered_ms
+    assert found[1:] == (("", "") if offered_ms is None else ("handoff.offered", "ben"))
 
 
 def test_a_call_that_is_joined_by_another_review_is_paged_for_as_that_one_and_still_never_ends_by_itself() -> None:

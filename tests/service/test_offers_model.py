@@ -170,7 +170,7 @@ class OffersMachine(RuleBasedStateMachine):
             if whom is not None and (earlier is None or earlier.reserved_for != whom):
                 assert whom in here
                 assert self.speaks(whom, each)
-                assert each.reserved_until_at_ms == self.now_ms + OFFER_MS
+                assert each.reserved_until_at_ms == self.now_ms + min(OFFER_MS, (each.expires_at_ms - self.now_ms) // 2)
         if any((each.reserved_until_at_ms or self.now_ms + 1) <= self.now_ms for each in before.values()):
             # Whose offer ended in this very look was still taken for busy where it began: the next one has them free.
             return

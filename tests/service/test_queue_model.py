@@ -499,9 +499,12 @@ class QueueMachine(RuleBasedStateMachine):
                     if one.kind == "review" and one.called:
                         # A call has no ladder: what the queue asks for stays.
                         one.level_and_queues = (3 if queue == "lawyers" else 0, (queue,))
+                    if not one.called:
+                        one.score_ms = min(one.score_ms, self.now_ms + WITHIN_MS[queue])
                 one.queue = queue or one.queue
-                one.reserved_for, one.reserved_at_ms = operator, self.now_ms + handoffs.RESERVED_MS
                 one.expires_at_ms = max(one.expires_at_ms, self.now_ms + WITHIN_MS[one.queue])
+                half_ms = (one.expires_at_ms - self.now_ms) // 2
+                one.reserved_for, one.reserved_at_ms = operator, self.now_ms + min(handoffs.RESERVED_MS, half_ms)
         else:
             self.end(one, "handed_back" if verb == "hand_back" else "resolved")
 
