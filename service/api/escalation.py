@@ -21,9 +21,10 @@ from service.api.refusals import refuse
 from service.api.routes import BEARER, problems_documented, running_of
 from service.api.running import Running
 from service.api.sending import Write, over_asgi
-from service.api.turn_body import read_turn
+from service.api.turn_body import is_unnamed, read_turn
 from service.clock import now_ms
 from service.flows.decide import Decided, decide
+from service.flows.unnamed import decide_unnamed
 from service.logs import failure
 
 router = APIRouter(tags=["agents"])
@@ -46,11 +47,13 @@ async def answer_turn(running: Running, headers: dict[bytes, bytes], read: Read,
     try:
         caller = permit(await running.callers.find(running.store, headers.get(b"authorization"), now_ms()), "decide")
         check_type(headers)
-        turn = read_turn(await read())
+        raw = await read()
+        turn = read_turn(raw)
         rules = running.rules_for(caller.tenant, turn.conversation_id)
         if rules is None:
             rules = await running.meet(caller.tenant, turn.conversation_id)
-        decided = await decide(running.store, rules, caller.tenant, turn, now_ms(), spool=running.spool)
+        deciding = decide_unnamed if is_unnamed(turn, raw) else decide
+        decided = await deciding(running.store, rules, caller.tenant, turn, now_ms(), spool=running.spool)
         body = orjson.dumps(decision_answer(decided, turn.locale))
     except Gone:
         return
@@ -134,7 +137,8 @@ async def documented(request: Request, _shown: Annotated[object, Depends(BEARER)
     """Ask before the reply is sent or the tool is run: 200 whatever the verdict.
 
     The same `conversation_id` and `turn_id` get the same decision for ever, with the header `Handrail-Repeated: true`.
-    Send `turn_id` so that a retry is known as one; without it the turn is named after the bytes of its body.
+    Send `turn_id` so that a retry is known as one; without it the turn is named after the bytes of its body, and the
+    same bytes are a retry for a minute and while nothing else was said.
     While a person has the conversation every turn is answered `held_by_human`. `null` is unknown: no rule fires on it.
     """
     return _Plain(running_of(request))

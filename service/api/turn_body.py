@@ -156,6 +156,7 @@ class TurnBody(Turn):
 
 
 BODY = TypeAdapter(TurnBody)
+UNNAMED = "t_"  # how the name of a turn begins that came without one
 _NOBODY = AgentRef()
 _UNKNOWN_CUSTOMER = Customer()
 _NO_SIGNALS: Mapping[str, Any] = MappingProxyType({})
@@ -181,11 +182,20 @@ def read_turn(raw: bytes) -> Turn:
     return turn
 
 
+def _name_of(raw: bytes) -> str:
+    return UNNAMED + hashlib.blake2b(raw, digest_size=8).hexdigest()
+
+
+def is_unnamed(turn: Turn, raw: bytes) -> bool:
+    """Return whether the turn of this body came without a `turn_id`."""
+    return turn.turn_id.startswith(UNNAMED) and turn.turn_id == _name_of(raw)
+
+
 def _fill(turn: TurnBody, raw: bytes) -> None:
     # Nobody else has seen this value yet; making a second one would cost as much as all of its validation.
     put = object.__setattr__
     if turn.turn_id is None:
-        put(turn, "turn_id", "t_" + hashlib.blake2b(raw, digest_size=8).hexdigest())
+        put(turn, "turn_id", _name_of(raw))
     if turn.agent is None:
         put(turn, "agent", _NOBODY)
     if turn.customer is None:

@@ -69,6 +69,12 @@ async def turns_count(store: Store, place: Place, conversation_id: str) -> int:
     return codec.number(await store.link.call("HGET", place.conversation(conversation_id), "turns_count")) or 0
 
 
+async def latest(store: Store, place: Place, conversation_id: str) -> TranscriptTurn | None:
+    """Return the last of the kept turns, None where there is none."""
+    kept = await store.link.call("ZRANGE", place.transcript(conversation_id), -1, -1)
+    return codec.said_in(kept[0]) if kept else None
+
+
 async def transcript(store: Store, place: Place, conversation_id: str) -> tuple[TranscriptTurn, ...]:
     """Return the kept turns, oldest first; they reach back before the last handoff."""
     kept = await store.link.call("ZRANGE", place.transcript(conversation_id), 0, -1)

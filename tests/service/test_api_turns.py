@@ -98,6 +98,20 @@ async def test_without_turn_id_the_same_bytes_are_the_same_turn(api: Api) -> Non
     assert other.json()["turn_id"] != first.json()["turn_id"]
 
 
+async def test_without_turn_id_a_person_who_is_asked_for_again_comes_again(api: Api) -> None:
+    asked = {"conversation_id": "c-anew", "turn_id": None, "message": "talk to a human"}
+    first = (await api.ask(**asked)).json()
+    again = await api.ask(**asked)
+    assert (again.json(), again.headers["handrail-repeated"]) == (first, "true")
+    path = f"/handoffs/{first['handoff']['id']}"
+    token = (await api.post(f"{path}/claim", {}, "operator")).json()["lease"]["token"]
+    assert (await api.post(f"{path}/hand-back", {"token": token}, "operator")).status_code == 200
+    anew = await api.ask(**asked)
+    assert "handrail-repeated" not in anew.headers
+    assert anew.json()["verdict"] == "escalate"
+    assert anew.json()["handoff"]["id"] != first["handoff"]["id"]
+
+
 async def test_one_turn_asked_a_hundred_times_at_once_is_one_decision_and_one_handoff(api: Api) -> None:
     answers = await asyncio.gather(
         *(api.ask(conversation_id="c-race", turn_id="1", message="talk to a human") for _ in range(100))
