@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from rules.diff.conditions import compares_in
 from rules.diff.differences import Direction, Fact, effect_of, sooner, together
+from rules.diff.promises import words_facts
 from rules.evaluation.wording import span_text, unit_of, value_text
 from rules.model import Budget, Rule
 from rules.routing.busy_steps import Eased, eased_by, fewer_when_smaller
@@ -32,8 +33,18 @@ def busy_facts(old: Rule, new: Rule) -> Iterable[Fact]:
         move = together(moved)
         effect = sooner(move == "more") if move in ("more", "less") else "changed"
         yield Fact(f"when it is busy: {', '.join(told)}", effect)
-    elif old.when_busy != new.when_busy:
-        yield Fact("says something else to the customer when it is busy, or the same in other steps", "words")
+    said = list(_said_facts(old, new))
+    yield from said
+    if old.when_busy != new.when_busy and not told and not said:
+        yield Fact("does the same in other steps when it is busy", "words")
+
+
+def _said_facts(old: Rule, new: Rule) -> Iterable[Fact]:
+    """Yield how the words of each step differ."""
+    before, after = ({step.over_percent: step.say for step in rule.when_busy} for rule in (old, new))
+    for point in sorted({*before, *after}):
+        what = f"words to the customer from {point}% of the budget on"
+        yield from words_facts(what, before.get(point, {}), after.get(point, {}))
 
 
 def _at(rule: Rule, percent: int) -> Eased:

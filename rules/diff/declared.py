@@ -4,22 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
+from typing import Any
 
 from rules.diff.busy import budget_fact
 from rules.diff.conditions import topic_moved
-from rules.diff.differences import EFFECT_OF, Change, Effect, Fact, Kind, effect_of, sooner
+from rules.diff.differences import EFFECT_OF, Change, Fact, Kind, effect_of, sooner
+from rules.diff.promises import end_facts, needs_fact, old_and_new, words_facts
 from rules.evaluation.wording import span_text
 from rules.model import Calls, Queue, Topic
 
 # Phrases named in one sentence; the rest are counted.
 NAMED_MAX = 6
-_QUEUE_FACTS: Mapping[str, tuple[str, Effect]] = {
-    "on_timeout": ("another end when nobody comes", "changed"),
-    "needs": ("other skills are needed", "changed"),
-    "say": ("other words to the customer", "words"),
-    "meanwhile": ("other words while the customer waits", "words"),
-    "title": ("another title", "words"),
-}
+_QUEUE_WORDS: Mapping[str, str] = {"say": "words to the customer", "meanwhile": "words while the customer waits"}
 
 
 def topic_change(name: str, old: Topic | None, new: Topic | None) -> Change | None:
@@ -65,16 +61,28 @@ def queue_change(name: str, old: Queue | None, new: Queue | None, *, sheds: bool
         found.append(within(old.answer_within_ms, new.answer_within_ms))
     for field in fields(Queue):
         one, other = getattr(old, field.name), getattr(new, field.name)
-        if one != other and field.name in _QUEUE_FACTS:
-            text, effect = _QUEUE_FACTS[field.name]
-            found.append(Fact(text, effect))
-        elif one != other and field.name == "budget":
-            found.append(budget_fact(one, other, sheds=sheds))
-        elif one != other and field.name == "calls":
-            found += calls_facts(one, other)
-        elif one != other and field.name not in ("name", "answer_within_ms"):
-            found.append(Fact(f"another `{field.name.removesuffix('_ms')}`", "changed"))
+        if one != other and field.name not in ("name", "answer_within_ms"):
+            found += _queue_facts(field.name, one, other, sheds=sheds)
     return Change(name, "changed", effect_of(found), tuple(fact.text for fact in found))
+
+
+def _queue_facts(name: str, old: Any, new: Any, *, sheds: bool) -> Iterable[Fact]:
+    """Yield how one field of a queue differs."""
+    if name in _QUEUE_WORDS:
+        yield from words_facts(_QUEUE_WORDS[name], old, new)
+    elif name == "on_timeout":
+        yield from end_facts(old, new)
+    elif name == "needs":
+        yield needs_fact(old, new)
+    elif name == "title":
+        before, after = old_and_new(old, new)
+        yield Fact(f"title: {before} → {after}", "words")
+    elif name == "budget":
+        yield budget_fact(old, new, sheds=sheds)
+    elif name == "calls":
+        yield from calls_facts(old, new)
+    else:
+        yield Fact(f"another `{name.removesuffix('_ms')}`", "changed")
 
 
 def within(old_ms: int | None, new_ms: int | None) -> Fact:

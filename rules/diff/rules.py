@@ -10,10 +10,11 @@ from rules.diff.busy import busy_facts
 from rules.diff.conditions import Grounds, compares_in, condition_moved, said_of, thresholds_in
 from rules.diff.declared import calls_facts, within
 from rules.diff.differences import EFFECT_OF, Change, Direction, Effect, Fact, effect_of, sooner
+from rules.diff.promises import end_facts, words_facts
 from rules.evaluation.explain import condition_text
 from rules.evaluation.wording import unit_of, value_text
 from rules.findings.entailment import Reasoning
-from rules.model import PRIORITIES, VERDICTS, Calls, Rule, RuleFiles, Topic, Verdict
+from rules.model import PRIORITIES, VERDICTS, Calls, OnTimeout, Rule, RuleFiles, Topic, Verdict
 
 CONDITION_CHARS_MAX = 160
 _FIRES: Mapping[Direction, str] = {
@@ -106,7 +107,7 @@ def _asked(old: Rule, new: Rule, context: Context) -> Iterable[Fact]:
     if one.answer_within_ms != other.answer_within_ms:
         yield within(_deadline(old, context.old), _deadline(new, context.new))
     if one.on_timeout != other.on_timeout:
-        yield Fact("another end when nobody comes", "changed")
+        yield from _end_facts(_end(old, context.old), _end(new, context.new))
     # Its own, too; one that has none any more goes by its queue's.
     if one.calls != other.calls:
         yield from calls_facts(_calls(old, context.old), _calls(new, context.new))
@@ -124,7 +125,7 @@ def _words(old: Rule, new: Rule) -> Iterable[Fact]:
     if old.why != new.why:
         yield Fact(f"another reason: {new.why}", "words")
     if old.then.say != new.then.say:
-        yield Fact("says something else to the customer", "words")
+        yield from words_facts("words to the customer", old.then.say, new.then.say)
     if old.then.reason_code != new.then.reason_code:
         yield Fact(f"reason code {old.then.reason_code or 'none'} → {new.then.reason_code or 'none'}", "words")
 
@@ -221,6 +222,17 @@ def _alike(one: Rule, other: Rule) -> bool:
 def _deadline(rule: Rule, files: RuleFiles) -> int | None:
     queue = files.queues.get(rule.then.queue or "")
     return rule.then.answer_within_ms or (queue.answer_within_ms if queue else None)
+
+
+def _end(rule: Rule, files: RuleFiles) -> OnTimeout | None:
+    queue = files.queues.get(rule.then.queue or "")
+    return rule.then.on_timeout or (queue.on_timeout if queue else None)
+
+
+def _end_facts(old: OnTimeout | None, new: OnTimeout | None) -> Iterable[Fact]:
+    if old == new:
+        yield Fact("its end when nobody comes is written in another place", "words")
+    yield from end_facts(old, new)
 
 
 def _calls(rule: Rule, files: RuleFiles) -> Calls | None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from rules.compile.rule_files import files_or_raise
 from rules.diff.differences import Difference
 from rules.diff.files import diff
+from rules.diff.promises import LANGUAGES_MAX, LEAD_CHARS, TEXT_CHARS_MAX, words_facts
 from rules.diff.words import as_json, lines
 from rules.evaluation.evaluate import Evaluation, build, evaluate
 from rules.model import VERDICTS, Aggregate, All, Any, Condition, Mode, Not, Rule, RuleFiles, Then, Window
@@ -168,7 +169,65 @@ CASES: dict[str, tuple[str, str, list[str]]] = {
     "words are others": (
         'say: {en: "One moment."}\n  safety:',
         'say: {en: "Please wait."}\n  safety:',
-        ["no turn is decided otherwise", "desk: other words to the customer"],
+        [
+            "no turn is decided otherwise",
+            "desk: words to the customer: en “One moment.” → “Please wait.”",
+        ],
+    ),
+    "the agent goes on where a call was promised": (
+        '{verdict: callback, say: {en: "Later."}}\n    say: {en: "One moment."}\n  safety:',
+        '{verdict: continue}\n    say: {en: "One moment."}\n  safety:',
+        [
+            "only looser: 1 looser",
+            "desk: when nobody comes: callback → continue (the agent goes on); "
+            "words when nobody comes: en “Later.” → none",
+        ],
+    ),
+    "another end that is no looser": (
+        '{verdict: callback, say: {en: "Later."}}\n    say: {en: "One moment."}\n  safety:',
+        '{verdict: escalate, queue: safety}\n    say: {en: "One moment."}\n  safety:',
+        [
+            "changed, and neither only stricter nor only looser: 1 changed",
+            "desk: when nobody comes: callback → escalate to safety; words when nobody comes: en “Later.” → none",
+        ],
+    ),
+    "a rule's own end is looser than its queue's": (
+        "when: asks_for_person = true, then: {escalate: desk}",
+        "when: asks_for_person = true, then: {escalate: desk, on_timeout: {verdict: continue}}",
+        [
+            "only looser: 1 looser",
+            "person: when nobody comes: callback → continue (the agent goes on); "
+            "words when nobody comes: en “Later.” → none",
+        ],
+    ),
+    "a rule says of itself what its queue says": (
+        "when: asks_for_person = true, then: {escalate: desk}",
+        'when: asks_for_person = true, then: {escalate: desk, on_timeout: {verdict: callback, say: {en: "Later."}}}',
+        [
+            "no turn is decided otherwise",
+            "person: its end when nobody comes is written in another place",
+        ],
+    ),
+    "skills are needed": (
+        "answer_within: 15m",
+        "answer_within: 15m\n    needs: {law: 3, english: 1}",
+        [
+            "changed, and neither only stricter nor only looser: 1 changed",
+            "desk: needed skills: none → law 3, english",
+        ],
+    ),
+    "a title": (
+        "answer_within: 15m",
+        "answer_within: 15m\n    title: The desk",
+        ["no turn is decided otherwise", "desk: title: none → “The desk”"],
+    ),
+    "a rule has words of its own, in two languages": (
+        "when: asks_for_person = true, then: {escalate: desk}",
+        "when: asks_for_person = true, then: {escalate: desk, say: {en: Your PIN please, es: Su PIN}}",
+        [
+            "no turn is decided otherwise",
+            "person: words to the customer: en none → “Your PIN please”, es none → “Su PIN”",
+        ],
     ),
     "a reason is another": (
         "why: it takes long",
@@ -204,6 +263,28 @@ def test_what_differs_is_told_in_rules(name: str) -> None:
     assert BASE.count(old) == 1
     other = files_or_raise({"rules.yaml": BASE.replace(old, new)})
     assert told(files_or_raise({"rules.yaml": BASE}), other) == said
+
+
+def test_a_goes_on_that_is_taken_back_is_stricter() -> None:
+    goes_on = BASE.replace('{verdict: callback, say: {en: "Later."}}', "{verdict: continue}", 1)
+    assert told(*(files_or_raise({"r.yaml": text}) for text in (goes_on, BASE)))[:2] == [
+        "only stricter: 1 stricter",
+        "desk: when nobody comes: continue (the agent goes on) → callback; words when nobody comes: en none → “Later.”",
+    ]
+
+
+def test_long_words_are_told_around_the_place_where_they_differ() -> None:
+    same = "A colleague joins as soon as one is free, and reads what you wrote. " * 4
+    old, new = (files_or_raise({"r.yaml": BASE.replace("One moment.", same + end, 1)}) for end in ("Bye.", "Your PIN!"))
+    lead = same[-LEAD_CHARS:]
+    assert told(old, new) == [
+        "no turn is decided otherwise",
+        f"desk: words to the customer: en “…{lead}Bye.” → “…{lead}Your PIN!”",
+    ]
+    (far,) = words_facts("words", {"en": "a" * 999}, {"en": "b" * 999})
+    assert far.text == f"words: en “{'a' * TEXT_CHARS_MAX}…” → “{'b' * TEXT_CHARS_MAX}…”"
+    (many,) = words_facts("words", {}, {f"x{n}": "w" for n in range(LANGUAGES_MAX + 2)})
+    assert many.text.endswith("x3 none → “w” and 2 more languages")
 
 
 def test_the_same_rules_in_other_files_do_not_differ() -> None:

@@ -58,7 +58,8 @@ CASES: dict[str, tuple[str, str, list[str]]] = {
             "only stricter: 1 stricter",
             "unsure: when it is busy: from 100% of the budget on as ever instead of low 0.4, "
             "from 150% of the budget on as ever instead of low 0.4 and a review, "
-            "from 200% of the budget on as ever instead of low 0.4 and a callback",
+            "from 200% of the budget on as ever instead of low 0.4 and a callback; "
+            "words to the customer from 200% of the budget on: en “We will call you back today.” → none",
         ],
     ),
     "other words when it is busy": (
@@ -66,7 +67,8 @@ CASES: dict[str, tuple[str, str, list[str]]] = {
         "We will call you back.",
         [
             "no turn is decided otherwise",
-            "unsure: says something else to the customer when it is busy, or the same in other steps",
+            "unsure: words to the customer from 200% of the budget on: "
+            "en “We will call you back today.” → “We will call you back.”",
         ],
     ),
     "a queue has more people": (
