@@ -9,11 +9,19 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, TypedDict
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticUseDefault
 
 
 def whole(value: object) -> object:
     """Return text without lone surrogates, which models produce when a token is cut and which UTF-8 cannot carry."""
     return value.encode("utf-8", "replace").decode("utf-8") if isinstance(value, str) else value
+
+
+def known(value: object) -> object:
+    """Return the value; None is what a field holds that nobody gave, for both say that nobody knows."""
+    if value is None:
+        raise PydanticUseDefault
+    return value
 
 
 Text = Annotated[str, BeforeValidator(whole)]
@@ -56,10 +64,10 @@ class ToolCall(_Sent):
     """
 
     name: Text
-    args: Mapping[str, Any] = Field(default_factory=dict)
+    args: Annotated[Mapping[str, Any], BeforeValidator(known)] = Field(default_factory=dict)
     write: bool | None = None
     amount: float | None = None
-    status: Literal["proposed", "ok", "error"] = "proposed"
+    status: Annotated[Literal["proposed", "ok", "error"], BeforeValidator(known)] = "proposed"
     error: Text | None = None
     output: Text | None = None
 
@@ -92,11 +100,11 @@ class Turn(_Sent):
     message: Text | None = None
     reply: Text | None = None
     confidence: float | None = None
-    topics: tuple[TopicScore, ...] = ()
+    topics: Annotated[tuple[TopicScore, ...], BeforeValidator(known)] = ()
     sentiment: float | None = None
-    tool_calls: tuple[ToolCall, ...] = ()
+    tool_calls: Annotated[tuple[ToolCall, ...], BeforeValidator(known)] = ()
     sources: tuple[Text, ...] | None = None
-    signals: Mapping[str, Any] = Field(default_factory=dict)
+    signals: Annotated[Mapping[str, Any], BeforeValidator(known)] = Field(default_factory=dict)
     parent: Parent | None = None
 
 
@@ -113,11 +121,11 @@ class TurnFields(TypedDict, total=False):
     message: str | None
     reply: str | None
     confidence: float | None
-    topics: Sequence[TopicScore | Mapping[str, Any]]
+    topics: Sequence[TopicScore | Mapping[str, Any]] | None
     sentiment: float | None
-    tool_calls: Sequence[ToolCall | Mapping[str, Any]]
+    tool_calls: Sequence[ToolCall | Mapping[str, Any]] | None
     sources: Sequence[str] | None
-    signals: Mapping[str, Any]
+    signals: Mapping[str, Any] | None
     parent: Parent | Mapping[str, Any] | None
 
 

@@ -15,7 +15,7 @@ from rules.trial import NOWHERE, Wanted
 from rules.turn import AgentRef, Customer, Parent, ToolCall, TopicScore, Turn
 from service.api.bodies import Body, Moment
 from service.api.decision_answers import Shape, ShedAnswer
-from service.api.turn_body import CLOSED, Id, Name, TurnBody, check_values
+from service.api.turn_body import CLOSED, Id, Name, TurnBody, check_calls
 from service.api.version_answers import NUMBER_MAX, FileName, ProblemAnswer
 from service.rule_files import FILES_MAX, TESTS_ENDINGS
 
@@ -226,8 +226,7 @@ def steps_of(body: TryBody) -> tuple[Step, ...]:
 
 def _step(step: TryStepBody, number: int) -> Step:
     if step.turn is not None:
-        for call in step.turn.tool_calls or ():
-            check_values("tool_calls.args", call.args)
+        check_calls(step.turn.tool_calls or ())
         after_ms = (0 if number == 1 else TURN_GAP_MS) if step.after_ms is None else step.after_ms
         return TurnStep(NOWHERE, after_ms, _plain(step.turn), pressures=dict(step.pressure or {}))
     gap_ms = 0 if step.move == "timeout" else TURN_GAP_MS
@@ -251,7 +250,7 @@ def _plain(body: TurnBody) -> Turn:
         topics=tuple(TopicScore(topic.name, topic.score) for topic in body.topics or ()),
         sentiment=body.sentiment,
         tool_calls=tuple(
-            ToolCall(call.name, call.args, call.write, call.amount, call.status, call.error, call.output)
+            ToolCall(call.name, call.args or {}, call.write, call.amount, call.status or "proposed", call.error, call.output)
             for call in body.tool_calls or ()
         ),
         sources=body.sources,

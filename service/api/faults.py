@@ -25,6 +25,8 @@ MIXED: dict[tuple[int | str, ...], str] = {
     ("customer",): "must be a number, a text or true or false",
     ("signals",): "must be a number, a text, true or false, or a list of texts",
 }
+# What stands beside attributes, but is one kind of value alone.
+OF_ONE_KIND = frozenset({("customer", "id"), ("customer", "tier")})
 
 # pydantic's error type -> sentence; what stands in braces comes from the field's own limits.
 SENTENCES: dict[str, str] = {
@@ -77,7 +79,7 @@ def _fault(place: tuple[int | str, ...], kind: str, limits: Mapping[str, Any], m
         return str(limits["error"])
     if kind in UNKNOWN_FIELD:
         return f"{_field(place)} is not a field{_nearest(str(place[-1]), place[:-1], model)}"
-    if place[:-1] in MIXED and kind not in OF_LENGTH:
+    if place[:-1] in MIXED and place not in OF_ONE_KIND and kind not in OF_LENGTH:
         return f"{_field(place)} {MIXED[place[:-1]]}"
     sentence = SENTENCES.get(kind, "is not valid")
     return f"{_field(place)} {sentence.format_map({name: _plain(value) for name, value in limits.items()})}"

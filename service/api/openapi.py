@@ -160,7 +160,8 @@ def describe(app: FastAPI) -> dict[str, Any]:
     schemas |= turn.pop("$defs", {})
     # Attributes arrive beside `id` and `tier`, and are gathered only here.
     customer = schemas["CustomerBody"]
-    customer["additionalProperties"] = customer["properties"].pop("attributes")["additionalProperties"]
+    attribute = customer["properties"].pop("attributes")["additionalProperties"]
+    customer["additionalProperties"] = attribute | {"anyOf": [*attribute["anyOf"], {"type": "null"}]}
     schemas["Turn"] = turn | {"title": "Turn"}
     schemas["Problem"] = PROBLEM
     for unused in ("HTTPValidationError", "ValidationError"):

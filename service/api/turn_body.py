@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
@@ -112,10 +112,11 @@ class ToolCallBody(ToolCall):
     """A tool call: `proposed` for this turn, or done (`ok`, `error`) since the last one. `amount` is in US dollars."""
 
     name: Name
-    args: dict[Name, Any] = dataclasses.field(default_factory=dict)
+    # What is null here `check_calls` reads like what was not sent.
+    args: dict[Name, Any] | None = dataclasses.field(default_factory=dict)  # type: ignore[assignment]
     write: StrictBool | None = None
     amount: Amount | None = None
-    status: Literal["proposed", "ok", "error"] = "proposed"
+    status: Literal["proposed", "ok", "error"] | None = "proposed"  # type: ignore[assignment]
     error: Error | None = None
     output: Text | None = None
 
@@ -175,9 +176,7 @@ def read_turn(raw: bytes) -> Turn:
         raise Refused("body_invalid", "one of `message`, `reply` and `tool_calls` is required")
     if turn.conversation_id.startswith(DRILL_MARK):
         raise Refused("body_invalid", f"a `conversation_id` that begins with `{DRILL_MARK}` is that of a fire drill")
-    for call in turn.tool_calls or ():
-        if call.args:
-            check_values("tool_calls.args", call.args)
+    check_calls(turn.tool_calls or ())
     _fill(turn, raw)
     return turn
 
@@ -206,6 +205,17 @@ def _fill(turn: TurnBody, raw: bytes) -> None:
         put(turn, "topics", ())
     if turn.tool_calls is None:
         put(turn, "tool_calls", ())
+
+
+def check_calls(calls: Sequence[ToolCall]) -> None:
+    """Refuse arguments that are too deep, too many or too long, and put in what a call left open with `null`."""
+    for call in calls:
+        if call.args:
+            check_values("tool_calls.args", call.args)
+        elif call.args is None:
+            object.__setattr__(call, "args", {})
+        if call.status is None:
+            object.__setattr__(call, "status", "proposed")
 
 
 def check_values(field: str, given: Mapping[str, object]) -> None:

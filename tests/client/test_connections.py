@@ -1,4 +1,4 @@
-"""The ways to a service: through the proxy of the environment and through TLS, and the budget on each of them."""
+"""The ways to a service: through the proxy of the environment and through TLS, in time and in size on each of them."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import ssl
 import subprocess
 import threading
 import time
+import tracemalloc
 from pathlib import Path
 
 import pytest
 
 from tests.client.drive import KINDS, Kind, run
-from tests.client.misbehaving import Act, Server, decides, drips_a_head, promises
+from tests.client.misbehaving import Act, Server, decides, drips_a_head, promises, zips
 
 pytestmark = pytest.mark.parametrize("kind", KINDS)
 
@@ -58,6 +59,18 @@ def test_a_proxy_that_never_ends_its_answer_does_not_outlast_the_budget(
         took_ms = (time.monotonic() - started) * 1000
     assert (decision.reachable, decision.because) == (False, "time-out")
     assert took_ms < 4_500
+
+
+def test_an_answer_is_asked_for_as_it_is_and_a_zipped_one_is_never_unpacked(kind: Kind) -> None:
+    with Server([zips(50_000_000)]) as server:
+        options = {"on_unreachable": "continue", "budget_ms": 20_000}
+        tracemalloc.start()
+        decision = run(kind, server.url, "should_escalate", conversation_id="c1", message="hi", options=options)
+        _, most_bytes = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert (decision.reachable, decision.because) == (False, "the answer is compressed")
+    assert most_bytes < 10_000_000
+    assert {request.headers["accept-encoding"] for request in server.requests} == {"identity"}
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="no `openssl` on PATH, which makes the certificate")

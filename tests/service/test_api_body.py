@@ -99,6 +99,16 @@ def test_what_is_null_reads_like_what_was_not_sent() -> None:
     assert (turn.topics, turn.tool_calls, turn.sources, dict(turn.signals)) == ((), (), None, {})
 
 
+def test_what_is_null_in_a_part_of_a_turn_reads_like_what_was_not_sent() -> None:
+    call = {"name": "x", "args": None, "write": None, "amount": None, "status": None, "error": None, "output": None}
+    parts = {"agent": {"id": None}, "customer": {"id": None, "tier": None, "plan": None}, "parent": {"agent": None}}
+    turn = read_turn(body(turn_id="t", tool_calls=[call], topics=[{"name": "fees", "score": None}], **parts))
+    assert turn == read_turn(
+        body(turn_id="t", tool_calls=[{"name": "x"}], topics=[{"name": "fees"}], **{part: {} for part in parts})
+    )
+    assert (turn.tool_calls[0].args, turn.tool_calls[0].status) == ({}, "proposed")
+
+
 def test_the_fields_are_those_of_the_turn_that_rules_read() -> None:
     assert set(NAMES) == set(Turn.__dataclass_fields__)
 
@@ -224,6 +234,10 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "an attribute that is a list": (
         body(customer={"plan": [MARK]}),
         "body_invalid: `customer.plan` must be a number, a text or true or false",
+    ),
+    "a customer whose id is a number": (
+        body(customer={"id": 77, "tier": True}),
+        "body_invalid: `customer.id` must be a text; `customer.tier` must be a text",
     ),
     "everything wrong at once": (
         json.dumps({"mesage": MARK, "confidence": MARK, "agent": {"id": 5}}).encode(),

@@ -88,7 +88,11 @@ async def test_a_turns_schema_names_its_limits_and_takes_attributes_by_their_nam
     assert turn["properties"]["conversation_id"]["maxLength"] == 128
     customer = schemas["CustomerBody"]
     assert sorted(customer["properties"]) == ["id", "tier"]
-    assert customer["additionalProperties"] is not False
+    kinds = [kind["type"] for kind in customer["additionalProperties"]["anyOf"]]
+    assert kinds == ["boolean", "integer", "number", "string", "null"]
+    call = schemas["ToolCallBody"]["properties"]
+    assert {"type": "null"} in call["args"]["anyOf"]
+    assert {"type": "null"} in call["status"]["anyOf"]
 
 
 async def test_what_is_answered_fits_its_schema(api: Api) -> None:
