@@ -157,6 +157,15 @@ async def spread(server_url: str) -> AsyncIterator[Store]:
     await opened.close()
 
 
+@pytest.fixture(params=[1, 3], ids=["one-partition", "three-partitions"])
+async def parted(request: pytest.FixtureRequest, server_url: str) -> AsyncIterator[Store]:
+    """The same server, once whole and once in parts."""
+    # A server remembers its partitions by its database.
+    opened = await open_store(f"{server_url}?db={6 + request.param}", partitions=request.param)
+    yield opened
+    await opened.close()
+
+
 @pytest.fixture
 def tenant() -> str:
     return next(_TENANTS)

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from typing import cast
 
 import pytest
 
-from rules.compile.rule_files import files_or_raise
-from rules.evaluation.evaluate import Ruleset, build
 from rules.handoff import Handoff
 from rules.routing.operators import Operator
 from service.errors import CapacityReached, OthersQuicker
 from service.flows import claims, handoffs, taking
-from service.flows.access import Store, open_store
+from service.flows.access import Store
 from service.flows.decide import decide
 from service.flows.handoffs import Claimed, Claiming, Lease, NothingWaiting
 from service.flows.taking import Try
@@ -25,55 +22,22 @@ from service.store.keys import Place
 from service.store.multiplexed import Reply
 from service.store.scripts import Argument
 from service.store.work import CLASSES_READ_MAX, Found
+from tests.service.desk import DESK, NOW, waiting
 from tests.service.turns import turn
 
 pytestmark = pytest.mark.server
 
-NOW = 1_800_000_000_000
 LANGUAGES = ("en", "es", "de", "fr", "it", "pt", "nl", "pl", "sv", "fi", "da", "cs")
-RULES = build(
-    files_or_raise(
-        {
-            "rules.yaml": """\
-handrail: 1
-queues:
-  desk:
-    answer_within: 1h
-    on_timeout: {verdict: callback, say: {en: "We will call you."}}
-    say: {en: "A colleague is on the way."}
-    language: customer
-rules:
-  - {id: asks, why: x, when: channel = desk, then: {escalate: desk}}
-"""
-        }
-    )
-)
-_TENANTS = (f"at-once-{number}" for number in itertools.count())
-
-
-@pytest.fixture(params=[1, 3], ids=["one-partition", "three-partitions"])
-async def store(request: pytest.FixtureRequest, server_url: str) -> AsyncIterator[Store]:
-    # A server remembers its partitions by its database.
-    opened = await open_store(f"{server_url}?db={6 + request.param}", partitions=request.param)
-    yield opened
-    await opened.close()
 
 
 @pytest.fixture
-def tenant() -> str:
-    return next(_TENANTS)
-
-
-async def waiting(store: Store, tenant: str, count: int, languages: Sequence[str], rules: Ruleset = RULES) -> None:
-    """Let handoffs wait, of which a later one is less urgent."""
-    for number in range(count):
-        asks = turn(f"c{number}", channel="desk", locale=languages[number % len(languages)])
-        await decide(store, rules, tenant, asks, NOW + number)
+def store(parted: Store) -> Store:
+    return parted
 
 
 async def claim(store: Store, tenant: str, name: str, declared: Operator | None = None) -> Handoff | None:
     claiming = Claiming(name, 60_000, declared=declared)
-    claimed = await handoffs.claim_next(store, RULES, tenant, None, claiming, NOW + 1_000)
+    claimed = await handoffs.claim_next(store, DESK, tenant, None, claiming, NOW + 1_000)
     return claimed.handoff if isinstance(claimed, Claimed) else None
 
 
@@ -85,7 +49,7 @@ def numbers(found: Sequence[Handoff | None]) -> list[int]:
 async def test_those_who_ask_at_once_get_the_most_urgent_ones_and_no_two_the_same(
     store: Store, tenant: str, operators: int
 ) -> None:
-    await waiting(store, tenant, 60, LANGUAGES[:4])
+    await waiting(store, tenant, 60, languages=LANGUAGES[:4])
     for start in (0, operators):
         found = await asyncio.gather(*(claim(store, tenant, f"op{number}") for number in range(operators)))
         left = min(60, start + operators)
@@ -93,13 +57,13 @@ async def test_those_who_ask_at_once_get_the_most_urgent_ones_and_no_two_the_sam
 
 
 async def test_more_ask_than_wait_and_everybody_else_is_told_so(store: Store, tenant: str) -> None:
-    await waiting(store, tenant, 3, ["en"])
+    await waiting(store, tenant, 3)
     found = await asyncio.gather(*(claim(store, tenant, f"op{number}") for number in range(20)))
     assert numbers(found) == [0, 1, 2]
 
 
 async def test_who_can_do_less_gets_the_first_of_what_they_can(store: Store, tenant: str) -> None:
-    await waiting(store, tenant, 24, ["en", "es"])
+    await waiting(store, tenant, 24, languages=["en", "es"])
     spanish = [Operator(f"es{number}", languages=("es",)) for number in range(3)]
     english = [Operator(f"en{number}", languages=("en",)) for number in range(3)]
     both = await asyncio.gather(
@@ -110,7 +74,7 @@ async def test_who_can_do_less_gets_the_first_of_what_they_can(store: Store, ten
 
 
 async def test_one_with_a_limit_takes_no_more_than_it_however_they_ask(store: Store, tenant: str) -> None:
-    await waiting(store, tenant, 20, ["en"])
+    await waiting(store, tenant, 20)
     kim = Operator("kim", capacity=2)
     asks = asyncio.gather(*(claim(store, tenant, "kim", kim) for _ in range(5)), return_exceptions=True)
     others = asyncio.gather(*(claim(store, tenant, f"op{number}") for number in range(4)))
@@ -122,7 +86,7 @@ async def test_one_with_a_limit_takes_no_more_than_it_however_they_ask(store: St
 
 async def test_more_classes_than_are_looked_at_are_emptied_in_order(store: Store, tenant: str) -> None:
     assert len(LANGUAGES) > CLASSES_READ_MAX
-    await waiting(store, tenant, 36, LANGUAGES)
+    await waiting(store, tenant, 36, languages=LANGUAGES)
     taken: list[Handoff | None] = []
     for _ in range(36):
         taken.append(await claim(store, tenant, "mia"))
@@ -131,15 +95,15 @@ async def test_more_classes_than_are_looked_at_are_emptied_in_order(store: Store
 
 
 async def test_what_comes_between_two_looks_goes_first_when_it_is_more_urgent(store: Store, tenant: str) -> None:
-    await waiting(store, tenant, 8, ["en"])
+    await waiting(store, tenant, 8)
     assert numbers([await claim(store, tenant, "mia")]) == [0]
     # A class that no look has seen yet, and older than all that wait.
-    await decide(store, RULES, tenant, turn("c100", channel="desk", locale="tr"), NOW - 5_000)
+    await decide(store, DESK, tenant, turn("c100", channel="desk", locale="tr"), NOW - 5_000)
     assert numbers([await claim(store, tenant, "mia")]) == [100]
 
 
 async def test_who_gives_up_while_they_ask_keeps_nobody_from_it(store: Store, tenant: str) -> None:
-    await waiting(store, tenant, 2, ["en"])
+    await waiting(store, tenant, 2)
     asking = asyncio.create_task(claim(store, tenant, "mia"))
     await asyncio.sleep(0)
     asking.cancel()
@@ -150,25 +114,25 @@ async def test_who_gives_up_while_they_ask_keeps_nobody_from_it(store: Store, te
 
 
 async def test_a_store_that_is_away_tells_everybody_who_asked(store: Store, tenant: str) -> None:
-    await waiting(store, tenant, 2, ["en"])
+    await waiting(store, tenant, 2)
     await store.close()
     found = await asyncio.gather(*(claim(store, tenant, f"op{each}") for each in range(3)), return_exceptions=True)
     assert [type(each).__name__ for each in found] == ["StoreAway"] * 3
 
 
 async def test_a_released_one_is_there_for_the_next_who_asks(store: Store, tenant: str) -> None:
-    await waiting(store, tenant, 1, ["en"])
+    await waiting(store, tenant, 1)
     for name in ("mia", "ben", "kim"):
-        claimed = await handoffs.claim_next(store, RULES, tenant, None, Claiming(name, 60_000), NOW + 1_000)
+        claimed = await handoffs.claim_next(store, DESK, tenant, None, Claiming(name, 60_000), NOW + 1_000)
         assert not isinstance(claimed, NothingWaiting)
         await handoffs.release(store, tenant, Lease(claimed.handoff.handoff_id, claimed.token), NOW + 1_000)
 
 
 async def test_what_a_silent_operator_had_is_there_for_all_who_ask_at_once(store: Store, tenant: str) -> None:
     """Each finds that something is due, one of them settles it, and the others must not have looked too soon."""
-    await waiting(store, tenant, 3, ["en"])
+    await waiting(store, tenant, 3)
     for number in range(3):
-        await handoffs.claim_next(store, RULES, tenant, None, Claiming(f"gone{number}", 500), NOW + 10)
+        await handoffs.claim_next(store, DESK, tenant, None, Claiming(f"gone{number}", 500), NOW + 10)
     found = await asyncio.gather(*(claim(store, tenant, f"op{number}") for number in range(3)))
     assert numbers(found) == [0, 1, 2]
 
@@ -176,7 +140,7 @@ async def test_what_a_silent_operator_had_is_there_for_all_who_ask_at_once(store
 async def test_who_is_always_too_late_is_not_told_that_nothing_waits(
     store: Store, tenant: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await waiting(store, tenant, 1, ["en"])
+    await waiting(store, tenant, 1)
 
     async def taken_by_another(*_: object) -> None:
         return None
@@ -184,14 +148,14 @@ async def test_who_is_always_too_late_is_not_told_that_nothing_waits(
     with monkeypatch.context() as patched:
         patched.setattr(claims, "first", taken_by_another)
         with pytest.raises(OthersQuicker, match=r"^others were quicker in each of 32 tries$"):
-            await handoffs.claim_next(store, RULES, tenant, "desk", Claiming("mia", 60_000), NOW)
-    assert isinstance(await handoffs.claim_next(store, RULES, tenant, "desk", Claiming("mia", 60_000), NOW), Claimed)
+            await handoffs.claim_next(store, DESK, tenant, "desk", Claiming("mia", 60_000), NOW)
+    assert isinstance(await handoffs.claim_next(store, DESK, tenant, "desk", Claiming("mia", 60_000), NOW), Claimed)
 
 
 async def test_what_another_was_about_to_take_is_taken_when_they_do_not(
     store: Store, tenant: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await waiting(store, tenant, 1, ["en"])
+    await waiting(store, tenant, 1)
     first = taking.first
 
     async def hung_up(store: Store, tenant: str, found: Found, tried: Try) -> object:
@@ -202,7 +166,7 @@ async def test_what_another_was_about_to_take_is_taken_when_they_do_not(
 
     monkeypatch.setattr(claims, "first", hung_up)
     ann, ben = await asyncio.gather(
-        *(handoffs.claim_next(store, RULES, tenant, "desk", Claiming(name, 60_000), NOW) for name in ("ann", "ben")),
+        *(handoffs.claim_next(store, DESK, tenant, "desk", Claiming(name, 60_000), NOW) for name in ("ann", "ben")),
         return_exceptions=True,
     )
     assert isinstance(ann, ConnectionResetError)
@@ -212,7 +176,7 @@ async def test_what_another_was_about_to_take_is_taken_when_they_do_not(
 async def test_what_was_taken_while_a_look_was_on_its_way_is_not_given_again(
     store: Store, tenant: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await waiting(store, tenant, 5, ["en"])
+    await waiting(store, tenant, 5)
     assert await claim(store, tenant, "met") is not None  # so that the class is read at the first look
     read, looked, held = store.scripts.read, asyncio.Event(), asyncio.Event()
 

@@ -15,8 +15,6 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
-from rules.compile.rule_files import files_or_raise
-from rules.evaluation.evaluate import build
 from rules.handoff import Assignment, wanted
 from rules.routing.operators import Operator
 from service.errors import AlreadyClaimed, CapacityReached, MoveIllegal
@@ -28,35 +26,13 @@ from service.flows.rooms import Room
 from service.store import handoffs as stored
 from service.store import rooms
 from service.store.handoffs import Candidate, Claim, Taken, TooLate
+from tests.service.desk import DESK, NOW, waiting
 from tests.service.turns import turn
 
 pytestmark = pytest.mark.server
 
 T = TypeVar("T")
-NOW = 1_800_000_000_000
 PARTITIONS = 4
-RULES = build(
-    files_or_raise(
-        {
-            "rules.yaml": """\
-handrail: 1
-queues:
-  desk:
-    answer_within: 1h
-    on_timeout: {verdict: callback, say: {en: "We will call you."}}
-    say: {en: "A colleague is on the way."}
-  calls:
-    answer_within: 1h
-    on_timeout: {verdict: callback, say: {en: "We will call you."}}
-    say: {en: "A colleague is on the way."}
-    offer_for: 30s
-rules:
-  - {id: asks, why: x, when: channel = desk, then: {escalate: desk}}
-  - {id: calls, why: x, when: channel = calls, then: {escalate: calls}}
-"""
-        }
-    )
-)
 _TENANTS = (f"rooms-{number}" for number in itertools.count())
 # All partitions of one server at one moment: what several looks would see one after the other.
 SUMS = """
@@ -78,11 +54,6 @@ async def stores(server_url: str) -> AsyncIterator[Sequence[Store]]:
     yield opened
     for each in opened:
         await each.close()
-
-
-@pytest.fixture
-def tenant() -> str:
-    return next(_TENANTS)
 
 
 async def in_hand(store: Store, tenant: str) -> Mapping[str, int]:
@@ -117,20 +88,12 @@ async def watched(store: Store, tenant: str, team: Mapping[str, Operator]) -> As
         assert weight <= (team[name].capacity or 0), f"{name} had {weight}"
 
 
-async def waiting(store: Store, tenant: str, count: int, channel: str = "desk") -> list[str]:
-    made = []
-    for number in range(count):
-        decided = await decide(store, RULES, tenant, turn(f"c{number}", channel=channel), NOW + number)
-        made.append(decided.decision.handoff_id or "")
-    return made
-
-
 async def claims(store: Store, tenant: str, operator: Operator, named: str | None = None) -> Claimed | str:
     claiming = Claiming(operator.name, 60_000, declared=operator)
     try:
         if named is not None:
             return await handoffs.claim_one(store, tenant, named, claiming, NOW + 10_000)
-        claimed = await handoffs.claim_next(store, RULES, tenant, None, claiming, NOW + 10_000)
+        claimed = await handoffs.claim_next(store, DESK, tenant, None, claiming, NOW + 10_000)
     except (CapacityReached, AlreadyClaimed, MoveIllegal) as refused:
         return type(refused).__name__
     return "NothingWaiting" if isinstance(claimed, NothingWaiting) else claimed
@@ -209,8 +172,9 @@ async def test_room_that_a_killed_process_kept_ends_by_itself_and_hinders_nobody
 
 
 async def test_who_came_before_is_counted_and_who_comes_again_keeps_their_turn(
-    stores: Sequence[Store], tenant: str
+    stores: Sequence[Store], tenant: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(rooms, "KEPT_MS", 600_000)
     first, second, other = (Room(store, tenant, "kim", "claims", 2) for store in (*stores, stores[0]))
     for _ in range(2):
         await first.keep()
@@ -226,7 +190,11 @@ async def test_who_came_before_is_counted_and_who_comes_again_keeps_their_turn(
     assert (second.before, other.before, first.before) == (0, 2, 4)
 
 
-async def test_more_than_anybody_needs_keep_no_room_and_try_again(stores: Sequence[Store], tenant: str) -> None:
+async def test_more_than_anybody_needs_keep_no_room_and_try_again(
+    stores: Sequence[Store], tenant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # However long it takes until all of them have come.
+    monkeypatch.setattr(rooms, "KEPT_MS", 600_000)
     many = [Room(stores[0], tenant, "kim", "claims", 1) for _ in range(rooms.KEEPERS_MAX + 1)]
     for each in many:
         await each.keep()
@@ -261,7 +229,7 @@ async def test_looks_at_the_same_moment_offer_nobody_more_than_they_have_room_fo
     await operators.declare(stores[0], tenant, team.values(), "boss", NOW, replacing=True)
     for name in team:
         await operators.heartbeat(stores[0], tenant, name, NOW)
-    await waiting(stores[0], tenant, 30, "calls")
+    await waiting(stores[0], tenant, 30, channel="calls")
     for step_ms in (1_000, 12_000):
         looks = (
             handoffs.expire_due(store, tenant, partition, NOW + step_ms)
@@ -314,7 +282,7 @@ class RoomsMachine(RuleBasedStateMachine):
     def some_ask_for_a_person(self, count: int) -> None:
         for _ in range(count):
             asked = turn(f"c{next(self.count)}", channel="desk")
-            decided = self.do(decide(self.stores[0], RULES, self.tenant, asked, NOW))
+            decided = self.do(decide(self.stores[0], DESK, self.tenant, asked, NOW))
             self.open.add(decided.decision.handoff_id or "")
 
     @rule(tabs=st.lists(st.tuples(st.integers(0, 2), st.integers(0, 1), st.booleans()), min_size=1, max_size=12))
