@@ -16,7 +16,7 @@ pytestmark = pytest.mark.walk
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with Served(tmp_path_factory.mktemp("walk")) as served:
+    with Served(tmp_path_factory.mktemp("walk"), work="false") as served:
         yield served
 
 

@@ -26,6 +26,13 @@ def service(tmp_path: Path) -> Iterator[Served]:
         yield served
 
 
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A service whose worker is away, for what needs none."""
+    with Served(tmp_path_factory.mktemp("drills"), work="false") as served:
+        yield served
+
+
 def environment(service: Served) -> dict[str, str]:
     return {"HANDRAIL_URL": service.url, "HANDRAIL_DATA_DIR": str(service.data_dir)}
 
@@ -48,13 +55,13 @@ def claim_when_it_waits(service: Served, queue: str) -> threading.Thread:
     return thread
 
 
-def test_a_drill_says_how_long_it_took_until_somebody_came(service: Served) -> None:
-    operator = claim_when_it_waits(service, "tier1")
-    done = handrail("drill", "run", "--queue", "tier1", "--within", "1m", env=environment(service))
+def test_a_drill_says_how_long_it_took_until_somebody_came(alone: Served) -> None:
+    operator = claim_when_it_waits(alone, "tier1")
+    done = handrail("drill", "run", "--queue", "tier1", "--within", "1m", env=environment(alone))
     operator.join(WAIT_S)
     assert done.exit_code == 0, done.output
     assert done.stdout.startswith("passed: somebody came to tier1 after ")
-    shown = handrail("drill", "history", env=environment(service))
+    shown = handrail("drill", "history", env=environment(alone))
     assert (shown.exit_code, "passed" in shown.stdout) == (0, True)
 
 
@@ -71,20 +78,20 @@ def test_a_drill_that_nobody_comes_to_ends_with_1_and_says_so(service: Served) -
     wait_until(lambda: steps() == {"queued", "passed_on", "expired"}, WAIT_S)
 
 
-def test_what_cannot_be_is_refused_with_a_next_step(service: Served) -> None:
-    several = handrail("drill", "run", env=environment(service))
+def test_what_cannot_be_is_refused_with_a_next_step(alone: Served) -> None:
+    several = handrail("drill", "run", env=environment(alone))
     assert (several.exit_code, several.stdout) == (2, "")
     assert "name one with --queue" in several.stderr
-    unknown = handrail("drill", "run", "--queue", "nowhere", env=environment(service))
+    unknown = handrail("drill", "run", "--queue", "nowhere", env=environment(alone))
     assert (unknown.exit_code, "brief, tier1" in unknown.stderr or "tier1, brief" in unknown.stderr) == (2, True)
-    late = handrail("drill", "schedule", "--queue", "tier1", "--at", "25:00", env=environment(service))
+    late = handrail("drill", "schedule", "--queue", "tier1", "--at", "25:00", env=environment(alone))
     assert (late.exit_code, "write it as 10:00" in late.stderr) == (2, True)
 
 
-def test_schedules_are_said_and_taken_back(service: Served) -> None:
-    said = handrail("drill", "schedule", "--queue", "tier1", "--every", "7d", "--at", "10:00", env=environment(service))
+def test_schedules_are_said_and_taken_back(alone: Served) -> None:
+    said = handrail("drill", "schedule", "--queue", "tier1", "--every", "7d", "--at", "10:00", env=environment(alone))
     assert (said.exit_code, said.stdout.startswith("tier1 is drilled every 7d, next at ")) == (0, True), said.output
-    gone = handrail("drill", "schedule", "--queue", "tier1", "--remove", env=environment(service))
+    gone = handrail("drill", "schedule", "--queue", "tier1", "--remove", env=environment(alone))
     assert (gone.exit_code, gone.stdout) == (0, "tier1 is drilled no more by itself\n")
 
 
