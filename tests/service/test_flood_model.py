@@ -363,7 +363,7 @@ def test_random_floods_lose_nobody(server_url: str) -> None:
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=40,
+            max_examples=20,  # on each kind of server
             stateful_step_count=40,
             deadline=None,
             suppress_health_check=list(HealthCheck),
