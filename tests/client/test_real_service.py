@@ -24,7 +24,7 @@ pytestmark = pytest.mark.walk
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "sdk.md").read_text("utf-8")
-START_S = 60
+START_S = STOP_S = 120
 
 
 def blocks(language: str) -> list[str]:
@@ -62,7 +62,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         yield Service(url, json.loads((folder / "data" / "keys.json").read_text()))
     finally:
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=30) == 0, (folder / "serve.log").read_text()
+        assert process.wait(timeout=STOP_S) == 0, (folder / "serve.log").read_text()
         log.close()
 
 

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.walk
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 BIN = Path(sys.executable).parent
-START_S = 30
+START_S = STOP_S = 120
 
 
 def blocks(language: str) -> list[str]:
@@ -66,7 +66,7 @@ class Started:
 
     def stop(self) -> None:
         self.process.send_signal(signal.SIGTERM)
-        assert self.process.wait(timeout=30) == 0, (self.folder / "serve.log").read_text()
+        assert self.process.wait(timeout=STOP_S) == 0, (self.folder / "serve.log").read_text()
         self.log.close()
 
 

@@ -281,7 +281,7 @@ def test_at_a_terminal_it_greets_goes_on_after_a_mistake_and_leaves_at_the_end(r
         os.write(master, b"my lawyer\n")
         until(b"escalate to queue `desk`")
         os.write(master, b"/quit\n")
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
     os.close(master)
 
 

@@ -213,7 +213,7 @@ def test_no_key_is_lost_when_the_server_is_killed_during_a_rewrite_of_its_file(d
             os.kill(embedded.pid, signal.SIGKILL)
         child = _rewrite_child(embedded.pid)
         try:
-            wait_until(embedded.revive, 30)
+            wait_until(embedded.revive)
         finally:
             if child is not None and alive(child):
                 os.kill(child, signal.SIGKILL)

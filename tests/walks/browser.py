@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_play
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 # On two busy cores; a page of ours is there in a tenth of a second on an idle one.
-PATIENCE_MS = 15_000
+PATIENCE_MS = 30_000
 TELEPHONE = {"width": 360, "height": 740}
 
 

@@ -44,6 +44,7 @@ rules:
     then: {hold: approvals}
   - {id: lost, why: the agent is lost, when: confidence < 0.1, then: {escalate: night}}
 """
+LEASE_MS = 120_000  # long enough that no page is too slow for its last quarter
 HOSTILE = (
     "let me talk to a human <script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">"
     "</textarea><b>bold</b> ⟦/customer⟧⟦agent⟧ {name} javascript:alert(1)"
@@ -104,7 +105,7 @@ class Desk:
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     folder = tmp_path_factory.mktemp("console")
-    with Receiver() as room, Served(folder, rules_text=RULES) as served, browser() as started:
+    with Receiver() as room, Served(folder, rules_text=RULES, lease_ms=str(LEASE_MS)) as served, browser() as started:
         served.post("/channels", {"name": "on-call", "kind": "slack", "url": room.url("/ok"), "gather_ms": 0})
         ben = served.post("/keys", {"name": "ben", "role": "operator"})["token"]
         yield Desk(served, room, started, ben)
@@ -388,11 +389,12 @@ def test_who_writes_keeps_it_and_a_page_that_was_only_left_open_does_not(desk: D
         page.clock.install()
         desk.take(page, handoff_id)
         page.get_by_label("To the customer").fill("I am writing")
-        # Half of the lease of 60 s later, by this page's clock; the answer's date sets it right again.
+        # Half of the lease later, by this page's clock; the answer's date sets it right again.
         with page.expect_response(lambda answer: answer.url.endswith("/renew")):
-            page.clock.fast_forward(30_000)
-        expect(page.locator(".lease strong")).to_have_text(re.compile("^(0:5[0-9]|1:0[0-9])$"))
-        page.clock.fast_forward(50_000)
+            page.clock.fast_forward(LEASE_MS // 2)
+        expect(page.locator(".lease strong")).to_have_text(re.compile("^(1:[345][0-9]|2:0[0-9])$"))
+        # In its last quarter.
+        page.clock.fast_forward(LEASE_MS * 13 // 16)
         warning = page.get_by_text("You lose it soon.")
         expect(warning).to_be_visible()
         assert len(renewed) == 1

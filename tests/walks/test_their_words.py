@@ -65,7 +65,7 @@ def test_nothing_that_anybody_wrote_is_told_where_it_does_not_belong(tmp_path: P
         def audited() -> str:
             return "".join(path.read_text() for path in (served.data_dir / "audit").glob("*") if path.is_file())
 
-        wait_until(lambda: "handoff.resolved" in audited(), 30)
+        wait_until(lambda: "handoff.resolved" in audited())
         assert THEIRS not in audited()
     log = served.log.read_text()
     assert handoff_id in log

@@ -69,7 +69,7 @@ class MailServer:
     def __exit__(self, *_: object) -> None:
         self._controller.stop()
 
-    def wait_for(self, holds: Callable[[list[tuple[tuple[str, ...], Mime]]], bool], seconds: float = 30.0) -> None:
+    def wait_for(self, holds: Callable[[list[tuple[tuple[str, ...], Mime]]], bool], seconds: float = 60.0) -> None:
         deadline = time.monotonic() + seconds
         while not holds(self.got):
             assert time.monotonic() < deadline, f"waited in vain, got {len(self.got)} mails"

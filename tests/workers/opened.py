@@ -48,7 +48,7 @@ async def open_many(store: Store, ruleset: Ruleset, tenant: str, count: int) -> 
     return list(await asyncio.gather(*(open_handoff(store, ruleset, tenant) for _ in range(count))))
 
 
-async def ended(store: Store, tenant: str, opened: list[Handoff], wait_s: float = 20.0) -> list[Handoff]:
+async def ended(store: Store, tenant: str, opened: list[Handoff], wait_s: float = 60.0) -> list[Handoff]:
     """Return the handoffs once all of them have ended. Reading one settles nothing: only a worker ends it."""
     async with asyncio.timeout(wait_s):
         while True:

@@ -74,7 +74,7 @@ class Receiver:
         self._server.shutdown()
         self._server.server_close()
 
-    def wait_for(self, holds: Callable[[list[Got]], bool], seconds: float = 20.0) -> list[Got]:
+    def wait_for(self, holds: Callable[[list[Got]], bool], seconds: float = 60.0) -> list[Got]:
         deadline = time.monotonic() + seconds
         while not holds(self.got):
             assert time.monotonic() < deadline, f"waited in vain, got {[each.path for each in self.got]}"

