@@ -7,6 +7,7 @@ import itertools
 import re
 import secrets
 from collections.abc import Awaitable, Callable, Generator, Mapping
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from starlette.types import Message, Receive
@@ -117,7 +118,7 @@ async def _in_time(body: Awaitable[bytes]) -> bytes:
         async with asyncio.timeout(BODY_WAIT_MS_MAX / 1000):
             return await body
     except TimeoutError:
-        raise Refused("body_slow", f"the body was not complete after {BODY_WAIT_MS_MAX} ms") from None
+        raise _too_slow() from None
 
 
 async def _rest(first: _Begun, receive: Receive, bytes_max: int) -> bytes:
@@ -139,6 +140,13 @@ async def _chunks(message: Message, receive: Receive, bytes_max: int) -> bytes:
     raise Gone
 
 
+# The rest of such a body is not read, and whatever follows on this connection would be taken for it.
+_LAST = MappingProxyType({"Connection": "close"})
+
+
 def _too_large(bytes_max: int) -> Refused:
-    # The rest of the body is not read, so nothing else can follow on this connection.
-    return Refused("body_too_large", f"the body is larger than {bytes_max} bytes", headers={"Connection": "close"})
+    return Refused("body_too_large", f"the body is larger than {bytes_max} bytes", headers=_LAST)
+
+
+def _too_slow() -> Refused:
+    return Refused("body_slow", f"the body was not complete after {BODY_WAIT_MS_MAX} ms", headers=_LAST)

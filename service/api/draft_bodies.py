@@ -250,7 +250,9 @@ def _plain(body: TurnBody) -> Turn:
         topics=tuple(TopicScore(topic.name, topic.score) for topic in body.topics or ()),
         sentiment=body.sentiment,
         tool_calls=tuple(
-            ToolCall(call.name, call.args or {}, call.write, call.amount, call.status or "proposed", call.error, call.output)
+            ToolCall(
+                call.name, call.args or {}, call.write, call.amount, call.status or "proposed", call.error, call.output
+            )
             for call in body.tool_calls or ()
         ),
         sources=body.sources,

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from service.api import arrival
 from service.api.bounded_protocol import HEAD_BYTES_MAX
 from tests.service.api_service import Server, embedded, served
 from tests.service.listening import WAIT_S, Listening, listens
@@ -194,6 +195,19 @@ async def test_a_body_has_the_time_of_a_body(listening: Listening) -> None:
                 await held.send(piece)
                 await asyncio.sleep(HEAD_WAIT_MS / 1000 * 2)
             assert (await held.answer())[0] == 200
+
+
+async def test_a_body_that_is_never_complete_is_the_last_of_its_connection(
+    listening: Listening, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(arrival, "BODY_WAIT_MS_MAX", HEAD_WAIT_MS)
+    head, body = listening.request("1")
+    async with line(listening) as held:
+        await held.send(head + body[:9])
+        told, _, problem = (await held.rest()).partition(b"\r\n\r\n")
+    assert told.startswith(b"HTTP/1.1 408 Request Timeout\r\n")
+    assert b"\r\nconnection: close" in told.lower()
+    assert json.loads(problem)["code"] == "body_slow"
 
 
 async def test_a_long_poll_and_a_stream_last_as_long_as_they_do(listening: Listening) -> None:
