@@ -184,14 +184,16 @@ def _may_be_offered(handoff: Handoff) -> bool:
     return handoff.state == "waiting" and not is_member(handoff)
 
 
+def offer_is_due(handoff: Handoff, now_ms: int) -> bool:
+    """Return whether somebody is to be looked for now, to whom the handoff is offered."""
+    at_ms = handoff.route.offer_at_ms
+    return _may_be_offered(handoff) and handoff.reserved_for is None and at_ms is not None and at_ms <= now_ms
+
+
 def needs_people(handoff: Handoff, now_ms: int) -> bool:
     """Return whether what is due depends on who is at work: an offer, or a step that is left out without anybody."""
-    held = handoff.state != "waiting"
-    step = step_due(handoff.route, now_ms, held=held)
-    offer_at_ms = handoff.route.offer_at_ms
-    free = _may_be_offered(handoff) and handoff.reserved_for is None
-    offers = free and offer_at_ms is not None and offer_at_ms <= now_ms
-    return offers or (step is not None and step.skip_if_nobody)
+    step = step_due(handoff.route, now_ms, held=handoff.state != "waiting")
+    return offer_is_due(handoff, now_ms) or (step is not None and step.skip_if_nobody)
 
 
 def advanced(handoff: Handoff, now_ms: int, people: People) -> tuple[Handoff, str, str] | None:

@@ -177,13 +177,17 @@ async def _expire(store: Store, place: Place, handoff_id: str, desk: Desk, now_m
                 async with desk.turn:
                     return await _offer(store, handoff, desk, now_ms)
             except StoreAway:
-                # While a shard is away nobody knows who is free. What is due to this one waits, and nothing else does.
                 if store.reach.whole(store.places(handoff.tenant)):
                     raise
-                return False
-        advanced = moves.advanced(handoff, now_ms, People())
-        if advanced is not None:
-            return await advance(store, handoff, advanced, now_ms)
+                # While a shard is away nobody knows who is free: an offer waits, and a step that asks for it does. The
+                # deadline does not, nor what is due behind this one.
+                if not moves.is_due(handoff, now_ms):
+                    later = moves.looked_for(handoff, now_ms), "", ""
+                    return moves.offer_is_due(handoff, now_ms) and await advance(store, handoff, later, now_ms)
+        else:
+            advanced = moves.advanced(handoff, now_ms, People())
+            if advanced is not None:
+                return await advance(store, handoff, advanced, now_ms)
         moved_on = moves.rerouted(handoff, now_ms) if moves.is_due(handoff, now_ms) else None
         if moved_on is not None:
             done = await _reroute(store, place, handoff, moved_on, now_ms)

