@@ -20,16 +20,17 @@ Kind: TypeAlias = Literal["review", "hold", "escalate"]
 # Weakest first. A handoff only grows: a second reason may make a review a hold, and either an escalation.
 KINDS: tuple[Kind, ...] = ("review", "hold", "escalate")
 
-# verb -> the states it may start from and the state it ends in. The Lua scripts name the same verbs, and tests hold
-# the two equal. `lapse` ends the claim of a silent operator, `expire` and `reroute` are what a missed deadline does.
-MOVES: dict[str, tuple[frozenset[State], State]] = {
+# verb -> the states it may start from and the state it ends in, None for the one it was in. The Lua scripts name the
+# same verbs, and tests hold the two equal. `lapse` ends the claim of a silent operator, `expire` and `reroute` are what
+# a missed deadline does.
+MOVES: dict[str, tuple[frozenset[State], State | None]] = {
     "claim": (frozenset({"waiting"}), "leased"),
     "renew": (frozenset({"leased"}), "leased"),
     "resume": (frozenset({"held"}), "leased"),
     "hold": (frozenset({"leased", "held"}), "held"),
     "release": (frozenset({"leased", "held"}), "waiting"),
     "transfer": (frozenset({"leased", "held"}), "waiting"),
-    "reply": (frozenset({"leased", "held"}), "leased"),
+    "reply": (frozenset({"leased", "held"}), None),
     "resolve": (frozenset({"leased", "held"}), "resolved"),
     "hand_back": (frozenset({"leased", "held"}), "handed_back"),
     "lapse": (frozenset({"leased", "held"}), "waiting"),

@@ -172,7 +172,7 @@ async def transfer(
 
 
 async def reply(store: Store, tenant: str, lease: Lease, text: str, lease_ms: int, now_ms: int) -> Handoff:
-    """Say something to the customer through the agent; renews the lease.
+    """Say something to the customer through the agent; renews the lease, and leaves a hold as it is.
 
     Raises LimitReached, AnswerUnfit and RequestReused.
     """

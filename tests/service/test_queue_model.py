@@ -485,7 +485,8 @@ class QueueMachine(RuleBasedStateMachine):
 
     def moved(self, one: Modelled, verb: str, queue: str | None, operator: str | None) -> None:
         if verb in ("renew", "resume", "reply"):
-            one.state, one.lease_at_ms = "leased", self.now_ms + LEASE_MS
+            if verb != "reply" or one.state != "held":
+                one.state, one.lease_at_ms = "leased", self.now_ms + LEASE_MS
             one.replies += [f"words {self.now_ms}"] if verb == "reply" else []
         elif verb == "hold":
             one.state, one.lease_at_ms = "held", self.now_ms + 30 * MINUTE

@@ -1,4 +1,4 @@
--- Keep what an operator said to the customer, and extend the lease.
+-- Keep what an operator said to the customer, and extend the lease. Who says that it takes a while holds it still.
 -- KEYS[1] handoff  HASH
 -- KEYS[2] leases  ZSET
 -- KEYS[3] request  STRING
@@ -23,14 +23,14 @@ if answered then return {'done', redis.call('HGETALL', KEYS[1])} end
 local refused = refusal(KEYS[1], ARGV[1], ARGV[2])
 if refused then return refused end
 if ARGV[7] == 'unfit' then return {'unfit'} end
-local of = redis.call('HMGET', KEYS[1], 'replies', 'replies_count', 'holder')
+local of = redis.call('HMGET', KEYS[1], 'replies', 'replies_count', 'holder', 'state')
 if (tonumber(of[2]) or 0) >= tonumber(ARGV[5]) then return {'full'} end
 local replies = '[' .. ARGV[4] .. ']'
 if of[1] and of[1] ~= '' then replies = string.sub(of[1], 1, -2) .. ',' .. ARGV[4] .. ']' end
 redis.call('HSET', KEYS[1], 'replies', replies)
 local number = redis.call('HINCRBY', KEYS[1], 'replies_count', 1)
 redis.call('HINCRBY', KEYS[1], 'version', 1)
-keep(KEYS[1], KEYS[2], 'leased', ARGV[2], ARGV[3], '')
+if of[4] ~= 'held' then keep(KEYS[1], KEYS[2], 'leased', ARGV[2], ARGV[3], '') end
 tell(KEYS[4], KEYS[1], 'handoff.replied', of[3], ARGV[2], number)
 redis.call('SET', KEYS[3], ARGV[8], 'PX', ARGV[6])
 return {'done', redis.call('HGETALL', KEYS[1])}
