@@ -3,36 +3,36 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from pydantic import ValidationError
 
-from handrail_client import Turn as SentTurn
 from rules.decision import FiredRule
 from rules.evaluation import explain as reasons
 from rules.evaluation.call_values import read_as
 from rules.evaluation.evaluate import Evaluation, Ruleset, evaluate
 from rules.evaluation.explain_json import fired_json, near_json, values_json
 from rules.evaluation.near_misses import NearMiss, near_misses
-from rules.evaluation.signal_table import SIGNALS
 from rules.evaluation.signals import read
 from rules.evaluation.wording import unit_of, value_text
 from rules.history import remember
 from rules.model import STOPPING
 from rules.say import of_rule
-from rules.turn import AgentRef, Conversation, Customer, Parent, ToolCall, TopicScore, Turn, Value
+from rules.turn import Conversation, Turn
 from service import rule_files
+from service.api.arrival import whole
+from service.api.problems import PROBLEMS, Refused
+from service.api.turn_body import read_turn
 from service.cli.output import JsonFlag, note, refuse, say, say_json, say_table
 from service.cli.reasons import say_fired, say_near, say_verdict
 from service.clock import now_ms
 
 FILE_BYTES_MAX = 4_194_304  # a turn is at most a few hundred kB, an earlier conversation a few hundred turns
-# Numbers that a caller sends and whose bounds the table of signals knows: the service refuses a turn beyond them.
-BOUNDED = ("confidence", "sentiment")
+BETWEEN = re.compile(r"[\s,]*")  # what stands between the items of a list that is known to be JSON
 TURN_GAP_MS = 30_000  # between earlier turns that do not say when they were
 
 
@@ -111,76 +111,49 @@ def _read(path: Path) -> str:
 
 def _turns(text: str, name: str) -> list[Turn]:
     """Read one turn, a list of them, or one a line."""
+    bodies = _bodies(text, name)
+    if not bodies:
+        refuse(f"{name}: no turn", "give a turn as POST /should-escalate takes it")
+    places = (f"{name}: turn {number}" if len(bodies) > 1 else name for number in range(1, len(bodies) + 1))
+    return [_turn(body.encode(), place) for body, place in zip(bodies, places, strict=True)]
+
+
+def _bodies(text: str, name: str) -> list[str]:
+    """Return each turn in its own bytes, which are what the service would be sent."""
     try:
-        whole = json.loads(text)
-        bodies = whole if isinstance(whole, list) else [whole]
+        return _items(text) if isinstance(json.loads(text), list) else [text]
     except RecursionError:
         refuse(f"{name}: nested deeper than any turn is", "give a turn as POST /should-escalate takes it")
     except ValueError:
-        try:
-            bodies = [json.loads(line) for line in text.splitlines() if line.strip()]
-        except (ValueError, RecursionError) as broken:
-            refuse(
-                f"{name}: not JSON ({getattr(broken, 'msg', 'broken')})",
-                "give a turn as POST /should-escalate takes it",
-            )
-    if not bodies:
-        refuse(f"{name}: no turn", "give a turn as POST /should-escalate takes it")
-    return [_turn(body, name) for body in bodies]
-
-
-def _turn(body: object, name: str) -> Turn:
+        lines = [line for line in text.splitlines() if line.strip()]
     try:
-        sent = SentTurn.model_validate(body)
-    except ValidationError as invalid:
-        faults = [f"{'.'.join(map(str, fault['loc'])) or 'turn'}: {fault['msg'].lower()}" for fault in invalid.errors()]
-        refuse(f"{name}: " + "; ".join(faults[:5]), "the fields are those of POST /should-escalate")
-    for field in BOUNDED:
-        value, spec = getattr(sent, field), SIGNALS[field]
-        if value is not None and spec.low is not None and spec.high is not None and not spec.low <= value <= spec.high:
-            refuse(f"{name}: {field}: must be from {spec.low:g} to {spec.high:g}", "the service refuses it as well")
-    if sent.message is None and sent.reply is None and not sent.tool_calls:
-        refuse(f"{name}: none of `message`, `reply` and `tool_calls` is there", "a turn says or does something")
-    return turn_of(sent)
+        for line in lines:
+            json.loads(line)
+    except (ValueError, RecursionError) as broken:
+        refuse(
+            f"{name}: not JSON ({getattr(broken, 'msg', 'broken')})", "give a turn as POST /should-escalate takes it"
+        )
+    return lines
 
 
-def turn_of(sent: SentTurn) -> Turn:
-    """Return the turn that the service would make of what a client sends."""
-    agent = AgentRef(sent.agent.id, sent.agent.version, sent.agent.prompt_version) if sent.agent else AgentRef()
-    return Turn(
-        conversation_id=sent.conversation_id,
-        turn_id=sent.turn_id,
-        agent=agent,
-        channel=sent.channel,
-        locale=sent.locale,
-        customer=_customer(sent),
-        message=sent.message,
-        reply=sent.reply,
-        confidence=sent.confidence,
-        topics=tuple(TopicScore(topic.name, topic.score) for topic in sent.topics),
-        sentiment=sent.sentiment,
-        tool_calls=tuple(
-            ToolCall(call.name, dict(call.args), call.write, call.amount, call.status, call.error, call.output)
-            for call in sent.tool_calls
-        ),
-        sources=sent.sources,
-        signals={name: _value(value) for name, value in sent.signals.items()},
-        parent=Parent(**sent.parent.model_dump()) if sent.parent else None,
-        turn_index=sent.turn_index,
-    )
+def _items(text: str) -> list[str]:
+    """Return the items of a list as they are written."""
+    decoder, found = json.JSONDecoder(), []
+    at = BETWEEN.match(text, text.index("[") + 1).end()  # type: ignore[union-attr]  # it matches nothing, too
+    while text[at] != "]":
+        _, end = decoder.raw_decode(text, at)
+        found.append(text[at:end])
+        at = BETWEEN.match(text, end).end()  # type: ignore[union-attr]  # as above
+    return found
 
 
-def _customer(sent: SentTurn) -> Customer:
-    if sent.customer is None:
-        return Customer()
-    extra: dict[str, Any] = sent.customer.model_extra or {}
-    return Customer(sent.customer.id, sent.customer.tier, {k: v for k, v in extra.items() if v is not None})
-
-
-def _value(value: object) -> Value:
-    if isinstance(value, (list, tuple)):
-        return frozenset(item for item in value if isinstance(item, str))
-    return value if isinstance(value, (bool, int, float, str)) else None
+def _turn(raw: bytes, place: str) -> Turn:
+    try:
+        return read_turn(whole({}, raw))
+    except Refused as refused:
+        not_json = refused.code == "body_not_json"
+        hint = PROBLEMS[refused.code].hint if not_json else "the service refuses it too; docs/api.md lists the limits"
+        refuse(f"{place}: {refused.detail}", hint)
 
 
 def _history(ruleset: Ruleset, turn: Turn, earlier: list[Turn], at_ms: int) -> Conversation:

@@ -71,17 +71,48 @@ def test_what_does_not_fire_says_so(rules: Path) -> None:
         ("{", "stdin: not JSON (Expecting property name enclosed in double quotes)"),
         ("[" * 100_000, "stdin: nested deeper than any turn is"),
         ("[]", "stdin: no turn"),
-        ('{"message": "hi"}', "stdin: conversation_id: field required"),
-        ('{"conversation_id": "c", "mesage": "hi"}', "stdin: mesage: extra inputs are not permitted"),
-        ('{"conversation_id": "c", "message": "x", "confidence": 1.5}', "stdin: confidence: must be from 0 to 1"),
-        ('{"conversation_id": "c", "message": "x", "sentiment": NaN}', "stdin: sentiment: must be from -1 to 1"),
-        ('{"conversation_id": "c"}', "stdin: none of `message`, `reply` and `tool_calls` is there"),
+        ('{"message": "hi"}', "stdin: `conversation_id` is required"),
+        ("5", "stdin: the body must be an object"),
+        (
+            '{"conversation_id": "c", "mesage": "hi"}',
+            "stdin: `mesage` is not a field (did you mean `message`?)",
+        ),
+        ('{"conversation_id": "c", "message": "x", "confidence": 1.5}', "stdin: `confidence` must be at most 1"),
+        ('{"conversation_id": "c", "message": "x", "confidence": "0.2"}', "stdin: `confidence` must be a number"),
+        (
+            '{"conversation_id": "c", "message": "x", "sentiment": NaN}',
+            "stdin: reading stopped at line 1, column 55",
+        ),
+        ('{"conversation_id": "c"}', "stdin: one of `message`, `reply` and `tool_calls` is required"),
+        (
+            '{"conversation_id": "c", "message": "hi", "message": "a lawyer"}',
+            "stdin: an object has the same key twice",
+        ),
+        (
+            '[{"conversation_id": "c", "message": "],{"},\n{"conversation_id": "c", "message": "b", "message": "c"}]',
+            "stdin: turn 2: an object has the same key twice",
+        ),
+        (
+            '{"conversation_id": "c", "tool_calls": [{"name": "x", "write": "yes", "amount": "5000"}]}',
+            "stdin: `tool_calls.0.write` must be true or false; `tool_calls.0.amount` must be a number",
+        ),
+        (json.dumps(TURN | {"message": "x" * 40_000}), "stdin: `message` is longer than 32768 characters"),
+        (json.dumps(TURN) + " " * 1_048_576, "stdin: the body is larger than 1048576 bytes"),
     ],
 )
 def test_a_turn_that_cannot_be_read_is_refused_with_the_fact(rules: Path, text: str, fact: str) -> None:
     result = handrail("explain", "-", "--rules", str(rules), stdin=text)
     assert result.exit_code == 2
     assert result.stderr.splitlines()[0] == f"error: {fact}"
+
+
+def test_what_is_null_is_unknown(rules: Path) -> None:
+    unknown = dict.fromkeys(("tool_calls", "topics", "signals", "customer", "agent"))
+    plain, null = (
+        as_json(handrail("explain", "-", "--rules", str(rules), "--at-ms", "1", "--json", stdin=json.dumps(turn)))
+        for turn in (TURN, TURN | unknown)
+    )
+    assert plain == null
 
 
 def test_what_is_found_is_told_in_the_turns_own_words_and_a_long_pattern_is_cut(tmp_path: Path) -> None:
