@@ -123,7 +123,11 @@ class TestsAnswer(Shape):
 
 
 class VersionAnswer(Shape):
-    """A version: what was pushed, by whom, and what became of it. `hash` is what decisions carry as `ruleset`."""
+    """A version: what was pushed, by whom, and what became of it. `hash` is what decisions carry as `ruleset`.
+
+    `approvals_needed` is how many persons must stand behind it before it decides: what its own rules say, or what the
+    rules say or said that it would take the place of.
+    """
 
     version: int
     state: State
@@ -309,7 +313,7 @@ def version_answer(version: Version) -> dict[str, Any]:
         "rules": head.rules,
         "files": head.files,
         "tests": {"cases": head.cases, "failing": head.failing},
-        "approvals_needed": head.approvals,
+        "approvals_needed": version.approvals_asked,
         "approvals": [{"name": each.name, "at_ms": each.at_ms} for each in marks.approvals],
         "activated_at_ms": marks.activated_at_ms,
     }

@@ -313,7 +313,7 @@ def _standing(pushed: dict[str, Any], service: Service) -> tuple[str, ...]:
             "it is kept, and decides nothing: this service decides with a directory of rule files (`--rules`)",
             "edit the files there; without `--rules` versions can be staged and activated",
         )
-    if _wants_approval(pushed, service):
+    if pushed["approvals_needed"] > 1 and not pushed["approvals"]:
         lets_decide = f"once a second person ran `handrail approve {number}`, {lets_decide}"
     if pushed["mode"] == "rollout":
         return (f"it decides {pushed['percent']}% of the conversations, and {lets_decide} all of them",)
@@ -328,16 +328,6 @@ def _standing(pushed: dict[str, Any], service: Service) -> tuple[str, ...]:
         " change,",
         f"`handrail stage {number} --shadow` tries it, {lets_decide}",
     )
-
-
-def _wants_approval(pushed: dict[str, Any], service: Service) -> bool:
-    """Return whether it must be approved first: by its own rules, or by those that it would take the place of."""
-    if pushed["approvals"]:
-        return False
-    if pushed["approvals_needed"] > 1:
-        return True
-    active = service.get("/rulesets?limit=1")["active"]
-    return bool(active) and service.get(f"/rulesets/{active}")["approvals_needed"] > 1
 
 
 def _row(version: dict[str, Any]) -> tuple[object, ...]:

@@ -58,6 +58,7 @@ class Version:
     head: Head
     state: State
     marks: Marks
+    approvals_asked: int
     mode: Literal["shadow", "rollout"] | None = None
     percent: int = 0
 
@@ -202,7 +203,7 @@ async def get(desk: Desk, number: int) -> Version:
     )
     if number not in found:
         raise VersionUnknown(number)
-    return _version(number, found[number], marks[number], at)
+    return _version(desk, number, found[number], marks[number], at)
 
 
 async def texts_of(desk: Desk, number: int) -> dict[str, str]:
@@ -225,7 +226,7 @@ async def history(desk: Desk, before: int | None = None, limit: int = HISTORY_MA
         rulesets.marks(desk.store, desk.tenant, [*numbers, *more]),
         rulesets.steps(desk.store, desk.tenant, limit),
     )
-    versions = tuple(_version(number, head, marks[number], at) for number, head in found.items())
+    versions = tuple(_version(desk, number, head, marks[number], at) for number, head in found.items())
     return History(at, versions, steps)
 
 
@@ -317,8 +318,10 @@ def _refuse(answer: Answer, number: int, head: Head) -> None:
             raise RulesetsMoved("what is active or staged has changed since it was looked at")
 
 
-def _version(number: int, head: Head, marks: Marks, at: Stand) -> Version:
-    version = Version(number, head, "pushed", marks)
+def _version(desk: Desk, number: int, head: Head, marks: Marks, at: Stand) -> Version:
+    # As activate_ruleset.lua asks: by the version itself, by what is active or was, and by the service's own rules.
+    own = desk.own.files.approvals if at.active == 0 else 1
+    version = Version(number, head, "pushed", marks, max(head.approvals, at.approvals, own))
     if number == at.active:
         return replace(version, state="active")
     if number == at.candidate:

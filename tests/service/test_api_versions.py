@@ -371,6 +371,7 @@ async def test_two_persons_stand_behind_a_version_where_the_rules_ask_for_it(api
     # Nor is going back the way around it.
     await take(api, "rollback")
     assert (await refused(api, "2/activate", "ben"))[1] == "approval_missing"
+    assert (await api.get("/rulesets/2", "manager")).json()["approvals_needed"] == 2
     await take(api, "2/approve", "manager")
     await take(api, "2/activate", "ben")
     await push(api, RULES + "# one person again\n")

@@ -221,7 +221,13 @@ def test_a_second_person_stands_behind_what_asks_for_it(service: Served, tmp_pat
         f"once a second person ran `handrail approve {int(number) + 1}`" in ada.says("push", str(eased), "-m", "x")[-1]
     )
     assert "(`approval_missing`)" in ada.refused("activate", str(int(number) + 1))[0]
+    # Nor is going back the way around it: what is told is what the service asks for.
     ada.says("rollback")
+    assert (
+        f"once a second person ran `handrail approve {int(number) + 1}`" in ada.says("push", str(eased), "-m", "x")[-1]
+    )
+    assert "pushed, needs a second person  ada" in ada.says("history")[1]
+    assert "(`approval_missing`)" in ada.refused("activate", str(int(number) + 1))[0]
 
 
 def test_a_service_on_a_directory_keeps_what_is_pushed_and_advises_no_step(tmp_path: Path) -> None:
