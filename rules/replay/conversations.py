@@ -15,7 +15,7 @@ from rules.history import remember
 from rules.model import STOPPING, VERDICTS, Aggregate, All, Any, CallMatch, Compare, Condition, Not, Rule, Verdict
 from rules.replay.agent_scores import AgentCounts, AgentScore
 from rules.replay.scorecards import Rate
-from rules.replay.transcripts import TRUTHS, UNNAMED_TOOL, Recorded
+from rules.replay.transcripts import UNNAMED_TOOL, Recorded
 from rules.routing.shedding import NONE, Pressures, eased
 from rules.turn import Conversation, ToolCall, Value
 
@@ -146,7 +146,7 @@ def play(ruleset: Ruleset, recorded: Recorded, seen: SignalsSeen | None = None, 
 
 
 def score(ruleset: Ruleset, played: Iterable[Played], seen: SignalsSeen, truth: str | None = None) -> Scores:
-    """Return the counts over what was played; `truth` names the label, by default the first of TRUTHS in each row."""
+    """Return the counts over what was played; `truth` names the label, by default the outcome or the first label."""
     total = _Total()
     for each in played:
         total.add(each, truth)
@@ -216,10 +216,11 @@ class _Total:
     def _score(self, played: Played, truth: str | None) -> None:
         stop, row = played.stop, played.stop_row
         labels = played.recorded.truth
-        needed = labels.needed(truth)
+        known = labels.known(truth)
+        needed = None if known is None else known[1]
         self.stopped += stop is not None
-        if needed is not None:
-            self.truths[truth or next(name for name in TRUTHS if name in labels.labels)] += 1
+        if known is not None and needed is not None:
+            self.truths[known[0]] += 1
             self.needed += needed
             self.not_needed += not needed
             self.stopped_needed += needed and stop is not None

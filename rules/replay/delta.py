@@ -18,7 +18,7 @@ import polars as pl
 from rules.model import STOPPING, Rule, Verdict
 from rules.replay.column_verdicts import NO_RULE, Verdicts, conversation_id_of
 from rules.replay.operator_minutes import Handlings
-from rules.replay.transcripts import TRUTHS
+from rules.replay.transcripts import OUTCOMES_NEEDED, TRUTHS
 
 # new: stopped for a person by the candidate alone. gone: by the active set alone. changed: both ask for a person, or
 # one of them for a review, but with another verdict or queue. moved: the same verdict and queue on another turn.
@@ -26,8 +26,6 @@ DeltaKind: TypeAlias = Literal["new", "gone", "changed", "moved"]
 DELTA_KINDS: tuple[DeltaKind, ...] = ("new", "gone", "changed", "moved")
 # Of each kind: as many as a person reads.
 EXAMPLES_MAX = 5
-# Outcomes that say a person was needed; `unclear` says nothing.
-_NEEDED: Mapping[str, bool] = {"needed": True, "too_late": True, "not_needed": False}
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +163,7 @@ class Delta:
         for queue, handling_ms in timed.iter_rows():
             self.handlings.setdefault(queue or "", Handlings()).add(handling_ms)
         for name in [*needed_columns(about, self.label), *(["outcome"] if self.label is None else [])]:
-            known = about[name].count() if name != "outcome" else int(about[name].is_in(list(_NEEDED)).sum())
+            known = about[name].count() if name != "outcome" else int(about[name].is_in(list(OUTCOMES_NEEDED)).sum())
             if known:
                 self.labels[name.removeprefix("needed.")] += known
 
@@ -234,7 +232,7 @@ def needed_of(row: Mapping[str, object], label: str | None) -> bool | None:
         value = row.get(f"needed.{label}")
         return value if isinstance(value, bool) else None
     known = [value for name in TRUTHS if isinstance(value := row.get(f"needed.{name}"), bool)]
-    return _NEEDED.get(str(row.get("outcome")), known[0] if known else None)
+    return OUTCOMES_NEEDED.get(str(row.get("outcome")), known[0] if known else None)
 
 
 def _add_side(side: Side, verdicts: Verdicts, height: int) -> None:

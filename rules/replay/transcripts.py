@@ -51,6 +51,8 @@ TRUTH_KEYS = frozenset(
 )
 # Which label says that a person was needed, best first; the first that a row carries counts.
 TRUTHS: tuple[str, ...] = ("needs_human", "escalate_truth", "abuse_strong")
+# Outcomes that say whether a person was needed, before any label: who had the handoff said so. `unclear` says nothing.
+OUTCOMES_NEEDED: Mapping[str, bool] = {"needed": True, "too_late": True, "not_needed": False}
 
 # Simulated customers end a talk with such a marker; no person ever typed one.
 _MARKER = re.compile(r"\s*###[A-Z][A-Z _-]{0,30}###\s*")
@@ -80,10 +82,17 @@ class Truth:
     outcome: str | None = None
 
     def needed(self, label: str | None = None) -> bool | None:
-        """Return whether a person was needed, by this label or by the first of TRUTHS; None when nobody said."""
-        if label is not None:
-            return self.labels.get(label)
-        return next((self.labels[name] for name in TRUTHS if name in self.labels), None)
+        """Return whether a person was needed, None when nobody said."""
+        known = self.known(label)
+        return None if known is None else known[1]
+
+    def known(self, label: str | None = None) -> tuple[str, bool] | None:
+        """Return who says whether a person was needed, and that: this label, or the outcome, or the first of TRUTHS."""
+        said = OUTCOMES_NEEDED.get(self.outcome or "")
+        if label is None and said is not None:
+            return "outcome", said
+        names = TRUTHS if label is None else (label,)
+        return next(((name, self.labels[name]) for name in names if name in self.labels), None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ _TITLES: Mapping[DeltaKind, str] = {
     "new": "newly stopped for a person",
     "gone": "no longer stopped",
     "changed": "another verdict or queue",
-    "moved": "stopped on another turn",
+    "moved": "asked on another turn",
 }
 
 

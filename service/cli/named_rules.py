@@ -42,8 +42,9 @@ def named_rules(names: Sequence[str], where: Where) -> list[NamedRules]:
 
 
 def is_path(name: str) -> bool:
-    """Return whether a name is that of a directory, and of no version."""
-    return name not in NAMED and not name.isdecimal()
+    """Return whether a name is that of a directory, and of no version; `ACTIVE` stands in the help, and is one too."""
+    called = name in NAMED or (name.lower() in NAMED and not Path(name).exists())
+    return not called and not name.isdecimal()
 
 
 def _named(name: str, service: Service | None) -> NamedRules:
@@ -67,7 +68,7 @@ def version_number(name: str, service: Service) -> int:
     """Return the number of a version that is called by it, or `active` or `staged`; ends the command without one."""
     if name.isdecimal():
         return int(name)
-    found = service.get("/rulesets?limit=1")[name]
+    found = service.get("/rulesets?limit=1")[name.lower()]
     if found is None:
         refuse("no version is staged", "`handrail history` lists the versions")
     return int(found)

@@ -34,7 +34,10 @@ AgainstOption = Annotated[
 ]
 TruthOption = Annotated[
     str | None,
-    typer.Option("--truth", help=f"Label that says a person was needed.  [default: first of {', '.join(TRUTHS)}]"),
+    typer.Option(
+        "--truth",
+        help=f"Label that says a person was needed.  [default: `outcome`, else the first of {', '.join(TRUTHS)}]",
+    ),
 ]
 PressureOption = Annotated[
     list[str] | None,

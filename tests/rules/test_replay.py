@@ -117,6 +117,16 @@ def test_a_file_without_labels_has_no_rates_rather_than_rates_of_0() -> None:
         assert (rate.rate, rate.interval) == (None, None)
 
 
+def test_what_an_operator_said_is_a_label() -> None:
+    rows = [row(f"c{n}", write(), outcome=said) for n, said in enumerate(("needed", "not_needed", "unclear"))]
+    scores, _ = run(ruleset(WRITES), *rows, row("d", write(), outcome="not_needed", needs_human=True))
+    assert (scores.labelled, scores.truths, scores.precision) == (True, {"outcome": 3}, Rate(1, 3))
+    named, _ = run(
+        ruleset(WRITES), *rows, row("d", write(), outcome="not_needed", needs_human=True), truth="needs_human"
+    )
+    assert (named.truths, named.precision) == ({"needs_human": 1}, Rate(1, 1))
+
+
 def test_the_label_can_be_named() -> None:
     scores, _ = run(ruleset(WRITES), row("a", write(), needs_human=False, escalate_truth=True), truth="escalate_truth")
     assert (scores.truths, scores.precision) == ({"escalate_truth": 1}, Rate(1, 1))

@@ -100,6 +100,11 @@ def test_every_row_is_cut_at_the_escalation_even_when_rows_carry_other_numbers()
         ({"needs_human": None, "escalate_truth": True}, True),
         ({"abuse_strong": True}, True),
         ({"needs_human": "yes"}, None),
+        ({"outcome": "needed"}, True),
+        ({"outcome": "too_late", "needs_human": False}, True),
+        ({"outcome": "not_needed", "needs_human": True}, False),
+        ({"outcome": "unclear", "needs_human": True}, True),
+        ({"outcome": "unclear"}, None),
         ({}, None),
     ],
 )

@@ -51,7 +51,7 @@ conversations that end otherwise
 newly stopped for a person  0.20 (1 of 5, 95 % 0.04 to 0.62)  1.00 (1 of 1, 95 % 0.21 to 1.00)  0
 no longer stopped           0.20 (1 of 5, 95 % 0.04 to 0.62)  0.00 (0 of 1, 95 % 0.00 to 0.79)  0
 another verdict or queue    0.00 (0 of 5, 95 % 0.00 to 0.43)  unknown (0 of 0)                  0
-stopped on another turn     0.00 (0 of 5, 95 % 0.00 to 0.43)  unknown (0 of 0)                  0
+asked on another turn       0.00 (0 of 5, 95 % 0.00 to 0.43)  unknown (0 of 0)                  0
 wanted: of those whose outcome is known, those that needed a person
 
 turns answered otherwise, up to the first stop: 0.40 (2 of 5, 95 % 0.12 to 0.77)
@@ -278,7 +278,7 @@ async def test_versions_are_compared_by_their_numbers(tmp_path: Path, sets: tupl
         where = ("--url", service.url, "--data-dir", str(tmp_path / "data"))
         for rules in sets:
             assert (await asyncio.to_thread(handrail, "push", rules, "-m", "tried", *where)).exit_code == 0
-        words = ("replay", "2", str(file), "--against", "active", "--json", *where)
+        words = ("replay", "2", str(file), "--against", "ACTIVE", "--json", *where)
         answered = await asyncio.to_thread(handrail, *words)
         assert (answered.stderr, answered.exception) == ("", None)
         library = as_json(answered)
