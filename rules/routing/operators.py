@@ -188,15 +188,26 @@ def can_ever_take(operator: Operator, wanted: Wanted) -> bool:
     return may_take(operator, operator.name, wanted) and (operator.capacity is None or lightest <= operator.capacity)
 
 
+def absence_at(operator: Operator, now_ms: int) -> Absence | None:
+    """Return the absence that this moment lies in, the longest of several; None where there is none."""
+    today = _moment(operator, now_ms).date()
+    there = (absence for absence in operator.absences if absence.first <= today <= absence.last)
+    return max(there, key=lambda absence: absence.last, default=None)
+
+
 def is_on_shift(operator: Operator, now_ms: int) -> bool:
     """Return whether the operator's hours say that they work at this moment."""
-    moment = datetime.fromtimestamp(now_ms / 1000, UTC).astimezone(_zone(operator.timezone))
-    if any(absence.first <= moment.date() <= absence.last for absence in operator.absences):
+    if absence_at(operator, now_ms) is not None:
         return False
+    moment = _moment(operator, now_ms)
     if not operator.hours:
         return True
     today, minutes = moment.weekday(), moment.hour * 60 + moment.minute
     return any(_covers(shift, DAYS[today], DAYS[today - 1], minutes) for shift in operator.hours)
+
+
+def _moment(operator: Operator, now_ms: int) -> datetime:
+    return datetime.fromtimestamp(now_ms / 1000, UTC).astimezone(_zone(operator.timezone))
 
 
 def _covers(shift: Shift, today: str, yesterday: str, minutes: int) -> bool:

@@ -142,7 +142,7 @@ async def hold(handoff_id: HandoffId, body: HoldBody, call: Working) -> Response
 
 @router.post("/handoffs/{handoff_id}/resume", summary="Go on with what you held", responses=MOVED)
 async def resume(handoff_id: HandoffId, body: TokenBody, call: Working) -> Response:
-    """The lease counts again. A reply or an answer ends a hold as well; a renewal does not."""
+    """The lease counts again. An answer ends a hold as well; a reply and a renewal do not."""
     store, tenant, lease_ms = call.running.store, call.caller.tenant, call.running.settings.lease_ms
     lease = call.lease(handoff_id, body.token)
     return await call.moved("resume", handoffs.resume(store, tenant, lease, lease_ms, now_ms()))

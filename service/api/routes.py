@@ -61,7 +61,7 @@ class Call:
     async def claiming(self) -> Claiming:
         """Return what the caller shows to claim; whoever claims is there."""
         store, name = self.running.store, self.caller.name
-        await operators.seen(store, self.caller.tenant, name, now_ms())
+        await operators.seen(store, self.caller.tenant, name, now_ms(), asks=True)
         declared = await operators.declared(store, self.caller.tenant, name)
         return Claiming(name, self.running.settings.lease_ms, self.request_id, declared)
 

@@ -11,7 +11,7 @@ from rules.compile.operators import OPERATORS_MAX
 from rules.handoff import Handoff, wanted
 from rules.model import Queue
 from rules.moves import kept_until_ms
-from rules.routing.operators import Operator, People, Person, is_on_shift
+from rules.routing.operators import Operator, People, Person, absence_at, is_on_shift
 from service.errors import LimitReached, OperatorUnknown, StoreAway
 from service.flows import keys
 from service.store import operators
@@ -105,23 +105,26 @@ async def meet(store: Store, tenant: str, name: str) -> None:
         raise OperatorUnknown("no operator has that name")
 
 
-async def heartbeat(store: Store, tenant: str, name: str, now_ms: int) -> int:
-    """Believe that the operator is there, and return until when."""
+async def heartbeat(store: Store, tenant: str, name: str, now_ms: int, *, back: bool = True) -> int:
+    """Believe that the operator is there, and return until when. Who has left is only where they are `back`."""
     until_ms = now_ms + PRESENT_MS
-    await operators.be_present(store, tenant, name, until_ms)
+    await operators.be_present(store, tenant, name, until_ms, back=back)
     return until_ms
 
 
-async def seen(store: Store, tenant: str, name: str, now_ms: int) -> None:
-    """Believe that an operator who does something is there; written now and then, as a write waits for the disk."""
-    if store.seen_until_ms.get((tenant, name), 0) - now_ms > PRESENT_MS - SEEN_AGAIN_MS:
+async def seen(store: Store, tenant: str, name: str, now_ms: int, *, asks: bool = False) -> None:
+    """Believe that an operator who does something is there; written now and then, as a write waits for the disk.
+
+    Who has left finishes what they have in hand, and is back only when they ask for work.
+    """
+    if store.seen_until_ms.get((tenant, name, asks), 0) - now_ms > PRESENT_MS - SEEN_AGAIN_MS:
         return
     if not store.reach.whole([operators.place_of(store, tenant)]):
         return  # where the operators stand is away; what they do may lie elsewhere
     if len(store.seen_until_ms) >= SEEN_MAX:
         store.seen_until_ms.clear()
     try:
-        store.seen_until_ms[tenant, name] = await heartbeat(store, tenant, name, now_ms)
+        store.seen_until_ms[tenant, name, asks] = await heartbeat(store, tenant, name, now_ms, back=asks)
     except StoreAway:
         # Where that is written may be away while what they do lies elsewhere.
         if store.partitions == 1:
@@ -129,13 +132,14 @@ async def seen(store: Store, tenant: str, name: str, now_ms: int) -> None:
 
 
 async def leave(store: Store, tenant: str, name: str) -> None:
-    """Believe that the operator is not there. What they hold stays theirs until its lease ends."""
-    store.seen_until_ms.pop((tenant, name), None)
+    """Believe that the operator is not there until they ask for work or say so. What they hold stays theirs."""
+    for asks in (True, False):
+        store.seen_until_ms.pop((tenant, name, asks), None)
     await operators.be_away(store, tenant, name)
 
 
 async def every(store: Store, tenant: str, now_ms: int) -> list[OperatorView]:
-    """Return everybody who is declared, and whoever else is there, by name."""
+    """Return everybody who is declared, and whoever else is there or has something in hand, by name."""
     known, present, loads, claims = await asyncio.gather(
         operators.every(store, tenant),
         operators.present_until_ms(store, tenant),
@@ -143,7 +147,8 @@ async def every(store: Store, tenant: str, now_ms: int) -> list[OperatorView]:
         operators.last_claims_ms(store, tenant),
     )
     names = {operator.name for operator in known}
-    others = (Operator(name) for name, until_ms in present.items() if until_ms > now_ms and name not in names)
+    there = {name for name, until_ms in present.items() if until_ms > now_ms} | {name for name in loads if loads[name]}
+    others = map(Operator, there - names)
     return [
         _view(operator, present.get(operator.name), loads.get(operator.name, 0), claims.get(operator.name), now_ms)
         for operator in sorted((*known, *others), key=lambda operator: operator.name)
@@ -196,10 +201,12 @@ async def kept_for_keeper(store: Store, handoff: Handoff, queue: Queue, now_ms: 
 def _view(
     operator: Operator, present_until_ms: int | None, load: int, last_claim_at_ms: int | None, now_ms: int
 ) -> OperatorView:
-    on_shift = is_on_shift(operator, now_ms)
+    on_shift, away = is_on_shift(operator, now_ms), absence_at(operator, now_ms)
     full = operator.capacity is not None and load >= operator.capacity
     why_not = None
-    if present_until_ms is None or present_until_ms <= now_ms:
+    if away is not None:
+        why_not = f"absent until {away.last}: {away.why}" if away.why else f"absent until {away.last}"
+    elif present_until_ms is None or present_until_ms <= now_ms:
         why_not = "no heartbeat"
     elif not on_shift:
         why_not = "off shift"

@@ -23,6 +23,9 @@ from service.store.work import CLASSES_MAX
 
 # Who had a customer is remembered so long after the last time: people change their jobs, and customers their minds.
 KEEPER_KEPT_MS = 90 * 86_400_000
+# Stands in the place of a moment for who said that they leave: later than every moment, so that no work that they still
+# do moves it.
+LEFT_AT_MS = 1 << 52
 
 
 def place_of(store: Store, tenant: str) -> Place:
@@ -82,19 +85,24 @@ async def every(store: Store, tenant: str) -> tuple[Operator, ...]:
 
 
 async def present_until_ms(store: Store, tenant: str) -> Mapping[str, int]:
-    """Return until when each operator who ever showed is believed to be there."""
-    flat = await store.link.call("ZRANGE", place_of(store, tenant).present, 0, -1, "WITHSCORES")
+    """Return until when each operator who ever showed is believed to be there; nobody who has left."""
+    present = place_of(store, tenant).present
+    flat = await store.link.call("ZRANGEBYSCORE", present, "-inf", f"({LEFT_AT_MS}", "WITHSCORES")
     return {name.decode(): int(float(at)) for name, at in zip(flat[::2], flat[1::2], strict=True)}
 
 
-async def be_present(store: Store, tenant: str, name: str, until_ms: int) -> None:
-    """Believe that the operator is there until then. Lost with the server, it is said again in half a minute."""
-    await store.link.call("ZADD", place_of(store, tenant).present, until_ms, name)
+async def be_present(store: Store, tenant: str, name: str, until_ms: int, *, back: bool) -> None:
+    """Believe that the operator is there until then; who has left is only where they are `back`.
+
+    Lost with the server, it is said again in half a minute.
+    """
+    only = () if back else ("GT",)
+    await store.link.call("ZADD", place_of(store, tenant).present, *only, until_ms, name)
 
 
 async def be_away(store: Store, tenant: str, name: str) -> None:
-    """Believe that the operator is not there."""
-    await store.link.call("ZREM", place_of(store, tenant).present, name)
+    """Believe that the operator is not there, until they are back."""
+    await store.link.call("ZADD", place_of(store, tenant).present, LEFT_AT_MS, name)
 
 
 async def loads(store: Store, tenant: str) -> Mapping[str, int]:

@@ -57,7 +57,7 @@ class Store:
         self.pressures = PressureViews()
         self.work = Work(self.scripts, self.reach)
         self.lighter = Lighter(link)
-        self.seen_until_ms: dict[tuple[str, str], int] = {}  # operators this process has said to be there
+        self.seen_until_ms: dict[tuple[str, str, bool], int] = {}  # operators this process has said to be there
         self.declared: dict[tuple[str, str], Declared] = {}
         self._tenants: set[str] = set()
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from rules.compile.operators import compile_operators
@@ -9,7 +12,7 @@ from rules.compile.rule_files import files_or_raise
 from rules.evaluation.evaluate import Ruleset, build
 from rules.handoff import Handoff
 from rules.routing.assignment import why
-from rules.routing.operators import Operator
+from rules.routing.operators import Absence, Operator
 from rules.turn import Customer
 from service.errors import AlreadyClaimed, CapacityReached, LimitReached, MoveIllegal, OperatorUnknown
 from service.flows import handoffs, operators
@@ -335,6 +338,43 @@ async def test_everybody_is_seen_with_why_nothing_is_offered_to_them(desk: Desk)
     later = NOW + operators.PRESENT_MS
     seen = {view.operator.name: view.why_not for view in await operators.every(desk.store, desk.tenant, later)}
     assert seen == {"ben": "no heartbeat", "kim": "no heartbeat", "mia": "no heartbeat"}
+
+
+async def test_whoever_leaves_finishes_what_they_have_and_is_back_when_they_ask_for_more(desk: Desk) -> None:
+    store, tenant = desk.store, desk.tenant
+
+    async def is_there(at_ms: int) -> bool:
+        views = {view.operator.name: view for view in await operators.every(store, tenant, at_ms)}
+        return views["mia"].available
+
+    await desk.here("mia")
+    await operators.leave(store, tenant, "mia")
+    assert not await is_there(NOW)
+    # A renewed lease, in this process or another, late or soon.
+    for at_ms in (NOW + 1, NOW + operators.SEEN_AGAIN_MS, NOW + 2 * operators.PRESENT_MS):
+        await operators.seen(store, tenant, "mia", at_ms)
+        assert not await is_there(at_ms)
+    await operators.seen(store, tenant, "mia", NOW + 2 * operators.PRESENT_MS, asks=True)
+    assert await is_there(NOW + 2 * operators.PRESENT_MS)
+    await operators.leave(store, tenant, "mia")
+    await operators.heartbeat(store, tenant, "mia", NOW + 2)
+    assert await is_there(NOW + 2)
+
+
+async def test_whoever_is_absent_or_no_longer_declared_is_told_with_what_they_have(desk: Desk) -> None:
+    store, tenant = desk.store, desk.tenant
+    await desk.here("mia", "kim")
+    await desk.asks("calls")
+    await desk.claims("kim")
+    today = datetime.fromtimestamp(NOW / 1000, UTC).date()
+    absences = (Absence(today, today), Absence(today, today + timedelta(1), "sick"))
+    mia = replace(await operators.declared(store, tenant, "mia") or Operator("mia"), absences=absences)
+    await operators.declare(store, tenant, [mia], "boss", NOW, replacing=False)
+    await operators.remove(store, tenant, "kim", "boss", NOW)
+    await operators.leave(store, tenant, "kim")
+    views = {view.operator.name: view for view in await operators.every(store, tenant, NOW)}
+    assert views["mia"].why_not == f"absent until {today + timedelta(1)}: sick"
+    assert (views["kim"].load, views["kim"].available) == (1, False)
 
 
 async def test_declaring_is_done_whole_or_not_at_all(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
