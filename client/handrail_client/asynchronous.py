@@ -34,7 +34,6 @@ from handrail_client.wire import (
     Options,
     checked_unreachable,
     checked_url,
-    failure_of,
     headers_of,
     request_of,
     through_proxy,
@@ -287,5 +286,5 @@ class AsyncHandrail:
                 finally:
                     await response.aclose()
         except (httpx.HTTPError, TimeoutError) as error:
-            return failure_of(error)
+            return body.broken_off(error)
         return body.answer()

@@ -35,7 +35,6 @@ from handrail_client.wire import (
     Options,
     checked_unreachable,
     checked_url,
-    failure_of,
     headers_of,
     request_of,
     through_proxy,
@@ -290,5 +289,5 @@ class Handrail:
                 finally:
                     response.close()
         except (httpx.HTTPError, *NETWORK_ERRORS) as error:
-            return failure_of(error)
+            return body.broken_off(error)
         return body.answer()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +21,10 @@ M = TypeVar("M", bound=BaseModel)
 
 ANSWER_BYTES_MAX = 4 * 1024 * 1024  # a page of handoffs with their replies is far below; more is not from Handrail
 PROBLEM_CHARS_MAX = 500  # a problem's words go into logs, so they are cut
+
+
+# What stands before the name of a member of a JSON object, and before its value.
+BRACE, COLON, COMMA = (re.compile(rf"\s*{mark}\s*") for mark in (r"\{", ":", ","))
 
 
 class Nonsense(Exception):
@@ -48,11 +53,19 @@ class Call(Generic[T]):
     body: bytes | None = None
     params: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
+    # Takes what came of a 2xx answer that broke off, and returns what it is good for; None when it is for nothing.
+    read_part: Callable[[Answer], T | None] = lambda answer: None
 
 
 def should_escalate(turn: Turn) -> Call[Decision]:
     """Return the call that asks for the decision on this turn."""
-    return Call("POST", "/should-escalate", lambda answer: _decision(answer, turn), body_of(turn))
+    return Call(
+        "POST",
+        "/should-escalate",
+        lambda answer: _decision(answer, turn),
+        body_of(turn),
+        read_part=lambda answer: _stop_in_part(answer, turn),
+    )
 
 
 def decision(decision_id: str) -> Call[dict[str, Any]]:
@@ -205,7 +218,12 @@ def _model(model: type[M], value: object) -> M:
 
 
 def _decision(answer: Answer, turn: Turn) -> Decision:
-    value = _object(answer)
+    try:
+        value = _object(answer)
+    except Nonsense:
+        if (stop := _stop_in_part(answer, turn)) is None:
+            raise
+        return stop
     # An answer to somebody else's turn (a cache, a proxy that mixed things up) must never decide this one.
     if value.get("turn_id") != turn.turn_id or value.get("conversation_id") != turn.conversation_id:
         raise Nonsense("the answer is to another turn")
@@ -214,19 +232,51 @@ def _decision(answer: Answer, turn: Turn) -> Decision:
     try:
         return _model(Decision, value)
     except Nonsense:
-        # A stop must survive whatever is wrong with the rest of the answer: it is the one thing that cannot be undone.
-        if value.get("must_stop") is not True:
+        if (stop := _stop(value, turn)) is None:
             raise
-        kept = {name: value[name] for name in ("verdict", "say", "decision_id") if isinstance(value.get(name), str)}
-        return Decision(
-            verdict=kept.get("verdict", "hold"),
-            must_stop=True,
-            conversation_id=turn.conversation_id,
-            turn_id=turn.turn_id,
-            decision_id=kept.get("decision_id"),
-            say=kept.get("say"),
-            because="the answer could not be read in full",
-        )
+        return stop
+
+
+def _stop_in_part(answer: Answer, turn: Turn) -> Decision | None:
+    """Return the stop that the beginning of an answer says, if it says one and names no other turn."""
+    value = _members_of(answer.content.decode("utf-8", "replace"))
+    own = {"turn_id": turn.turn_id, "conversation_id": turn.conversation_id}
+    return _stop(value, turn) if all(value.get(name, own[name]) == own[name] for name in own) else None
+
+
+def _stop(value: Mapping[str, Any], turn: Turn) -> Decision | None:
+    # A stop must survive whatever is wrong with the rest of the answer: it is the one thing that cannot be undone.
+    if value.get("must_stop") is not True:
+        return None
+    kept = {name: value[name] for name in ("verdict", "say", "decision_id") if isinstance(value.get(name), str)}
+    return Decision(
+        verdict=kept.get("verdict", "hold"),
+        must_stop=True,
+        conversation_id=turn.conversation_id,
+        turn_id=turn.turn_id,
+        decision_id=kept.get("decision_id"),
+        say=kept.get("say"),
+        because="the answer could not be read in full",
+    )
+
+
+def _members_of(text: str) -> dict[str, Any]:
+    """Return the whole members at the beginning of a JSON object that is cut off or broken later on."""
+    decoder = json.JSONDecoder()
+    members: dict[str, Any] = {}
+    before = BRACE.match(text)
+    try:
+        while before is not None:
+            name, at = decoder.raw_decode(text, before.end())
+            between = COLON.match(text, at)
+            if between is None or not isinstance(name, str):
+                break
+            value, at = decoder.raw_decode(text, between.end())
+            members[name] = value
+            before = COMMA.match(text, at)
+    except (ValueError, RecursionError):
+        pass
+    return members
 
 
 def _handoff(answer: Answer) -> Handoff:

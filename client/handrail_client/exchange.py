@@ -51,9 +51,13 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """No whole answer came. `because` names the kind of failure only: no address, no key, no text."""
+    """No whole answer came. `because` names the kind of failure only: no address, no key, no text.
+
+    `part` is what came of a 2xx answer before it broke off.
+    """
 
     because: str
+    part: Answer | None = None
 
 
 Steps: TypeAlias = Generator[Send | Pause, Answer | Failure | None, T]
@@ -84,6 +88,8 @@ def carry_through(call: Call[T], budget: Budget) -> Steps[tuple[T, int]]:
         because, asked_ms = "", 0.0
         if isinstance(came, Failure):
             because = came.because
+            if came.part is not None and (value := call.read_part(came.part)) is not None:
+                return value, tries
         elif isinstance(came, Answer):
             if 200 <= came.status < 300:
                 try:

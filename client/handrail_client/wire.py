@@ -144,12 +144,20 @@ class Body:
         self._parts.append(part)
         self._size += len(part)
         if self._size > ANSWER_BYTES_MAX:
-            return Failure("the answer is too long")
-        return Failure("time-out") if self._deadline.passed() else None
+            return self._failed("the answer is too long")
+        return self._failed("time-out") if self._deadline.passed() else None
 
     def answer(self) -> Answer:
         """Return the whole answer."""
         return Answer(self._status, self._headers, b"".join(self._parts))
+
+    def broken_off(self, error: Exception) -> Failure:
+        """Return what went wrong by its kind alone: the words of httpx and httpcore may name addresses."""
+        late = isinstance(error, (httpx.TimeoutException, httpcore.TimeoutException, TimeoutError))
+        return self._failed("time-out" if late else type(error).__name__)
+
+    def _failed(self, because: str) -> Failure:
+        return Failure(because, self.answer() if 200 <= self._status < 300 and self._parts else None)
 
 
 def request_of(
@@ -164,10 +172,3 @@ def request_of(
         headers=dict(call.headers),
         extensions={"timeout": deadline},
     )
-
-
-def failure_of(error: Exception) -> Failure:
-    """Return what went wrong by its kind alone: the words of httpx and httpcore may name addresses."""
-    if isinstance(error, (httpx.TimeoutException, httpcore.TimeoutException, TimeoutError)):
-        return Failure("time-out")
-    return Failure(type(error).__name__)

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 
 @dataclass(frozen=True)
@@ -199,3 +199,17 @@ def zips(size: int) -> Act:
     """Send so many zeros, in a thousandth of their bytes."""
     content = gzip.compress(bytes(size))
     return answers(content, headers={"content-encoding": "gzip"})
+
+
+def cuts(until: str, ending: Literal["whole", "closed", "silent"], **more: object) -> Act:
+    """Send a decision up to these characters: as if it were all, and close or say nothing more in the middle of it."""
+
+    def act(server: Server, connection: socket.socket, request: Request) -> bool:
+        content = json.dumps(decision_for(request.json, **more)).encode()
+        sent = content[: content.index(until.encode()) + len(until)]
+        connection.sendall(_head(200, len(sent if ending == "whole" else content)) + sent)
+        if ending == "silent":
+            server.ending.wait()
+        return ending == "whole"
+
+    return act
