@@ -61,6 +61,7 @@ class ChannelAnswer(Shape):
     """A channel without its secrets. `kind` is null for one that rule files tell and nobody has added.
 
     `leads_to` is masked; `last_fact` says what came of the last try. `held` counts what quiet hours kept back.
+    `rests_until_at_ms`: until when it is left alone after it failed; null when it is not.
     """
 
     name: str
@@ -78,6 +79,7 @@ class ChannelAnswer(Shape):
     failures_in_a_row: int
     last_fact: str | None
     last_try_at_ms: int | None
+    rests_until_at_ms: int | None
 
 
 class ChannelsAnswer(Shape):
@@ -168,6 +170,7 @@ def _quiet(body: QuietBody) -> Quiet:
 def _channel(seen: Seen) -> dict[str, Any]:
     channel, counts = seen.channel, seen.fares.counts
     quiet = channel.quiet if channel is not None else None
+    rests_until_at_ms = seen.rests_until_at_ms
     return {
         "name": seen.name,
         "kind": None if channel is None else channel.kind,
@@ -180,6 +183,7 @@ def _channel(seen: Seen) -> dict[str, Any]:
         "failures_in_a_row": seen.fares.failures,
         "last_fact": seen.fares.fact,
         "last_try_at_ms": seen.fares.fact_at_ms,
+        "rests_until_at_ms": None if (rests_until_at_ms or 0) <= now_ms() else rests_until_at_ms,
     }
 
 

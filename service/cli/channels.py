@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -124,7 +125,8 @@ def list_all(
 ) -> None:
     """List the channels: where each leads, what it is owed, and what came of the last message.
 
-    A channel that rule files tell and nobody has added is listed as missing: what it is owed waits for it.
+    A channel that rule files tell and nobody has added is listed as missing: what it is owed waits for it. One that
+    failed is left alone for a while: adding it anew, or a test that arrives, ends that.
 
     \b
     Example:
@@ -214,8 +216,6 @@ def _span_ms(text: str) -> int:
 
 def _row(channel: dict[str, Any]) -> tuple[object, ...]:
     quiet = channel["quiet"]
-    failures = channel["failures_in_a_row"]
-    fact = channel["last_fact"] or ""
     return (
         channel["name"],
         channel["kind"] or "missing",
@@ -226,5 +226,17 @@ def _row(channel: dict[str, Any]) -> tuple[object, ...]:
         channel["told"],
         channel["held"],
         channel["failed"] + channel["given_up"],
-        f"{fact}, {failures} times in a row" if failures > 1 else fact,
+        _last_try(channel),
     )
+
+
+def _last_try(channel: dict[str, Any]) -> str:
+    """Return what came of the last try, and until when nothing is tried because of it."""
+    failures = channel["failures_in_a_row"]
+    fact = channel["last_fact"] or ""
+    if failures > 1:
+        fact = f"{fact}, {failures} times in a row"
+    if channel["rests_until_at_ms"] is None:
+        return fact
+    moment = datetime.fromtimestamp(channel["rests_until_at_ms"] / 1000, UTC).strftime("%H:%M:%S UTC")
+    return f"{fact}; left alone until {moment}"

@@ -50,12 +50,16 @@ class ChannelUnfit(Refusal):
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A channel as it may be shown. `channel` is None for one that rule files tell and nobody has added."""
+    """A channel as it may be shown. `channel` is None for one that rule files tell and nobody has added.
+
+    `rests_until_at_ms`: until when it is left alone after it failed; the moment may be over.
+    """
 
     name: str
     channel: Channel | None
     fares: Fares
     owed: int
+    rests_until_at_ms: int | None = None
 
 
 async def add(
@@ -77,15 +81,18 @@ async def add(
     await channels.keep(store, tenant, channel)
     # What failed before was another address, or none: the next message says how this one fares.
     await channels.forgive(store, tenant, channel.name)
+    await tellings.wake(store, tenant, channel.name, channel.gather_ms)
     return channel
 
 
 async def seen(store: Store, tenant: str) -> list[Seen]:
     """Return every channel by name, and those that are owed something and are not there."""
-    known, owed = await asyncio.gather(channels.known(store, tenant), tellings.owed_counts(store, tenant))
+    known, owed, rests = await asyncio.gather(
+        channels.known(store, tenant), tellings.owed_counts(store, tenant), tellings.rests(store, tenant)
+    )
     names = {name for name in (*known.channels, *known.fares, *owed) if not name.endswith(TEST_MARK)}
     return [
-        Seen(name, known.channels.get(name), known.fares.get(name, Fares()), owed.get(name, 0))
+        Seen(name, known.channels.get(name), known.fares.get(name, Fares()), owed.get(name, 0), rests.get(name))
         for name in sorted(names)
         if name in known.channels or owed.get(name)
     ]

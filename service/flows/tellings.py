@@ -120,12 +120,13 @@ async def tell_due(store: Store, tenant: str, means: Means, run_ms_max: int) -> 
 
 async def _tell_channel(store: Store, tenant: str, key: str, means: Means, counts: Counts) -> None:
     name = key.removesuffix(TEST_MARK)
-    channel = await channels.get(store, tenant, name)
-    gather_ms = 0 if key != name else _gather_ms(channel)
+    gather_ms = 0 if key != name else _gather_ms(await channels.get(store, tenant, name))
     now_ms = means.clock()
     taken = await tellings.take(store, tenant, key, now_ms, now_ms + LEASE_MS, TAKE_MAX, gather_ms)
     if taken is None:
         return
+    # Read once it is taken: whoever mends the channel from here on wakes it, and a failure does not put it to rest.
+    channel = await channels.get(store, tenant, name)
     if key != name:
         await _test(store, tenant, key, channel, taken, means)
         return
@@ -228,6 +229,9 @@ async def _test(store: Store, tenant: str, key: str, channel: Channel | None, ta
     if channel is not None:
         message = tell_text.trial_message(channel.name, channel.language)
         answer = await means.send(tenant, channel, message, (), _message_id(taken))
+        if answer.taken:
+            # What failed before need not be waited out: the channel is there.
+            await tellings.wake(store, tenant, channel.name, channel.gather_ms)
         for each in taken.tellings:
             await channels.note_test(store, tenant, channel.name, each.telling_id, answer.taken, answer.fact)
     settled = [Settled(each) for each in taken.tellings]

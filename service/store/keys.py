@@ -237,7 +237,7 @@ class Place:
 
     @property
     def telling_rests(self) -> str:
-        """HASH channel -> until when it is with a worker, or left alone after it failed."""
+        """HASH channel -> until when it is with a worker (`ms`), or left alone after it failed (`rest ms`)."""
         return f"{self.tag}telling_rests"
 
     def tellings_due(self, channel: str) -> str:

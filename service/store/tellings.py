@@ -19,6 +19,7 @@ from service.store.store import Store
 
 # 400 bytes each, 40 MB: ten thousand open handoffs in queues that tell five channels twice.
 OWED_MAX = 100_000
+REST = b"rest "  # before the moment until which a channel is left alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +111,26 @@ async def settle(
         settled=words,
     )
     return bool(word == b"settled")
+
+
+async def wake(store: Store, tenant: str, channel: str, gather_ms: int) -> None:
+    """Leave a channel alone no longer; what a worker is sending now does not put it to rest either."""
+    place = place_of(tenant)
+    await store.scripts.run(
+        "wake_channel",
+        channels=place.telling_channels,
+        due=place.tellings_due(channel),
+        rests=place.telling_rests,
+        channel=channel,
+        gather_ms=gather_ms,
+    )
+
+
+async def rests(store: Store, tenant: str) -> dict[str, int]:
+    """Return until when each channel that failed is left alone, by its name; a moment may be over."""
+    flat: list[bytes] = await store.link.call("HGETALL", place_of(tenant).telling_rests)
+    found = zip(flat[::2], flat[1::2], strict=True)
+    return {name.decode(): int(until[len(REST) :]) for name, until in found if until.startswith(REST)}
 
 
 async def owed_counts(store: Store, tenant: str) -> dict[str, int]:

@@ -71,6 +71,7 @@ async def test_a_channel_is_added_shown_masked_and_removed(api: Api) -> None:
         **dict.fromkeys(("owed", "messages", "told", "held", "failed", "given_up", "failures_in_a_row"), 0),
         "last_fact": None,
         "last_try_at_ms": None,
+        "rests_until_at_ms": None,
     }
     quiet = {"hours": "22:00-07:00", "timezone": "Europe/Madrid"}
     mail = {"name": "managers", "kind": "email", "language": "es", "quiet": quiet}
@@ -203,14 +204,21 @@ async def test_a_test_message_says_what_was_answered(api: Api) -> None:
 async def test_a_channel_that_was_mended_or_tested_has_no_failures_behind_it(api: Api) -> None:
     async def failures() -> tuple[int, str | None]:
         (channel,) = (await api.get("/channels", "manager")).json()["channels"]
+        rests.append(channel["rests_until_at_ms"])
         return channel["failures_in_a_row"], channel["last_fact"]
+
+    rests: list[int | None] = []
 
     await api.post("/channels", ROOM, "manager")
     await api.escalated()
-    await tell(api, Answer(500, "answered 500"))
-    assert await failures() == (1, "answered 500")
+    await tell(api, Answer(429, "answered 429", 900_000))
+    assert await failures() == (1, "answered 429")
+    (until_at_ms,) = rests
+    assert until_at_ms is not None
+    assert until_at_ms > now_ms() + 600_000
     await api.post("/channels", ROOM, "manager")
     assert await failures() == (0, None)
+    assert rests == [until_at_ms, None]
     await channels_kept.failed(api.running.store, api.tenant, "on-call", "answered 500", now_ms())
     await channels_kept.note_test(api.running.store, api.tenant, "on-call", "t", ok=False, fact="answered 500")
     assert (await failures())[0] == 1

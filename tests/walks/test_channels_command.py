@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from standardwebhooks import Webhook
 
+from service.cli.channels import _last_try
 from tests.service.cli_run import handrail
 from tests.walks.served import Served, turn
 from tests.walks.test_telling import RULES
@@ -55,6 +56,23 @@ def test_a_manager_adds_tries_lists_and_removes(tmp_path: Path) -> None:
         told = body["data"]["handoffs"][0]
         assert (told["queue"], told["why"], told["occasion"]) == ("tier1", "the agent is unsure", "opened")
         assert told["link"].startswith(f"{served.url}/open/{told['handoff_id']}?tenant=default&exp=")
+
+
+@pytest.mark.parametrize(
+    ("fact", "failures", "rests_until_at_ms", "said"),
+    [
+        (None, 0, None, ""),
+        ("answered 200", 0, None, "answered 200"),
+        ("answered 500", 3, None, "answered 500, 3 times in a row"),
+        ("answered 429", 1, 1_795_263_300_000, "answered 429; left alone until 12:15:00 UTC"),
+        ("answered 500", 7, 1_795_263_300_000, "answered 500, 7 times in a row; left alone until 12:15:00 UTC"),
+    ],
+)
+def test_the_list_says_what_came_of_the_last_try_and_until_when_nothing_is_tried(
+    fact: str | None, failures: int, rests_until_at_ms: int | None, said: str
+) -> None:
+    told = {"last_fact": fact, "failures_in_a_row": failures, "rests_until_at_ms": rests_until_at_ms}
+    assert _last_try(told) == said
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 -- KEYS[1] tellings  HASH telling_id -> telling as JSON
 -- KEYS[2] channels  ZSET channel -> when it is looked at
 -- KEYS[3] due  ZSET telling_id -> when it is to be told, of this channel
--- KEYS[4] rests  HASH channel -> until when it is left alone, or with whoever took it
+-- KEYS[4] rests  HASH channel -> until when: `ms` with whoever took it, `rest ms` left alone
 -- ARGV[1] channel
 -- ARGV[2] gather_ms  how long what comes up is gathered for one message
 -- ARGV[3] owed_max  how much may be owed to all channels

@@ -2,7 +2,7 @@
 -- KEYS[1] tellings  HASH telling_id -> telling as JSON
 -- KEYS[2] channels  ZSET channel -> when it is looked at
 -- KEYS[3] due  ZSET telling_id -> when it is to be told, of this channel
--- KEYS[4] rests  HASH channel -> until when it is left alone, or with whoever took it
+-- KEYS[4] rests  HASH channel -> until when: `ms` with whoever took it, `rest ms` left alone
 -- ARGV[1] channel
 -- ARGV[2] until_ms  as it was taken
 -- ARGV[3] rests_until_ms  when it is looked at again at the earliest; 0 for at once
@@ -12,7 +12,8 @@
 -- USES look
 -- AGAIN safe: the second time it is overtaken, and changes nothing
 -- WHY A SCRIPT: a slow worker must not undo what another has done since with the same tellings
-if redis.call('HGET', KEYS[4], ARGV[1]) ~= ARGV[2] then return { 'overtaken' } end
+local until_ms, woken = string.match(redis.call('HGET', KEYS[4], ARGV[1]) or '', '^(%d+)(.*)')
+if until_ms ~= ARGV[2] then return { 'overtaken' } end
 for place = 5, #ARGV, 3 do
   local id, due_at_ms = ARGV[place], ARGV[place + 1]
   if due_at_ms == '' then
@@ -23,6 +24,11 @@ for place = 5, #ARGV, 3 do
     redis.call('ZADD', KEYS[3], due_at_ms, id)
   end
 end
-if ARGV[3] == '0' then redis.call('HDEL', KEYS[4], ARGV[1]) else redis.call('HSET', KEYS[4], ARGV[1], ARGV[3]) end
+-- Woken meanwhile: what failed was sent to where it led before.
+if ARGV[3] == '0' or woken ~= '' then
+  redis.call('HDEL', KEYS[4], ARGV[1])
+else
+  redis.call('HSET', KEYS[4], ARGV[1], 'rest ' .. ARGV[3])
+end
 look(KEYS[2], KEYS[3], KEYS[4], ARGV[1], ARGV[4])
 return { 'settled' }

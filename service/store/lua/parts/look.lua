@@ -5,7 +5,7 @@ local function look(channels, due, rests, channel, gather_ms)
     redis.call('ZREM', channels, channel)
     return
   end
-  local rests_until_ms = tonumber(redis.call('HGET', rests, channel) or '0')
+  local rests_until_ms = tonumber(string.match(redis.call('HGET', rests, channel) or '0', '%d+'))
   local at_ms = math.max(tonumber(head[2]) + tonumber(gather_ms), rests_until_ms)
   redis.call('ZADD', channels, string.format('%d', at_ms), channel)
 end
