@@ -36,7 +36,8 @@ class Telling:
 
     `since_at_ms` and `version` are the handoff's when it came up: a handoff that has moved on owes nothing for before.
     `lag_ms`: how much later than the first tier this one is told, after quiet hours too. `times` counts the messages,
-    `held` that quiet hours kept it back, until `not_before_ms`.
+    `held` that quiet hours kept it back, until `not_before_ms`. `line` names the line of `notify` in this queue: what
+    is told again under it, the latest occasion alone, takes it as its `telling_id`.
     """
 
     telling_id: str
@@ -52,6 +53,7 @@ class Telling:
     times: int = 0
     held: bool = False
     not_before_ms: int = 0
+    line: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,7 @@ def begun(handoff: Handoff, happened: Happened) -> tuple[tuple[Telling, int], ..
             _telling(handoff, happened, f"{happened.event_id}.{place}", notice.channel, occasion),
             repeat_ms=None if once else notice.repeat_ms,
             quiet=notice.quiet,
+            line=f"{handoff.handoff_id}.{handoff.route.since_at_ms}.{place}",
         )
         owed.append((first, due_at_ms))
         if notice.then is not None and not once:
@@ -107,6 +110,7 @@ def begun(handoff: Handoff, happened: Happened) -> tuple[tuple[Telling, int], ..
             second = replace(
                 first,
                 telling_id=f"{first.telling_id}.then",
+                line=f"{first.line}.then",
                 channel=notice.then.channel,
                 lag_ms=notice.then.after_ms,
                 not_before_ms=told_at_ms + notice.then.after_ms,
@@ -148,7 +152,9 @@ def next_of(telling: Telling, handoff: Handoff | None, channel_quiet: Quiet | No
         return Held(telling, min(telling.not_before_ms, now_ms + HELD_LOOK_MS))
     if telling.repeat_ms is None:
         return Tell(None)
-    again = replace(telling, times=telling.times + 1, held=False, not_before_ms=0)
+    # Under the name of its line: one handoff is told again once in `repeat_ms`, however many occasions it had.
+    name = telling.line or telling.telling_id
+    again = replace(telling, telling_id=name, times=telling.times + 1, held=False, not_before_ms=0)
     return Tell((again, now_ms + telling.repeat_ms))
 
 

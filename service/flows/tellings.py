@@ -140,7 +140,7 @@ async def _tell_channel(store: Store, tenant: str, key: str, means: Means, count
         answer = await _send(store, tenant, channel, taken, parted.now, means)
         rests_until_ms = await _count(store, tenant, name, answer, len(parted.now), means.clock(), counts)
         if answer.taken:
-            parted.settled += parted.after
+            parted.settled += [Settled(telling) for telling, _ in parted.now] + parted.after
         else:
             parted.settled += await _given_up(store, tenant, name, parted.now, now_ms, counts)
     await tellings.settle(store, tenant, key, taken, parted.settled, rests_until_ms=rests_until_ms, gather_ms=gather_ms)
@@ -158,16 +158,18 @@ def _part(taken: Iterable[tuple[Telling, Handoff | None]], channel: Channel | No
             parted.settled.append(Settled(step.telling, step.due_at_ms))
         else:
             parted.now.append((telling, handoff))
-            parted.after.append(_after(telling, step, _gather_ms(channel)))
+            parted.after += _after(step, _gather_ms(channel))
+    # Of two that are told again under one name the later holds, as it is written last.
+    parted.after.sort(key=lambda each: each.telling.version)
     return parted
 
 
-def _after(telling: Telling, step: Tell, gather_ms: int) -> Settled:
+def _after(step: Tell, gather_ms: int) -> list[Settled]:
     if step.after is None:
-        return Settled(telling)
+        return []
     again, due_at_ms = step.after
     # It will be gathered once more: begun so much sooner, it is told at its distance.
-    return Settled(again, due_at_ms - min(gather_ms, (again.repeat_ms or 1) - 1))
+    return [Settled(again, due_at_ms - min(gather_ms, (again.repeat_ms or 1) - 1))]
 
 
 async def _send(
@@ -266,4 +268,4 @@ def _gather_ms(channel: Channel | None) -> int:
 def _message_id(taken: Taken) -> str:
     """Return the same id for the same tellings told the same number of times, so that a receiver knows a repeat."""
     first = min(taken.tellings, key=lambda each: each.telling_id)
-    return f"tell_{first.telling_id}.{first.times}.{len(taken.tellings)}"
+    return f"tell_{first.telling_id}.{first.version}.{first.times}.{len(taken.tellings)}"

@@ -7,7 +7,8 @@
 -- ARGV[2] until_ms  as it was taken
 -- ARGV[3] rests_until_ms  when it is looked at again at the earliest; 0 for at once
 -- ARGV[4] gather_ms  how long what comes up is gathered for one message
--- ARGV[5..] settled  telling_id, due_at_ms and JSON, in turn; both empty for one that is owed no more
+-- ARGV[5..] settled  telling_id, due_at_ms and JSON, in turn; both empty for one that is owed no more; of two with one id
+-- the last holds
 -- RETURN settled | overtaken
 -- USES look
 -- AGAIN safe: the second time it is overtaken, and changes nothing
@@ -19,7 +20,7 @@ for place = 5, #ARGV, 3 do
   if due_at_ms == '' then
     redis.call('HDEL', KEYS[1], id)
     redis.call('ZREM', KEYS[3], id)
-  elseif redis.call('HEXISTS', KEYS[1], id) == 1 then
+  else
     redis.call('HSET', KEYS[1], id, ARGV[place + 2])
     redis.call('ZADD', KEYS[3], due_at_ms, id)
   end
