@@ -190,6 +190,15 @@ class MoveIllegal(Refusal):
         self.legal = legal
 
 
+class NotOffered(MoveIllegal):
+    """The handoff waits, and is kept for nobody, so nobody can decline it."""
+
+    def __init__(self, handoff_id: str) -> None:
+        hint = "there is nothing to decline; claim it if you want it"
+        Refusal.__init__(self, f"{handoff_id} is not offered to you", hint)
+        self.verb, self.state, self.legal = "decline", "waiting", ()
+
+
 class AnswerUnfit(MoveIllegal):
     """The handoff is in hand, and of a kind that does not take this answer; `legal` are those that it takes.
 

@@ -240,3 +240,18 @@ async def claim_answered(store: Store, place: Place, request_id: str) -> Taken |
 def _taken_before(answer: bytes) -> Taken:
     handoff_id, token, lease = answer.decode().split(" ")
     return Taken(handoff_id, token, int(lease), None)
+
+
+async def note_declined(store: Store, handoff: Handoff, operator: str) -> None:
+    """Remember for a while that the operator declined the handoff, so that a repetition is known as one."""
+    await store.link.call("SET", _declined(store, handoff, operator), 1, "PX", ANSWER_KEPT_MS, durable=True)
+
+
+async def has_declined(store: Store, handoff: Handoff, operator: str) -> bool:
+    """Return whether the operator declined the handoff a while ago."""
+    return bool(await store.link.call("EXISTS", _declined(store, handoff, operator)))
+
+
+def _declined(store: Store, handoff: Handoff, operator: str) -> str:
+    place = place_of(store, handoff.tenant, handoff.handoff_id)
+    return place.request(f"decline:{handoff.handoff_id}:{operator}")

@@ -14,7 +14,7 @@ from rules.handoff import Handoff
 from rules.routing.assignment import why
 from rules.routing.operators import Absence, Operator
 from rules.turn import Customer
-from service.errors import AlreadyClaimed, CapacityReached, LimitReached, MoveIllegal, OperatorUnknown
+from service.errors import AlreadyClaimed, CapacityReached, LimitReached, MoveIllegal, NotOffered, OperatorUnknown
 from service.flows import handoffs, operators
 from service.flows.access import Store
 from service.flows.decide import decide
@@ -283,8 +283,13 @@ async def test_whoever_declines_lets_it_go_on_at_once(desk: Desk) -> None:
         await handoffs.decline(desk.store, desk.tenant, opened.handoff_id, "kim", NOW + SECOND)
     assert other.value.detail == f"{opened.handoff_id} is reserved for ben"
     unoffered = await desk.asks("known")
-    with pytest.raises(MoveIllegal):
+    with pytest.raises(NotOffered) as nobody:
         await handoffs.decline(desk.store, desk.tenant, unoffered.handoff_id, "kim", NOW + SECOND)
+    assert (nobody.value.code, nobody.value.detail, nobody.value.hint) == (
+        "move_illegal",
+        f"{unoffered.handoff_id} is not offered to you",
+        "there is nothing to decline; claim it if you want it",
+    )
     for _ in range(2):
         after = await handoffs.decline(desk.store, desk.tenant, opened.handoff_id, "ben", NOW + SECOND)
         assert (after.reserved_for, after.route.passed_by) == ("kim", ("ben",))
@@ -293,6 +298,26 @@ async def test_whoever_declines_lets_it_go_on_at_once(desk: Desk) -> None:
         ("handoff.let_go", "ben"),
         ("handoff.offered", "kim"),
     ]
+
+
+async def test_an_offer_that_went_by_is_nobodys_to_decline(desk: Desk) -> None:
+    await desk.here("ben", "kim")
+    opened = await desk.asks("calls", 0)
+    await desk.works(NOW)
+    # Ben's time is over, and it is offered to kim.
+    await desk.works(NOW + 31 * SECOND)
+    with pytest.raises(AlreadyClaimed) as late:
+        await handoffs.decline(desk.store, desk.tenant, opened.handoff_id, "ben", NOW + 32 * SECOND)
+    assert late.value.detail == f"{opened.handoff_id} is reserved for kim"
+    # Kim lets it go by too; nobody is asked any more for a while.
+    await desk.works(NOW + 62 * SECOND)
+    with pytest.raises(NotOffered):
+        await handoffs.decline(desk.store, desk.tenant, opened.handoff_id, "ben", NOW + 63 * SECOND)
+    claimed = await desk.claims("kim", NOW + 64 * SECOND)
+    assert isinstance(claimed, Claimed)
+    with pytest.raises(MoveIllegal) as taken:
+        await handoffs.decline(desk.store, desk.tenant, opened.handoff_id, "ben", NOW + 65 * SECOND)
+    assert taken.value.detail == "cannot decline a handoff that is `leased`"
 
 
 async def test_nobody_has_more_in_hand_than_was_declared_and_what_ends_makes_room(desk: Desk) -> None:

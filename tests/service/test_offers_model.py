@@ -94,6 +94,8 @@ class OffersMachine(RuleBasedStateMachine):
         self.now_ms = START
         self.count = itertools.count()
         self.tenants = [Tenant(next(_TENANTS), {}, {}, {}, set()) for _ in range(2)]
+        # Who has declined what, so that a repetition is answered alike.
+        self.declined: set[tuple[str, str, str]] = set()
         for tenant in self.tenants:
             self.do(operators.declare(self.store, tenant.name, TEAM.values(), "boss", START, replacing=True))
 
@@ -251,9 +253,11 @@ class OffersMachine(RuleBasedStateMachine):
         before = self.do(handoffs.get(self.store, tenant.name, handoff_id))
         if declines:
             work = handoffs.decline(self.store, tenant.name, handoff_id, name, self.now_ms)
-            if before.state == "waiting" and name in (before.reserved_for, *before.route.passed_by):
+            again = (tenant.name, handoff_id, name) in self.declined and name in before.route.passed_by
+            if before.state == "waiting" and (name == before.reserved_for or again):
                 after = self.do(work)
                 assert after.reserved_for != name
+                self.declined.add((tenant.name, handoff_id, name))
             else:
                 # Somebody else's is refused as theirs, what is kept for nobody as no offer.
                 theirs = before.reserved_for is not None and before.reserved_until_at_ms is not None
