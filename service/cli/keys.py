@@ -16,7 +16,7 @@ from service.cli.opened_store import opened_store
 from service.cli.output import JsonFlag, note, refuse, say, say_json, say_table
 from service.clock import now_ms
 from service.flows import keys as flow
-from service.flows.access import Store
+from service.flows.access import Store, holds_store
 from service.flows.keys import ROLES, ApiKey, Role
 
 T = TypeVar("T")
@@ -68,7 +68,10 @@ def create(
     known = next((each for each in ROLES if each == role), None)
     if known is None:
         refuse(f"`--role` is none of {', '.join(ROLES)}", "an agent asks, an operator answers, a manager edits rules")
+    missing = _missing(data_dir, tenant)
     made = _with_store(data_dir, tenant, lambda store, owner: flow.create(store, owner, name, _role(known), now_ms()))
+    if missing is not None:
+        note(f"made a new data directory at {missing}; the key works for `handrail serve --data-dir {missing}`")
     if as_json:
         say_json({**_as_json(made.key), "token": made.token})
         return
@@ -79,6 +82,7 @@ def create(
 @keys.command("list")
 def list_keys(tenant: Tenant = None, data_dir: DataDir = None, as_json: JsonFlag = False) -> None:
     """List the keys, revoked ones too; secrets are not kept, so none is shown."""
+    _existing(data_dir, tenant)
     found = _with_store(data_dir, tenant, flow.list_all)
     if as_json:
         say_json({"keys": [_as_json(key) for key in found]})
@@ -107,12 +111,33 @@ def revoke(
     data_dir: DataDir = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """End a key for ever, at once."""
+    """End a key for ever: every running process refuses it within 10 seconds.
+
+    \b
+    Examples:
+      handrail keys revoke key_3f1c
+    """
+    _existing(data_dir, tenant)
     key = _with_store(data_dir, tenant, lambda store, owner: flow.revoke(store, owner, key_id, now_ms()))
     if as_json:
         say_json(_as_json(key))
     else:
-        say(f"key {key.key_id} of {key.name} no longer works")
+        say(f"key {key.key_id} of {key.name} is ended; every running process refuses it within 10 seconds")
+
+
+def _missing(data_dir: Path | None, tenant: str | None) -> Path | None:
+    """Return the data directory when no store is in it yet, which is then a new one or a mistyped one."""
+    given = settings.load(data_dir=data_dir, tenant=tenant)
+    return given.data_dir.absolute() if given.redis_url is None and not holds_store(given.data_dir) else None
+
+
+def _existing(data_dir: Path | None, tenant: str | None) -> None:
+    missing = _missing(data_dir, tenant)
+    if missing is not None:
+        refuse(
+            f"no store is in the data directory {missing}",
+            "name the one that `handrail serve` uses, with `--data-dir` or HANDRAIL_DATA_DIR",
+        )
 
 
 def _with_store(data_dir: Path | None, tenant: str | None, work: Callable[[Store, str], Awaitable[T]]) -> T:

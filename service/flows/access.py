@@ -9,6 +9,7 @@ from service.store.embedded import start_or_attach as start_or_attach
 from service.store.keys import RULESETS_CHANNEL
 from service.store.news import listen
 from service.store.server_binary import ServerUnavailable as ServerUnavailable
+from service.store.server_files import holds_store as holds_store
 from service.store.store import Store as Store
 from service.store.store import open_store as open_store
 

@@ -78,6 +78,11 @@ def prepare(data_dir: Path) -> Path:
     return data_dir
 
 
+def holds_store(data_dir: Path) -> bool:
+    """Return whether a server has ever kept anything in the directory; it need not exist."""
+    return (data_dir / "server.json").exists() or (data_dir / "appendonlydir").exists()
+
+
 def socket_path(data_dir: Path) -> Path:
     """Return where the server of this directory listens, in a private runtime directory when the path is too long."""
     near = data_dir / "server.sock"

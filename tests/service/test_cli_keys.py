@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from service.api.identity import KEY_BELIEVED_MS
 from service.store.embedded import start_or_attach
 from tests.service.cli_run import as_json, handrail
 
@@ -25,23 +26,50 @@ def test_a_key_is_made_listed_and_revoked(tmp_path: Path) -> None:
         assert token not in table
         assert [line.split()[-1] for line in table.splitlines()] == ["state", "works"]
         revoked = handrail("keys", "revoke", listed[0]["key_id"], *place)
-        assert (revoked.exit_code, revoked.stdout) == (0, f"key {listed[0]['key_id']} of shop-bot no longer works\n")
+        assert (revoked.exit_code, revoked.stdout) == (
+            0,
+            f"key {listed[0]['key_id']} of shop-bot is ended; every running process refuses it within "
+            f"{KEY_BELIEVED_MS // 1000} seconds\n",
+        )
         assert as_json(handrail("keys", "list", "--json", *place))["keys"][0]["revoked_at_ms"] > 0
 
 
 @pytest.mark.server
 def test_keys_work_without_a_running_service_and_leave_no_server_behind(tmp_path: Path) -> None:
     place = ("--data-dir", str(tmp_path))
+    with start_or_attach(tmp_path):
+        pass
     assert handrail("keys", "list", *place).stdout.startswith("no keys yet")
-    assert handrail("keys", "create", "mia", "--role", "operator", *place).exit_code == 0
+    made = handrail("keys", "create", "mia", "--role", "operator", *place)
+    assert (made.exit_code, made.stderr.count("\n")) == (0, 1)
     with start_or_attach(tmp_path) as server:
         assert server.started, "the command stopped the server that it had started"
         assert len(as_json(handrail("keys", "list", "--json", *place))["keys"]) == 1
 
 
 @pytest.mark.server
+def test_a_directory_without_a_store_is_told_and_only_a_new_key_makes_one(tmp_path: Path) -> None:
+    for words in (("list",), ("revoke", "key_3f1c")):
+        mistyped = handrail("keys", *words, env={"HANDRAIL_DATA_DIR": str(tmp_path / "nope")})
+        assert (mistyped.exit_code, mistyped.stdout) == (2, "")
+        assert mistyped.stderr == (
+            f"error: no store is in the data directory {tmp_path / 'nope'}\n"
+            "       name the one that `handrail serve` uses, with `--data-dir` or HANDRAIL_DATA_DIR\n"
+        )
+        assert not (tmp_path / "nope").exists()
+    made = handrail("keys", "create", "mia", "--role", "operator", "--data-dir", str(tmp_path / "new"))
+    assert made.stderr.splitlines()[0] == (
+        f"made a new data directory at {tmp_path / 'new'}; "
+        f"the key works for `handrail serve --data-dir {tmp_path / 'new'}`"
+    )
+    assert len(as_json(handrail("keys", "list", "--json", "--data-dir", str(tmp_path / "new")))["keys"]) == 1
+
+
+@pytest.mark.server
 def test_what_cannot_be_done_is_refused(tmp_path: Path) -> None:
     place = ("--data-dir", str(tmp_path))
+    with start_or_attach(tmp_path):
+        pass
     unknown = handrail("keys", "revoke", "key_000000000000000000000000", *place)
     assert unknown.exit_code == 2
     assert unknown.stderr.startswith("error: ")
