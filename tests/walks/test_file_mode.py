@@ -24,7 +24,7 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc"),
 ]
 AGENTS = 3  # callers of each process, each with a connection of its own
-SEEN_S = 30  # a second is what is promised and measured (bench/file_mode.py); here only that it comes
+SEEN_S = 60  # a second is what is promised and measured (bench/file_mode.py); here only that it comes
 BROKEN = RULES.replace("confidence < 0.5", "confidense < 0.5")
 
 
@@ -69,7 +69,7 @@ class Load:
 
     async def _agent(self, served: Served, seen: set[str]) -> None:
         headers = {"Authorization": f"Bearer {served.keys['agent']}"}
-        async with httpx.AsyncClient(base_url=served.url, headers=headers, timeout=20) as client:
+        async with httpx.AsyncClient(base_url=served.url, headers=headers, timeout=SEEN_S) as client:
             while not self._over.is_set():
                 body = {"conversation_id": f"c-{next(self._numbers)}", "turn_id": "1", "message": "hi", "confidence": 1}
                 try:
@@ -160,7 +160,7 @@ async def test_edits_under_load_decide_in_every_process_and_no_request_fails(fol
 
 def metric(served: Served, name: str) -> float:
     headers = {"Authorization": f"Bearer {served.keys['manager']}"}
-    lines = httpx.get(f"{served.url}/metrics", headers=headers).text.splitlines()
+    lines = httpx.get(f"{served.url}/metrics", headers=headers, timeout=SEEN_S).text.splitlines()
     return float(next(line.split()[-1] for line in lines if line.startswith(name)))
 
 
@@ -204,7 +204,7 @@ def test_rules_that_are_gone_are_told_everywhere_until_they_are_back(folder: Pat
         decides([served], served.rules)
         found = told(served)
         assert found["lost"] == gone
-        assert httpx.get(f"{served.url}/readyz").json() == {
+        assert httpx.get(f"{served.url}/readyz", timeout=SEEN_S).json() == {
             "status": "ready",
             "rules": {
                 "status": "fewer",
@@ -221,7 +221,7 @@ def test_rules_that_are_gone_are_told_everywhere_until_they_are_back(folder: Pat
         put(file, RULES)
         decides([served], served.rules)
         assert (told(served)["lost"], metric(served, "handrail_rules_lost")) == ([], 0)
-        assert httpx.get(f"{served.url}/readyz").json() == {"status": "ready"}
+        assert httpx.get(f"{served.url}/readyz", timeout=SEEN_S).json() == {"status": "ready"}
         # They are kept for the next start a moment after they decide.
         kept = file_of(served.data_dir, served.rules)
         wait_until(lambda: "id: lost" in kept.read_text())
@@ -244,11 +244,11 @@ def test_what_is_wrong_is_told_in_readyz_metrics_and_log_until_it_is_mended(fold
     with Served(folder, work="false") as served:
         file = served.rules / "walk.yaml"
 
-        assert httpx.get(f"{served.url}/readyz").json() == {"status": "ready"}
+        assert httpx.get(f"{served.url}/readyz", timeout=SEEN_S).json() == {"status": "ready"}
         assert metric(served, "handrail_rules_faulty") == 0
         put(file, BROKEN)
         (found,) = refuses([served])
-        answer = httpx.get(f"{served.url}/readyz")
+        answer = httpx.get(f"{served.url}/readyz", timeout=SEEN_S)
         assert answer.status_code == httpx.codes.OK
         assert answer.json() == {
             "status": "ready",
@@ -266,7 +266,7 @@ def test_what_is_wrong_is_told_in_readyz_metrics_and_log_until_it_is_mended(fold
         assert told(served)["fault_since_at_ms"] == found["fault_since_at_ms"]
         put(file, RULES)
         decides([served], served.rules)
-        assert httpx.get(f"{served.url}/readyz").json() == {"status": "ready"}
+        assert httpx.get(f"{served.url}/readyz", timeout=SEEN_S).json() == {"status": "ready"}
         assert (metric(served, "handrail_rules_faulty"), metric(served, "handrail_rules_refused_total")) == (0, 2)
         served.stop()
         log = served.log.read_text()
