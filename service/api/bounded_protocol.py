@@ -113,6 +113,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Expect the next head; httptools calls this."""
+        # It may run since a piece of the body, and the next head has its own time.
+        self._stop_clock()
         self._reading = _HEAD
         self._lines_bytes = 0
         self.request_came()

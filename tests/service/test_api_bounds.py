@@ -187,6 +187,19 @@ async def test_an_idle_connection_has_longer_than_a_head(listening: Listening) -
         assert (await held.answer())[0] == 200
 
 
+async def test_a_body_that_came_by_itself_leaves_no_clock_behind(listening: Listening) -> None:
+    head, body = listening.request("1")
+    async with line(listening) as held:
+        for _ in range(2):
+            for piece in (head, body[:9], body[9:]):
+                await held.send(piece)
+                await asyncio.sleep(HEAD_WAIT_MS / 1000 / 8)
+            assert (await held.answer())[0] == 200
+            # Nobody has begun the next head.
+            await asyncio.sleep(HEAD_WAIT_MS / 1000 * 2)
+    assert listening.api.running.metrics.problems["head_slow"] == 0
+
+
 async def test_a_body_has_the_time_of_a_body(listening: Listening) -> None:
     head, body = listening.request("1")
     for pieces in ((head + body[:9], body[9:]), (head, body)):
