@@ -223,7 +223,9 @@ def _rules(given: Settings) -> AtStart:
         note(f"error: the rule files in {given.rules} cannot be used; those that were good at {good_at} decide")
         note("       correct what is shown above: it is taken up as soon as it is saved")
     if found.loss is not None:
-        note(f"warning: {found.loss.lost.said} from {given.rules} since {good_at}")
+        # Found by this start, it is gone since somewhere after the files before were good; else it is known since when.
+        since = _moment(min(found.good_at_ms or 0, found.loss.since_at_ms))
+        note(f"warning: {found.loss.lost.said} from {given.rules} since {since}")
         for line in found.loss.lines():
             note(f"         {line}")
     return found

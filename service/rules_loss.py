@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from itertools import islice
 
 from rules.diff.losses import Losses, losses
 from rules.model import RuleFiles
+from service.last_good import Before
 
 # Whoever comes in the morning sees what an edit of the evening took away; what was meant does not stand there for ever.
 TOLD_MS = 86_400_000
@@ -18,15 +20,23 @@ LINES_TOLD_MAX = 200
 
 @dataclass(frozen=True, slots=True)
 class RulesLoss:
-    """What is gone since `before` decided. `since_at_ms` is when some of it went last."""
+    """What is gone since `before` decided. `since_at_ms` is when some of it went last.
+
+    `texts` are those of `before`, for a start that is to tell of it too; empty where they are not known.
+    """
 
     since_at_ms: int
     before: RuleFiles
     lost: Losses
+    texts: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     def told_at(self, at_ms: int) -> bool:
         """Return whether it is still news."""
         return at_ms - self.since_at_ms < TOLD_MS
+
+    def to_keep(self, at_ms: int) -> Before | None:
+        """Return what a later start needs to tell of it; None when it is no news, or the texts are not known."""
+        return Before(self.texts, self.since_at_ms) if self.texts and self.told_at(at_ms) else None
 
     def lines(self, most: int = LINES_TOLD_MAX) -> list[str]:
         """Return what is gone, and how many more there are than `most`."""
@@ -35,11 +45,17 @@ class RulesLoss:
         return [*told, f"and {more} more"] if more else told
 
 
-def after(standing: RulesLoss | None, old: RuleFiles, new: RuleFiles, at_ms: int) -> RulesLoss | None:
-    """Return what is lost once `new` decides after `old`; None when nothing is, or all of it is there again."""
+def after(
+    standing: RulesLoss | None, old: RuleFiles, new: RuleFiles, at_ms: int, texts: Mapping[str, str] | None = None
+) -> RulesLoss | None:
+    """Return what is lost once `new` decides after `old`, whose texts these are.
+
+    None when nothing is, or all of it is there again.
+    """
     now = losses(old, new)
     if standing is None or not standing.told_at(at_ms):
-        return RulesLoss(at_ms, old, now) if now.count else None
+        return RulesLoss(at_ms, old, now, texts or {}) if now.count else None
     # Another edit of another file does not put back what was lost before it.
     lost = losses(standing.before, new)
-    return RulesLoss(at_ms if now.count else standing.since_at_ms, standing.before, lost) if lost.count else None
+    since_at_ms = at_ms if now.count else standing.since_at_ms
+    return RulesLoss(since_at_ms, standing.before, lost, standing.texts) if lost.count else None

@@ -63,16 +63,18 @@ async def take_up(running: Running, directory: Path, found: Texts | RulesUnreada
         running.log.error("rules not read", **failure(error))
         _refuse(running, RulesFault(_since(running), f"the rule files could not be read: {type(error).__name__}"))
     else:
+        running.rules_loss = rules_loss.after(running.rules_loss, before, ruleset.files, now_ms(), running.texts)
         running.texts = rules
-        running.rules_loss = rules_loss.after(running.rules_loss, before, ruleset.files, now_ms())
         _activate(running, ruleset, result, perf_counter() - began_s)
         await _keep(running, directory, rules)
 
 
 async def _keep(running: Running, directory: Path, texts: Texts) -> None:
-    """Keep what decides now for a start that finds the directory broken."""
+    """Keep what decides now for a start that finds the directory broken, and what is told of those before."""
+    at_ms, loss = now_ms(), running.rules_loss
+    before = None if loss is None else loss.to_keep(at_ms)
     try:
-        await asyncio.to_thread(last_good.keep, running.settings.data_dir, directory, texts, now_ms())
+        await asyncio.to_thread(last_good.keep, running.settings.data_dir, directory, texts, at_ms, before)
     except OSError as error:
         running.log.warning("rules not kept for the next start", **failure(error))
 

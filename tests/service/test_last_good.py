@@ -9,7 +9,7 @@ import pytest
 
 from rules.files.errors import RuleFileInvalid
 from service import settings
-from service.last_good import FILE_BYTES_MAX, GOOD_AT_MS_MAX, Kept, file_of, find, keep
+from service.last_good import FILE_BYTES_MAX, GOOD_AT_MS_MAX, Before, Kept, file_of, find, keep
 from service.rule_files import RulesUnreadable
 from service.rules_at_start import rules_at_start
 from tests.service.api_service import RULES
@@ -24,6 +24,25 @@ def test_what_is_kept_is_found_again_to_the_letter(tmp_path: Path) -> None:
     keep(tmp_path / "new", tmp_path / "rules", {"a.yaml": RULES}, NOW + 1)
     assert find(tmp_path / "new", tmp_path / "rules") == Kept({"a.yaml": RULES}, NOW + 1)
     assert [path.name for path in (tmp_path / "new").iterdir()] == [file_of(tmp_path, tmp_path / "rules").name]
+
+
+def test_the_files_before_are_kept_beside_them(tmp_path: Path) -> None:
+    before = Before({"a.yaml": "handrail: 1\n# \udcff\n"}, NOW - 1)
+    keep(tmp_path, tmp_path / "rules", TEXTS, NOW, before)
+    assert find(tmp_path, tmp_path / "rules") == Kept(TEXTS, NOW, before)
+    keep(tmp_path, tmp_path / "rules", TEXTS, NOW)
+    assert find(tmp_path, tmp_path / "rules") == Kept(TEXTS, NOW)
+
+
+@pytest.mark.parametrize(
+    "before", [1, [], {}, {"texts": TEXTS}, {"texts": {}, "since_at_ms": 1}, {"texts": TEXTS, "since_at_ms": 10**30}]
+)
+def test_what_somebody_else_wrote_of_the_files_before_is_no_part_of_what_is_good(
+    tmp_path: Path, before: object
+) -> None:
+    told = {"directory": str(tmp_path / "rules"), "good_at_ms": NOW, "texts": TEXTS, "before": before}
+    file_of(tmp_path, tmp_path / "rules").write_text(json.dumps(told))
+    assert find(tmp_path, tmp_path / "rules") == Kept(TEXTS, NOW)
 
 
 def test_another_directory_has_nothing(tmp_path: Path) -> None:

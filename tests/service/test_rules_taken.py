@@ -10,6 +10,7 @@ from rules.compile.rule_files import files_or_raise
 from rules.files.errors import RuleFileInvalid
 from rules.model import RuleFiles
 from service import last_good, settings
+from service.clock import now_ms
 from service.rule_files import RulesUnreadable
 from service.rules_at_start import AtStart, rules_at_start
 from service.rules_loss import LINES_LOGGED_MAX, TOLD_MS, after
@@ -174,7 +175,8 @@ def test_a_start_with_a_cut_file_whose_tests_name_what_is_gone_decides_with_what
     assert mended.refused is None
     assert mended.loss is not None
     assert next(iter(mended.loss.lost.lines())).startswith("unsure: removed")
-    assert directory.start().loss is None
+    again = directory.start()
+    assert (again.refused, again.loss) == (None, mended.loss)
 
 
 def test_a_first_start_knows_of_no_loss_and_tells_what_tests_miss(directory: Directory) -> None:
@@ -188,3 +190,64 @@ def test_what_was_kept_without_any_rule_decides_nothing(directory: Directory) ->
     last_good.keep(directory.data, directory.rules, {"a.yaml": "handrail: 1\n"}, NOW)
     with pytest.raises(RulesUnreadable):
         directory.start("handrail: 1\n# edited\n")
+
+
+SECOND = """  - {id: second, why: w, when: turn_count > 3, then: {escalate: tier1}}
+"""
+FEWER = RULES.replace(UNSURE, "")
+
+
+def news(begun: AtStart) -> list[str]:
+    return [] if begun.loss is None else [line.split(":")[0] for line in begun.loss.lost.lines()]
+
+
+def test_what_an_edit_took_away_is_told_over_starts_until_it_is_back(directory: Directory) -> None:
+    directory.start(RULES + SECOND)
+    first = directory.start(FEWER + SECOND)
+    assert first.loss is not None
+    assert news(first) == ["unsure"]
+    for _ in range(3):
+        again = directory.start()
+        assert again.loss == first.loss
+        assert again.loss.texts == {"a.yaml": RULES + SECOND}
+    # A second loss is told with the first, whichever start it is that finds it.
+    both = directory.start(FEWER)
+    assert both.loss is not None
+    assert sorted(news(both)) == ["second", "unsure"]
+    assert directory.start().loss == both.loss
+    assert news(directory.start(FEWER + SECOND)) == ["unsure"]
+    # A broken edit puts nothing back.
+    assert news(directory.start("handrail: 1\n")) == ["unsure"]
+    assert directory.start(RULES + SECOND).loss is None
+    assert directory.start().loss is None
+    kept = last_good.find(directory.data, directory.rules)
+    assert kept is not None
+    assert kept.before is None
+
+
+def kept_with(directory: Directory, text: str, since_at_ms: int) -> None:
+    """Keep the cut file as good, and this text as what decided until then."""
+    before = last_good.Before({"a.yaml": text}, since_at_ms)
+    last_good.keep(directory.data, directory.rules, {"a.yaml": FEWER}, now_ms(), before)
+
+
+def test_a_start_tells_of_a_loss_for_the_rest_of_its_day(directory: Directory) -> None:
+    # An hour is left of it; and what a clock that was set back says is of today.
+    for since_at_ms, told in (
+        (now_ms() - TOLD_MS + 3_600_000, True),
+        (now_ms() - TOLD_MS, False),
+        (2 * now_ms(), True),
+    ):
+        kept_with(directory, RULES, since_at_ms)
+        begun = directory.start(FEWER)
+        assert news(begun) == (["unsure"] if told else [])
+        assert begun.loss is None or begun.loss.since_at_ms <= now_ms()
+        kept = last_good.find(directory.data, directory.rules)
+        assert kept is not None
+        assert (kept.before is not None) is told
+
+
+def test_files_before_that_this_version_cannot_read_are_told_of_no_more(directory: Directory) -> None:
+    kept_with(directory, "handrail: 2\n", now_ms())
+    begun = directory.start(FEWER)
+    assert (begun.refused, begun.loss) == (None, None)
