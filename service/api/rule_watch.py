@@ -6,13 +6,13 @@ Nothing is read from the directory while a turn is answered; the rules are swapp
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 
 from rules.evaluation.evaluate import Ruleset, build
 from rules.files.errors import RuleFileInvalid
 from rules.files.files_hash import files_hash
-from rules.model import RuleFiles
 from service import last_good, rules_loss
 from service.api import rules_fault
 from service.api.rules_fault import RulesFault
@@ -49,9 +49,8 @@ async def take_up(running: Running, directory: Path, found: Texts | RulesUnreada
         # Only tests were edited, and nothing that was told of the rules hangs on them.
         return
     began_s = perf_counter()
-    before = running.ruleset.files
     try:
-        ruleset, result = await beside(lambda: _compiled(found, directory, before))
+        made = await beside(lambda: _made(running, found, directory))
     except NamedByTests as gone:
         _refuse(running, rules_fault.of_tests(_since(running), gone.problems))
     except RuleFileInvalid as invalid:
@@ -63,9 +62,9 @@ async def take_up(running: Running, directory: Path, found: Texts | RulesUnreada
         running.log.error("rules not read", **failure(error))
         _refuse(running, RulesFault(_since(running), f"the rule files could not be read: {type(error).__name__}"))
     else:
-        running.rules_loss = rules_loss.after(running.rules_loss, before, ruleset.files, now_ms(), running.texts)
         running.texts = rules
-        _activate(running, ruleset, result, perf_counter() - began_s)
+        running.rules_loss = made.loss
+        _activate(running, made, perf_counter() - began_s)
         await _keep(running, directory, rules)
 
 
@@ -79,13 +78,25 @@ async def _keep(running: Running, directory: Path, texts: Texts) -> None:
         running.log.warning("rules not kept for the next start", **failure(error))
 
 
-def _compiled(texts: Texts, directory: Path, before: RuleFiles) -> tuple[Ruleset, Taken]:
-    """Return the ruleset and what came of its files; raises what `taken` does."""
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """What came of texts: the ruleset, what is told of its files, and what they lost to be told with it."""
+
+    ruleset: Ruleset
+    result: Taken
+    loss: RulesLoss | None
+
+
+def _made(running: Running, texts: Texts, directory: Path) -> _Made:
+    """Return what becomes active with these texts, all that takes long; raises what `taken` does."""
+    before = running.ruleset.files
     result = taken(texts, directory, before)
-    return build(result.files), result
+    loss = rules_loss.after(running.rules_loss, before, result.files, now_ms(), running.texts)
+    return _Made(build(result.files), result, loss)
 
 
-def _activate(running: Running, ruleset: Ruleset, result: Taken, took_s: float) -> None:
+def _activate(running: Running, made: _Made, took_s: float) -> None:
+    ruleset, result = made.ruleset, made.result
     mended, running.rules_fault = running.rules_fault, None
     changed = ruleset.hash != running.ruleset.hash
     running.ruleset = ruleset
@@ -100,8 +111,8 @@ def _activate(running: Running, ruleset: Ruleset, result: Taken, took_s: float) 
         mended_after_ms=None if mended is None else now_ms() - mended.since_at_ms,
         compiled_in_ms=round(took_s * 1000),
     )
-    if result.lost.count and running.rules_loss is not None:
-        tell_of_loss(running, running.rules_loss)
+    if result.lost.count and made.loss is not None:
+        tell_of_loss(running, made.loss)
 
 
 def tell_of_loss(running: Running, loss: RulesLoss) -> None:

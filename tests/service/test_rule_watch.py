@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import cast
 
 import pytest
 
-from service import last_good, rules_loss, settings
+from rules.diff.losses import Losses, losses
+from rules.model import RuleFiles
+from service import last_good, rules_loss, rules_taken, settings
 from service.api.rule_watch import take_up
 from service.api.running import Running
 from service.flows.access import Store
@@ -60,3 +63,20 @@ async def test_what_is_no_news_any_more_is_not_kept(running: Running, monkeypatc
     kept = last_good.find(running.settings.data_dir, running.settings.rules)
     assert kept is not None
     assert (kept.texts["a.yaml"], kept.before) == (CUT.replace("0.5", "0.6"), None)
+
+
+async def test_nothing_that_takes_long_is_worked_out_in_the_loop(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[threading.Thread] = []
+
+    def compared(old: RuleFiles, new: RuleFiles) -> Losses:
+        threads.append(threading.current_thread())
+        return losses(old, new)
+
+    for module in (rules_loss, rules_taken):
+        monkeypatch.setattr(module, "losses", compared)
+    for text in (CUT, CUT.replace("0.5", "0.6"), RULES):
+        await edited(running, text)
+    assert threads
+    assert threading.main_thread() not in threads
