@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
-from urllib.parse import urlencode
 
 from rules.handoff import Kind
 from rules.model import Priority
@@ -126,12 +125,5 @@ def _came_to(service: Service, handoff: Mapping[str, Any], taken: int) -> str:
 
 
 def _handoffs(service: Service, state: str | None) -> Iterator[dict[str, Any]]:
-    cursor: str | None = None
-    while True:
-        asked = {"state": state, "cursor": cursor}
-        given = {name: value for name, value in asked.items() if value is not None} | {"limit": PAGE_MAX}
-        page = service.get(f"/handoffs?{urlencode(given)}")
+    for page in service.each_page("/handoffs", "handoffs", {"state": state}, PAGE_MAX):
         yield from page["handoffs"]
-        cursor = page["cursor"]
-        if cursor is None:
-            return

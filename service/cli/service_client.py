@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -77,14 +77,25 @@ class Service:
         """
         found: list[Any] = []
         cursor: str | None = None
-        given = {key: value for key, value in asked.items() if value is not None}
-        while True:
-            page = given | {"limit": str(min(limit - len(found), page_max))} | ({"cursor": cursor} if cursor else {})
-            told = self.get(f"{path}?{urlencode(page)}")
+        for told in self.each_page(path, name, asked, page_max, limit):
             found += told[name]
             cursor = told["cursor"]
-            if cursor is None or len(found) >= limit:
-                return {name: found, "cursor": cursor}
+        return {name: found, "cursor": cursor}
+
+    def each_page(
+        self, path: str, name: str, asked: Mapping[str, str | None], page_max: int, limit: int | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """Yield a list page after page, each asked for when the one before was read; to its end without a `limit`."""
+        given = {key: value for key, value in asked.items() if value is not None}
+        left, cursor = limit, None
+        while True:
+            size = page_max if left is None else min(left, page_max)
+            page = given | {"limit": str(size)} | ({"cursor": cursor} if cursor else {})
+            told = self.get(f"{path}?{urlencode(page)}")
+            yield told
+            left, cursor = None if left is None else left - len(told[name]), told["cursor"]
+            if cursor is None or (left is not None and left <= 0):
+                return
 
     def post(self, path: str, body: object = None) -> Any:
         """Send a JSON body and return the JSON that the service answers; raises as `get` does."""
