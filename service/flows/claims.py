@@ -205,10 +205,16 @@ async def _shown(store: Store, tenant: str, taken: Taken, now_ms: int) -> Claime
     handoff = taken.handoff or await handoffs.get(store, tenant, taken.handoff_id)
     packet, noted = packets.unpacked(taken.packet, handoff), None
     if taken.handoff is not None and handoff.holder is not None and handoff.customer_id is not None:
-        # On the wire together with what the packet reads.
-        noted = operators.keep_customer(store, tenant, handoff.holder, handoff.customer_id)
+        # Under way while the packet is read, whichever kind of connection it goes over.
+        noted = asyncio.ensure_future(operators.keep_customer(store, tenant, handoff.holder, handoff.customer_id))
     if packet is None:
-        packet = await packet_json(store, tenant, handoff, now_ms)
+        try:
+            packet = await packet_json(store, tenant, handoff, now_ms)
+        except BaseException:
+            # Nobody waits for it any more, and nobody would ask what came of it.
+            if noted is not None:
+                noted.cancel()
+            raise
     if noted is not None:
         # It lies on whichever shard the customer's name leads to: an offer goes by it, and nothing depends on it.
         with contextlib.suppress(StoreAway, TimeoutError):
