@@ -43,7 +43,7 @@ rules:
 # On cores that others keep busy; a second or two on idle ones. Nothing is measured by it.
 READY_S = STOP_S = 120
 # How long a caller goes on asking while parts are killed and come back; a channel is tried for 25 s of it.
-ANSWER_S = 40
+ANSWER_S = READY_S
 
 
 class Served:
