@@ -110,9 +110,9 @@ export function floodOf(path, me, act, typed) {
       for (let round = 0; round < ROUNDS_MAX; round += 1) {
         const dealt = await move(`${path}/members/answer`, body);
         done += dealt.done;
-        result.textContent = say(dealt.left ? "flood.answered_some" : "flood.answered", { count: done, left: dealt.left });
         // No answer in writing makes a call that was promised.
-        if (dealt.calls) result.textContent = say("flood.calls", { count: done, calls: dealt.calls });
+        const known = dealt.calls ? ["flood.calls", "flood.calls_some"] : ["flood.answered", "flood.answered_some"];
+        result.textContent = say(known[dealt.left ? 1 : 0], { count: done, left: dealt.left, calls: dealt.calls });
         if (!dealt.left || !dealt.done) break;
       }
       act.answered(body);
