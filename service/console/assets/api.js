@@ -40,15 +40,16 @@ export const key = {
 };
 
 /** Ask the API. A POST carries a key under which it is done once, however often a bad connection makes us send it; with
-`intent` that key lasts until there is an answer, so that a second tap after a lost one is the same move. */
-export async function ask(method, path, body = undefined, { intent = false, keepalive = false } = {}) {
+`intent` that key lasts until there is an answer, so that a second tap after a lost one is the same move. `tries`: 1 for
+what must not arrive later than it was meant to. */
+export async function ask(method, path, body = undefined, { intent = false, keepalive = false, tries = TRIES } = {}) {
   const headers = { accept: "application/json" };
   if (key.get()) headers.authorization = `Bearer ${key.get()}`;
   if (body !== undefined) headers["content-type"] = "application/json";
   const text = body === undefined ? undefined : JSON.stringify(body);
   const name = intent ? nameOf(path, text ?? "") : null;
   if (method === "POST") headers["idempotency-key"] = keyOf(name);
-  const answer = await sent(path, { method, headers, body: text, keepalive });
+  const answer = await sent(path, { method, headers, body: text, keepalive }, tries);
   // What failed inside the service may have been done: the same tap again stays the same move.
   if (name && answer.status < 500) sessionStorage.removeItem(name);
   if (answer.status === 204) return null;
@@ -62,18 +63,18 @@ export function move(path, body = {}) {
   return ask("POST", path, body, { intent: true });
 }
 
-async function sent(path, request) {
+async function sent(path, request, tries) {
   for (let tried = 1; ; tried += 1) {
     try {
       const signal = AbortSignal.timeout(ANSWER_MS_MAX);
       const answer = await fetch(new URL(path, base), { ...request, signal, cache: "no-store", credentials: "omit" });
       hearDate(answer.headers.get("date"));
-      if (answer.status !== 503 || tried >= TRIES) {
+      if (answer.status !== 503 || tried >= tries) {
         if (answer.status >= 502) throw new Away();
         return answer;
       }
     } catch {
-      if (tried >= TRIES) throw new Away();
+      if (tried >= tries) throw new Away();
     }
     await new Promise((resolve) => setTimeout(resolve, PAUSES_MS[tried - 1]));
   }

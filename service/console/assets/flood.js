@@ -128,6 +128,17 @@ export function floodOf(path, me, act, typed) {
     });
   }
 
+  function restore(fields) {
+    for (const name of ["all_action", "all_outcome"]) {
+      const found = form.querySelector(`input[name=${name}][value="${CSS.escape(fields[name] ?? "")}"]`);
+      if (found && !chosen(name)) found.checked = true;
+    }
+    for (const [name, control] of [["all_text", text], ["all_cause", cause]]) {
+      if (typeof fields[name] === "string" && !control.value) control.value = fields[name];
+    }
+    if (chosen("all_action") || text.value) form.open = true;
+  }
+
   return {
     place,
     /** Show the group as the handoff has it now; the form only to whoever has the one that stands for it. */
@@ -156,15 +167,12 @@ export function floodOf(path, me, act, typed) {
     read: () => Object.fromEntries(Object.entries({
       all_action: chosen("all_action"), all_outcome: chosen("all_outcome"), all_text: text.value, all_cause: cause.value,
     }).filter(([, value]) => value)),
-    restore: (fields) => {
-      for (const name of ["all_action", "all_outcome"]) {
-        const found = form.querySelector(`input[name=${name}][value="${CSS.escape(fields[name] ?? "")}"]`);
-        if (found && !chosen(name)) found.checked = true;
-      }
-      for (const [name, control] of [["all_text", text], ["all_cause", cause]]) {
-        if (typeof fields[name] === "string" && !control.value) control.value = fields[name];
-      }
-      if (chosen("all_action") || text.value) form.open = true;
+    /** Write this in the place of whatever stands there. */
+    write: (fields) => {
+      for (const each of form.querySelectorAll("input:checked")) each.checked = false;
+      text.value = "";
+      cause.value = "";
+      restore(fields);
     },
     enable: (able) => {
       for (const each of form.querySelectorAll("button")) each.disabled = !able;

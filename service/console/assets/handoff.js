@@ -1,9 +1,9 @@
 // The page of one handoff: it reads, shows, follows what happens, and lets whoever has it work. Its parts are elsewhere.
 
 import { Away, Refused, Unfit, ask, base, follow, move } from "./api.js";
-import { callLeft } from "./calls.js";
+import { callLeft, isCall } from "./calls.js";
 import { button, clock, el, now } from "./dom.js";
-import { keepDraft } from "./drafts.js";
+import { asideOf, keepDraft } from "./drafts.js";
 import { floodOf } from "./flood.js";
 import { beforeForgetting, keyGone } from "./key.js";
 import { lease } from "./lease.js";
@@ -34,6 +34,7 @@ export async function showHandoff(me, id, room) {
   let wasKept = false;
   let stream = null;
   ({ handoff, packet, drafts } = await read());
+  const aside = asideOf();
   const mine = lease(id, { lost: refused, renewed: changed, over: again, announce });
   const flood = floodOf(path, me, { doing, grouped, answered, problem, token: mine.token }, () => keeper?.changed());
 
@@ -129,8 +130,10 @@ export async function showHandoff(me, id, room) {
     if (mine.token() && !ours()) mine.drop();
     const have = ours();
     if (have) hadIt = true;
+    if (have && !work) begin();
+    else if (work && !GONE.includes(handoff.state)) follows(have);
     // A section is drawn anew only where it has changed: who reads or selects a text in it is not disturbed.
-    const seen = JSON.stringify([handoff, packet, drafts, have, kept()]);
+    const seen = JSON.stringify([handoff, packet, drafts, have, kept(), aside.entries()]);
     if (seen !== drawn) {
       parts.head.replaceChildren(...story.head(handoff, packet, me));
       parts.task.replaceChildren(...story.task(handoff, packet));
@@ -138,14 +141,13 @@ export async function showHandoff(me, id, room) {
       parts.talk.replaceChildren(el("h2", {}, say("talk")), ...story.talk(handoff, packet, me));
       if (unfolded) parts.talk.querySelector("details").open = true;
       parts.why.replaceChildren(...story.why(packet));
-      parts.drafts.replaceChildren(...story.drafts(drafts, me, have ? (text) => work.add(text) : null));
+      parts.drafts.replaceChildren(...story.drafts(aside.entries(), drafts, me, have && !isCall(handoff) ? use : null));
       const open = [...parts.more.querySelectorAll("details")].map((each) => each.open && each.firstChild.textContent);
       parts.more.replaceChildren(...story.more(handoff, packet));
       for (const each of parts.more.querySelectorAll("details")) if (open.includes(each.firstChild.textContent)) each.open = true;
       parts.take.replaceChildren(...taking());
       drawn = seen;
     }
-    if (have && !work) begin();
     work?.enable(have && !busy);
     work?.stands(handoff.queue);
     flood.show(handoff, have);
@@ -205,28 +207,46 @@ export async function showHandoff(me, id, room) {
   /** Build the forms, and put back what was being written. */
   function begin() {
     const act = { reply, end, hold, pass, problem, release: () => moved("release", {}, say("release.done")) };
-    work = forms({ packet, handoff }, me, act, () => keeper.changed());
-    keeper = keepDraft(id, () => ({ ...work.read(), ...flood.read() }), work.told);
-    const own = drafts.find((each) => each.by === me.name && !each.refused);
+    work = forms(me, act, () => keeper.changed(), aside.put);
+    work.asks({ packet, handoff });
+    keeper = keepDraft(id, me, { parts: [work, flood], aside, tell: work.told, alone: ours, look: async () => (await read()).drafts, met: draw });
     const refusedOnce = drafts.find((each) => each.by === me.name && each.refused);
-    if (own) {
-      work.restore(own.fields);
-      flood.restore(own.fields);
-      keeper.known({ ...work.read(), ...flood.read() });
-      work.told(say("saved", { at: clock(own.at_ms) }));
-    } else if (refusedOnce) {
-      const { verb, text, ...rest } = refusedOnce.fields;
-      work.restore(verb === "reply" ? { reply: text } : typeof rest.edited === "string" ? { text, ...rest } : { text, action: rest.action });
+    if (!keeper.goOn(drafts) && refusedOnce) {
+      const { verb, text, action } = refusedOnce.fields;
+      work.restore(verb === "reply" ? { reply: text } : { text, action });
     }
     place.replaceChildren(work.place);
   }
 
+  /** Ask in the forms what the packet asks now, and say what has to be chosen again; `taken`: with the newest draft. */
+  function follows(have, taken = false) {
+    const anew = work.asks({ packet, handoff });
+    if (!anew) return;
+    const beside = aside.entries().some((each) => each.why === "draft") && ` ${say("aside.kept")}`;
+    if (have) alarm.replaceChildren(el("p", { class: "banner" }, say(taken ? "task.changed" : anew), beside));
+    keeper.changed();
+  }
+
+  /** Use what stands beside the work. */
+  function use(entry) {
+    work.use(entry);
+    aside.drop(entry);
+    keeper.changed();
+    draw();
+  }
+
   async function claim() {
     await doing(async () => {
+      // What waits here to be kept must not take the place of what another tab has kept.
+      await keeper?.settled();
       // What is in our hands already is taken again with a lease of its own: the one before counts no more.
       const got = await move(`${path}/claim`, handoff.holder === me.name ? { again: true } : {});
       mine.take(got);
       ({ handoff, packet, drafts } = got);
+      if (work) {
+        follows(true, true);
+        keeper.goOn(drafts);
+      }
       draw();
       announce(say("taken"));
       // Where the button was there is nothing to focus any more; a field would open a telephone's keyboard over the story.
@@ -252,13 +272,13 @@ export async function showHandoff(me, id, room) {
     await withToken("hold", body, null, say("hold.done", { at: clock(untilAtMs) }));
   }
 
-  /** Hand it on, and return whether that was done. What is written goes along: it is on the server before anybody is told. */
+  /** Hand it on, and return whether that was done. What is written goes along: it is on the server before anybody is told,
+  and where it cannot be kept there nothing is handed on. */
   async function pass(form, queue) {
     try {
       const body = form();
-      await keeper.flush();
       const told = (seen) => (body.operator ? say("pass.done_person", { name: body.operator, at: clock(seen.reserved_until_at_ms) }) : say("pass.done_queue", { queue }));
-      return await withToken("transfer", body, null, told);
+      return await withToken("transfer", body, null, told, () => keeper.flush());
     } catch (error) {
       problem(error);
       return false;
@@ -269,9 +289,9 @@ export async function showHandoff(me, id, room) {
     return verb === "release" ? withToken(verb, body, null, done) : doing(async () => changed(await move(`${path}/${verb}`, body)));
   }
 
-  function withToken(verb, body, after, done) {
+  function withToken(verb, body, after, done, first = () => keeper.settled()) {
     return doing(async () => {
-      await keeper.settled();
+      await first();
       const seen = await move(`${path}/${verb}`, { ...body, token: mine.token() });
       after?.();
       if (["release", "transfer", "resolve", "hand-back"].includes(verb)) {
@@ -287,8 +307,7 @@ export async function showHandoff(me, id, room) {
         parts.take.focus();
         return;
       }
-      keeper.known({});
-      keeper.changed();
+      keeper.forgotten();
     });
   }
 

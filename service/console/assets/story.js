@@ -2,6 +2,7 @@
 
 import { callBesides, callTask, isCall } from "./calls.js";
 import { button, clock, el, left, now, span, time, words } from "./dom.js";
+import { listed } from "./drafts.js";
 import { has, language, say } from "./words.js";
 
 const SOON_MS = 120_000;
@@ -176,19 +177,22 @@ function fold(title, rows, row) {
   return el("details", {}, el("summary", {}, `${title} (${rows.length})`), el("ul", {}, ...rows.map(row)));
 }
 
-/** Return what others were writing, and what was refused; `use` is given a text that the user wants to go on with. */
-export function drafts(all, me, use) {
+/** Return what of one's own was put aside, what others were writing, and what was refused; `use` is given a text that the
+user wants to go on with: its name, its words, and where it stood. */
+export function drafts(aside, all, me, use) {
   const shown = all.filter((each) => each.refused || each.by !== me.name);
-  if (!shown.length) return [];
-  const row = (each) => {
-    const texts = Object.entries(each.fields).filter(([name, value]) => typeof value === "string" && value && ["reply", "text", "edited", "all_text"].includes(name));
-    const said = each.refused ? "drafts.refused" : "drafts.by";
-    return el("li", {},
-      el("small", {}, say(said, { name: each.by, at: clock(each.at_ms) })),
-      ...texts.map(([, value]) => el("blockquote", {}, el("span", { class: "words", dir: "auto" }, value),
-        use ? el("div", {}, button(say("drafts.use"), () => use(value))) : "")));
-  };
-  return [el("h2", {}, say("drafts")), el("ul", { class: "plain" }, ...shown.map(row))];
+  if (!shown.length && !aside.length) return [];
+  const row = (said, texts) => el("li", {}, el("small", {}, said),
+    ...texts.map((each) => el("blockquote", {}, el("span", { class: "words", dir: "auto" }, each.text),
+      use ? el("div", {}, button(say("drafts.use"), () => use(each))) : "")));
+  return [el("h2", {}, say("drafts")), el("ul", { class: "plain" }, ...aside.map((each) => row(say(each.why === "draft" ? "aside.draft" : "aside.tab"), [each])),
+    ...shown.map((each) => row(say(each.refused ? "drafts.refused" : "drafts.by", { name: each.by, at: clock(each.at_ms) }), textsOf(each.fields))))];
+}
+
+function textsOf(fields) {
+  const sent = fields.edited?.tool_call ? JSON.stringify(fields.edited.tool_call.args, null, 2) : fields.edited?.reply;
+  const found = Object.entries({ ...fields, edited: sent ?? fields.edited }).filter(([name]) => ["reply", "text", "edited", "all_text"].includes(name));
+  return listed([...found.map(([, text]) => ({ name: "reply", text })), ...listed(fields.edited_beside), ...listed(fields.aside)]);
 }
 
 /** Return how it ended. */
