@@ -49,6 +49,7 @@ UNTOLD: Mapping[str, str] = {
     "settle_tellings": "keeps the books of what was told",
     "take_deliveries": "keeps the books of what was told",
     "take_tellings": "keeps the books of what was told",
+    "wake_channel": "keeps the books of what was told",
 }
 
 
