@@ -302,7 +302,10 @@ def _hand_over(reading: _Reading, item: Node, number: int) -> HandOver | None:
         elif at is not None and not isinstance(at, TextNode):
             source.refuse("R116", at, "`id` is not a text", "write one name here")
         node = values["when"]
+    told_before = len(source.problems)
     condition = read_condition(source, node, names)
+    if any(problem.code in ("R131", "W205") for problem in source.problems[told_before:]):
+        names.told_of.add(span)
     return None if condition is None else HandOver(name, why, condition, span)
 
 

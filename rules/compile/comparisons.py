@@ -13,7 +13,7 @@ from rules.compile.units import note_units
 from rules.compile.unknown_signals import PRESENCE, TEXTS, argument_type, refuse_signal, text_message
 from rules.compile.values import did_you_mean, nearest, one_of
 from rules.evaluation.call_values import ARGS_PREFIX, SignalType
-from rules.evaluation.signal_table import CALL_SIGNALS, TOPIC_SETS, SignalSpec, Unit
+from rules.evaluation.signal_table import CALL_SIGNALS, MEANINGS, TOPIC_SETS, SignalSpec, Unit
 from rules.files.grammar import (
     COUNTING,
     FUNCTIONS,
@@ -87,7 +87,7 @@ def read_comparison(source: Source, node: TextNode, names: Names, in_call: bool)
             source.refuse(each.code, node, each.message, each.hint, each.start, each.end)
     except Told:
         pass
-    _use_all(node.value, names)
+    use_all(node.value, names)
     return None
 
 
@@ -135,6 +135,7 @@ def _compare(place: Place, parsed: Comparison) -> Compare:
             _use_topics(place, parsed.operand.items or (parsed.operand,), left)
         note_units(place.source, place.node, parsed.operand, wanted)
         _warn(place, parsed, value, wanted)
+        _tell_unfed(place, parsed, spec)
     span = place.source.span(place.node, parsed.start, parsed.end)
     return Compare(left, parsed.operator, value, place.text(parsed), span, threshold)
 
@@ -311,7 +312,19 @@ def _warn(place: Place, parsed: Comparison, value: object, wanted: Wanted) -> No
         place.source.refuse("W205", place.node, message, hint, parsed.start, parsed.end)
 
 
-def _use_all(text: str, names: Names) -> None:
+def _tell_unfed(place: Place, parsed: Comparison, spec: SignalSpec) -> None:
+    """Note once that no topic means what a signal says, so whoever asks for it waits for what never comes."""
+    names, name = place.names, spec.name
+    if place.in_call or name not in MEANINGS or name in names.meanings | names.unfed or names.torn:
+        return
+    names.unfed.add(name)
+    # A customer who was not heard asking did not ask; one whose yes nobody can tell neither agreed nor did not.
+    so = "never known" if name == "confirmed" else "never true"
+    hint = f"write `means: {name}` at a topic with the words for it"
+    place.source.refuse("W216", place.node, f"no topic means `{name}`, so it is {so}", hint, parsed.start, parsed.end)
+
+
+def use_all(text: str, names: Names) -> None:
     """Count every word of a refused comparison as used, so that one mistake is not told twice."""
     for word in _WORDS.findall(text):
         for kind in ("threshold", "topic", "signal"):

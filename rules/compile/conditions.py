@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from itertools import pairwise
 
-from rules.compile.comparisons import read_comparison, sample
+from rules.compile.comparisons import read_comparison, sample, use_all
 from rules.compile.names import Names
 from rules.compile.values import after_comma, cut_number, did_you_mean, is_empty, nearest, one_of
 from rules.evaluation.comparisons import aggregate_key, opposite, tester
@@ -132,6 +132,9 @@ def _read_parts(
 
 
 def _refuse_key(source: Source, key: TextNode, value: Node, names: Names) -> None:
+    for part in (key, *(value.items if isinstance(value, ListNode) else [value])):
+        if isinstance(part, TextNode):
+            use_all(part.value, names)
     if is_empty(value):
         source.refuse("R130", key, f"`{key.value}` stands in braces", "write the comparison without `{` and `}`")
     elif key.value in names.signals or key.value in CALL_SIGNALS:
@@ -144,6 +147,8 @@ def _refuse_key(source: Source, key: TextNode, value: Node, names: Names) -> Non
         if key.value in MEANT_KEYS and MEANT_KEYS[key.value] in known:
             hint = f"write `{MEANT_KEYS[key.value]}`"
         near = nearest(source, key.value, names.signals) if hint is None else None
+        if near is not None:
+            names.use("signal", near)
         hint = hint or (_on_one_line(names.signals[near], value) if near is not None else one_of(known))
         source.refuse("R105", key, f"unknown key `{key.value}` in a condition", hint)
 

@@ -20,7 +20,7 @@ from rules.compile.values import (
     read_word,
 )
 from rules.evaluation.call_values import SignalType
-from rules.evaluation.signal_table import CUSTOMER_PREFIX, SIGNALS, SignalSpec
+from rules.evaluation.signal_table import CUSTOMER_PREFIX, MEANINGS, SIGNALS, SignalSpec
 from rules.files.grammar import duration_ms
 from rules.files.keys import (
     FILE_KEYS,
@@ -155,6 +155,8 @@ def _topic(source: Source, key: TextNode, node: Node, names: Names) -> Topic:
     # A topic without words of its own is one that the caller finds.
     values = {} if is_empty(node) else read_keys(source, node, TOPIC_KEYS, f"the topic `{name}`")
     if not values:
+        # What is wrong with the topic may be what it means.
+        names.meanings.update(() if is_empty(node) else MEANINGS)
         return Topic(name)
     regulated = bool(read_bool(source, values["regulated"], "`regulated`")) if "regulated" in values else False
     law = read_text(source, values["source"], "`source`") if "source" in values else None
@@ -163,6 +165,8 @@ def _topic(source: Source, key: TextNode, node: Node, names: Names) -> Topic:
     if regulated and "source" not in values:
         source.refuse("R150", values["regulated"], f"the regulated topic `{name}` names no `source`")
     means = read_word(source, values["means"], TOPIC_KEYS["means"]) if "means" in values else None
+    if "means" in values:
+        names.meanings.update(MEANINGS if means is None else (means,))
     if means is not None:
         names.use("topic", name)
     phrases = _phrases(source, values.get("phrases"), "`phrases`")

@@ -114,8 +114,13 @@ class Names:
     told: list[tuple[Source, Node, str]] = field(default_factory=list)
     # What asks for a person without a word to the customer, by queue: where, and what it is called.
     silent: dict[str, list[tuple[Source, Node, str]]] = field(default_factory=dict)
-    # Rules of which it was told already that their condition never or always holds.
-    told_of: set[str] = field(default_factory=set)
+    # Queues whose own words have a mistake in them, so they are not told to be silent as well.
+    spoken: set[str] = field(default_factory=set)
+    # Signals that a topic feeds, or is meant to: what its `means` says. And those of which it was told that none does.
+    meanings: set[str] = field(default_factory=set)
+    unfed: set[str] = field(default_factory=set)
+    # Rules, and reasons to hand over by their place, of which it was told already that they never or always hold.
+    told_of: set[str | Span] = field(default_factory=set)
     # What each threshold is compared with, the first of each unit.
     measured: dict[str, dict[Unit, Measured]] = field(default_factory=dict)
     # What failed to compile still counts as declared and used, so one mistake is told once.
@@ -169,6 +174,9 @@ class Names:
         near = nearest(source, bare, known)
         if near is None and self.torn:
             return
+        if near is not None:
+            # Nothing uses it only because its name was misspelt here, which is told.
+            self.use(kind, near)
         meant = None if near is None else near if kind == "signal" else legal_name(near) or near
         hint = declare_hint(kind, name, type_) if meant is None else f"did you mean `{meant}`?"
         source.refuse(UNKNOWN_CODES[kind], node, f"unknown {kind} `{name}`", hint, *place)

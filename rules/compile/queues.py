@@ -97,6 +97,8 @@ def _queue(source: Source, key: TextNode, node: Node, names: Names) -> Queue | N
     title = read_text(source, values["title"], "`title`") if "title" in values else None
     needs = needs_in(source, values["needs"], "`needs`") if "needs" in values else ()
     words = read_say(source, values["say"]) if "say" in values else {}
+    if "say" in values and not words:
+        names.spoken.add(name)
     meanwhile = read_say(source, values["meanwhile"]) if "meanwhile" in values else {}
     answer_within_ms = _duration(source, values, "answer_within")
     if "answer_within" not in values and not is_merged(node):

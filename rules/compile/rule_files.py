@@ -30,7 +30,7 @@ from rules.files.nodes import ListNode, MapNode, Node, TextNode
 from rules.files.source import Source, read_source
 from rules.findings.calls import tell_of_calls
 from rules.findings.languages import read_languages, tell_of_languages
-from rules.findings.rules import tell_of_rules
+from rules.findings.rules import tell_of_hand_overs, tell_of_rules
 from rules.findings.topics import tell_of_regulated
 from rules.model import Rule, RuleFiles, Span
 
@@ -102,6 +102,7 @@ def compiled(texts: Mapping[str, str], operators: Mapping[str, str] | None = Non
     tell_of_rules(rules, names, {source.file: source for source in sources})
     described = _described(read, names, rules)
     rules = sorted([*rules, *described.made], key=precedence)
+    tell_of_hand_overs(described.agents.values(), names, {source.file: source for source in sources})
     tell_of_regulated(rules, names)
     tell_of_languages(sources, _one_of_all(read, "languages", "list of languages", read_languages))
     tell_of_units(names)

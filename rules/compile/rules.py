@@ -181,7 +181,7 @@ def refuse_silence(source: Source, at: Node, then: Then, names: Names, who: str)
     """Note that nobody tells the customer anything when a person is asked for; `who` asks, as it is called."""
     queue = names.queues.get(then.queue or "")
     # A queue with a mistake in it was told where it stands.
-    if queue is None or queue.say:
+    if queue is None or queue.say or queue.name in names.spoken:
         return
     at_deadline = then.on_timeout or queue.on_timeout
     if at_deadline.say:

@@ -7,7 +7,7 @@ from typing import NoReturn
 from rules.compile.names import SIGNALS_PREFIX
 from rules.compile.operands import Misfit
 from rules.compile.place import Place, Told
-from rules.compile.values import did_you_mean, legal_name, one_of
+from rules.compile.values import did_you_mean, legal_name, nearest, one_of
 from rules.evaluation.call_values import ARGS_PREFIX, SignalType
 from rules.evaluation.signal_table import CALL_SIGNALS, CUSTOMER_PREFIX, SignalSpec
 from rules.files.grammar import Comparison, Name
@@ -55,9 +55,10 @@ def refuse_signal(place: Place, name: Name, known: dict[str, SignalSpec], parsed
 
 def _declare_attribute(place: Place, attribute: str, known: dict[str, SignalSpec], type_: SignalType) -> str:
     # Without what all of them begin with, which makes any two of them look near.
-    near = did_you_mean(place.source, attribute, _attributes(known))
+    near = nearest(place.source, attribute, _attributes(known))
     if near is not None:
-        return near.replace("`", "`customer.", 1)
+        place.names.use("signal", f"{CUSTOMER_PREFIX}{near}")
+        return f"did you mean `{CUSTOMER_PREFIX}{near}`?"
     if place.names.torn:
         raise Told
     name = legal_name(attribute)

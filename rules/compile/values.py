@@ -73,6 +73,9 @@ def _is_near(given: str, known: str) -> bool:
         return True
     if len(given) >= SHORT_CHARACTERS and (known.startswith(given) or given.startswith(known)):
         return True
+    if len(given) >= SHORT_CHARACTERS and sorted(given) == sorted(known):
+        # Two letters that changed places, as in `lwo`.
+        return True
     ratio = difflib.SequenceMatcher(None, known, given).ratio()
     return ratio >= 0.75 and (len(given) > SHORT_CHARACTERS + 1 or abs(len(given) - len(known)) <= 1)
 

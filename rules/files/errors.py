@@ -155,6 +155,12 @@ PROBLEMS: dict[str, ProblemSpec] = _table(
         "since_last_turn_ms > $limit_usd",
         "declare a threshold for each of the two",
     ),
+    (
+        "W216",
+        "a signal that no topic feeds",
+        "when: asks_for_person = true",
+        "write `means:` at a topic with the words for it",
+    ),
     ("W220", "a rule that always fires", "when: turn_count >= 1", "correct the condition, or remove the rule"),
     (
         "W221",

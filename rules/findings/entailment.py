@@ -5,6 +5,7 @@ Every answer is proved: a yes holds for all turns. A no may only mean that nothi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import combinations
@@ -94,7 +95,7 @@ class Reasoning:
                 given.calls.append(literal)
             elif isinstance(literal, OneOf) and not self._add(given, literal, domains, in_call):
                 return None
-        if self._calls_conflict(given.calls) or (not in_call and _never_together(given)):
+        if self._calls_conflict(given.calls) or (not in_call and self._never_together(given)):
             return None
         return given
 
@@ -118,6 +119,23 @@ class Reasoning:
         # A streak of at least one has this turn in it, unless only earlier turns are looked at.
         has_this_turn = left.function == "streak" and least >= 1 and not left.window.earlier
         return not has_this_turn or self._add(given, one_of((left.of,)), domains, in_call)
+
+    def _never_together(self, given: Given) -> bool:
+        some_call = any(not each.every for each in given.calls)
+        counted = [(each.least, each.aggregate.window.earlier) for each in given.counted]
+        amounts = self._amounts(given.calls) if some_call and "amount_usd_max" in given.regions else []
+        return never_together(given.regions, calls_least=int(some_call), counted=counted, amounts=amounts)
+
+    def _amounts(self, calls: list[Calls]) -> list[Interval]:
+        """Return the amount of each call that is given, as far as it is known: nothing is known of one in two ways."""
+        every = [each.condition for each in calls if each.every]
+        found = []
+        for call in calls:
+            ways = [] if call.every else self._call_ways([call.condition, *every])
+            amount = ways[0].regions.get("amount_usd") if len(ways) == 1 else None
+            if amount is not None and not amount.unknown and amount.numbers:
+                found.append(Interval(amount.numbers[0].low, math.inf, amount.numbers[0].low_open, True))
+        return found
 
     def _region(self, literal: OneOf, domains: Domains, in_call: bool) -> Region:
         key = (in_call, literal.key)
@@ -275,12 +293,6 @@ class Reasoning:
             for which, conditions in (*together, *([(EVERY_CALL, every)] if every else [])):
                 ways = self._call_ways(conditions)
                 yield from ((*which, need) for need in self.speaks_of(ways[0])) if ways else (NO_CALL,)
-
-
-def _never_together(given: Given) -> bool:
-    some_call = any(not each.every for each in given.calls)
-    counted = [(each.least, each.aggregate.window.earlier) for each in given.counted]
-    return never_together(given.regions, calls_least=int(some_call), counted=counted)
 
 
 def _all_follow(parts: list[Follows]) -> Follows:

@@ -18,18 +18,24 @@ _WEEK_DAYS = 7
 _OF_CALLS = ("amount_usd_max", "output_topics")
 _NAMES_OF_CALLS = ("tools", "tools_proposed", "tools_failed")
 _COUNTS_OF_CALLS = ("tool_errors_count", "writes_proposed_count")
+# Of one signal over one window: the lowest is at most the highest, and the latest is one of them.
+_MEASURES = ("min", "max", "last")
 _REPEATS = ("message_repeats", "reply_repeats")
 # Whether a text is there -> its length, and how often it came before.
 _TEXTS = (("message_present", "message_length", "message_repeats"), ("draft_present", "reply_length", "reply_repeats"))
 
 
 def never_together(
-    regions: Mapping[str | Key, Region], *, calls_least: int, counted: Iterable[tuple[float, bool]]
+    regions: Mapping[str | Key, Region],
+    *,
+    calls_least: int,
+    counted: Iterable[tuple[float, bool]],
+    amounts: Iterable[Interval] = (),
 ) -> bool:
     """Return whether no turn has values in all of these regions, each by its signal's name; False where in doubt.
 
     `calls_least` is how many tool calls the turn has at least, `counted` the least of each count or streak and whether
-    it is of earlier turns only.
+    it is of earlier turns only. `amounts` are the amounts that single calls have, each between two bounds.
     """
     if len(regions) + calls_least < 2:
         return False
@@ -39,6 +45,9 @@ def never_together(
         or _too_few_calls(regions, calls_least)
         or _too_few_turns(regions, counted)
         or _no_handoff_yet(regions)
+        or _too_few_sources(regions)
+        or _amount_differs(regions, amounts)
+        or _measures_differ(regions)
         or any(_text_differs(regions, *names) for names in _TEXTS)
     )
 
@@ -98,6 +107,47 @@ def _too_few_turns(regions: Mapping[str | Key, Region], counted: Iterable[tuple[
 
 def _no_handoff_yet(regions: Mapping[str | Key, Region]) -> bool:
     return _most(regions.get("handoffs_count")) < 1 and _is_known(regions.get("since_handoff_ms"))
+
+
+def _too_few_sources(regions: Mapping[str | Key, Region]) -> bool:
+    return _most(regions.get("sources_count")) < _words_least(regions.get("sources"))
+
+
+def _amount_differs(regions: Mapping[str | Key, Region], amounts: Iterable[Interval]) -> bool:
+    """Return whether the largest amount of the turn is below that of one of its calls."""
+    largest = _numbers(regions.get("amount_usd_max"))
+    return largest is not None and any(_is_above(amount, largest[-1]) for amount in amounts)
+
+
+def _measures_differ(regions: Mapping[str | Key, Region]) -> bool:
+    """Return whether the lowest, the highest and the latest value of a signal, or its value now, are at odds."""
+    measured: dict[tuple[object, ...], dict[str, tuple[Interval, ...]]] = {}
+    for key, region in regions.items():
+        numbers = _numbers(region) if isinstance(key, tuple) and key[0] in _MEASURES else None
+        if numbers is not None:
+            measured.setdefault(tuple(key[1:]), {})[str(key[0])] = numbers
+    for (of, *_, earlier), numbers_of in measured.items():
+        now = None if earlier or not isinstance(of, str) else _numbers(regions.get(of))
+        lowest, highest, latest = (numbers_of.get(name) for name in _MEASURES)
+        between = [each for each in (lowest, latest, now) if each is not None]
+        if highest is not None and any(_is_above(each[0], highest[-1]) for each in between):
+            return True
+        if lowest is not None and any(_is_above(lowest[0], each[-1]) for each in (latest, now) if each is not None):
+            return True
+        # This turn is the latest of those that are looked back at.
+        if latest is not None and now is not None and met(Region(numbers=latest), Region(numbers=now)).is_empty:
+            return True
+    return False
+
+
+def _numbers(region: Region | None) -> tuple[Interval, ...] | None:
+    """Return the numbers that a value lies among, None where it may be unknown."""
+    return region.numbers if region is not None and not region.unknown and region.numbers else None
+
+
+def _is_above(one: Interval, other: Interval) -> bool:
+    """Return whether every number of the one is above every number of the other."""
+    return one.low > other.high or (one.low == other.high and (one.low_open or other.high_open))
 
 
 def _text_differs(regions: Mapping[str | Key, Region], present: str, length: str, repeats: str) -> bool:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from rules.agents.descriptions import AgentDescription
 from rules.compile.names import Names
 from rules.evaluation.clauses import Calls, Node, clauses_of, without_not
 from rules.files.grammar import parse
@@ -88,6 +89,23 @@ def tell_of_rules(rules: Sequence[Rule], names: Names, sources: Mapping[str, Sou
         elif rule.mode.percent == 100 and not rule.when_busy:
             # One that is shed leaves the turn to whatever stands behind it.
             earlier.add(place, reasoning)
+
+
+def tell_of_hand_overs(agents: Iterable[AgentDescription], names: Names, sources: Mapping[str, Source]) -> None:
+    """Note each reason to hand over that takes every turn of its agent; one taken from a rule is told of the rule."""
+    reasoning = Reasoning(names.signals)
+    where_known = Reasoning(names.signals, known_only=True)
+    for agent in agents:
+        for over in agent.hands_over:
+            source, node = sources[over.span.file], without_not(over.when)
+            if over.rule_id is not None or over.span in names.told_of:
+                continue
+            message = f"the agent `{agent.name}` hands over on every turn"
+            if reasoning.always(node):
+                source.refuse_at("W220", over.span, message, "correct the condition, or remove it")
+            elif not _asks_for_presence(over.when) and where_known.always(node):
+                hint = "write `… is known` where that is meant, or correct the condition"
+                source.refuse_at("W220", over.span, f"{message} on which what it looks at is known", hint)
 
 
 def _may_cover(earlier: Rule, later: Rule) -> bool:

@@ -22,6 +22,7 @@ signals: {mood: number, basket_ms: {type: number}, vip: bool, tags: set, plan: t
 customer: {plan: text}
 topics:
   yes: {phrases: [yes please], means: confirmed}
+  person: {phrases: [a human], means: asks_for_person}
   refunds: {phrases: [my money back]}
   both: {phrases: [a fee], inside: [message, reply, tool_output]}
 rules:

@@ -373,3 +373,43 @@ def test_what_is_mended_as_told_is_not_told_again_in_the_same_words(line: str) -
         after = followed(text, problem)
         again = wrong_with(after) if after is not None else []
         assert problem.message not in [each.message for each in again if each.span == problem.span]
+
+
+SIX = """handrail: 1
+thresholds: {low: 0.5}
+signals: {mood: number, calm: bool}
+customer: {segment: text}
+topics: {refunds: {phrases: [a]}}
+queues:
+  desk: {answer_within: 15m, on_timeout: {verdict: deny, say: {en: Later.}}, say: {en: Wait.}}
+rules:
+- id: r
+  why: x
+  when: {all: [confidence < $low, mood > 3, calm = true, customer.segment = a, topics has refunds]}
+  then: {escalate: desk}
+"""
+MISSPELT = {
+    "$low": "$lwo",
+    "mood >": "modo >",
+    "calm = true": "{calm: true}",
+    "customer.segment =": "customer.segmnt =",
+    "has refunds": "has refnds",
+    "escalate: desk": "escalate: deks",
+}
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.sets(st.sampled_from(sorted(MISSPELT)), min_size=1))
+def test_a_name_that_is_misspelt_where_it_is_used_is_not_told_to_be_unused_as_well(spelt: set[str]) -> None:
+    text = SIX
+    for right in spelt:
+        text = text.replace(right, MISSPELT[right], 1)
+    problems = compile_files({"f.yaml": text})[1]
+    assert [problem.message for problem in problems if problem.severity == "warning"] == []
+    assert len(problems) == len(spelt)
+
+
+@pytest.mark.parametrize("say", ["Wait.", f"{{en: {'a' * 2001}}}", "{english: Wait.}", "{en: [Wait.]}", "{}"])
+def test_words_with_a_mistake_in_them_are_not_told_to_be_missing_as_well(say: str) -> None:
+    problems = compile_files({"f.yaml": SIX.replace("say: {en: Wait.}", f"say: {say}")})[1]
+    assert [problem.severity for problem in problems] == ["error"]

@@ -77,6 +77,24 @@ NEVER = {
     "{all: [turn_count < 3, message_repeats >= 2]}": ("message_repeats >= 2", "turn_count < 3"),
     "{all: [draft_present = true, reply_length = 0]}": ("reply_length = 0", "draft_present = true"),
     "{all: [draft_present = false, reply_repeats >= 1]}": ("reply_repeats >= 1", "draft_present = false"),
+    "{all: [min(confidence) over 5 turns > 0.8, max(confidence) over 5 turns < 0.5]}": (
+        "max(confidence) over 5 turns < 0.5",
+        "min(confidence) over 5 turns > 0.8",
+    ),
+    "{all: [min(confidence) > 0.5, max(confidence) <= 0.5]}": ("max(confidence) <= 0.5", "min(confidence) > 0.5"),
+    "{all: [last(confidence) < 0.3, confidence > 0.5]}": ("confidence > 0.5", "last(confidence) < 0.3"),
+    "{all: [last(confidence) over 10m != 0.3, confidence = 0.3]}": (
+        "confidence = 0.3",
+        "last(confidence) over 10m != 0.3",
+    ),
+    "{all: [max(sentiment) over 3 turns < -0.5, sentiment >= 0]}": (
+        "sentiment >= 0",
+        "max(sentiment) over 3 turns < -0.5",
+    ),
+    "{all: [min(sentiment) > 0, last(sentiment) < 0]}": ("last(sentiment) < 0", "min(sentiment) > 0"),
+    "{all: [sources has handbook, sources_count = 0]}": ("sources_count = 0", "sources has handbook"),
+    "{all: [amount_usd_max < 100, {tool_call: {all: [name = x, amount_usd > 200]}}]}": (None, None),
+    "{all: [amount_usd_max <= 200, {tool_call: amount_usd > 200}]}": (None, None),
     "{all: [message_present = true, message_length is unknown]}": (
         "message_length is unknown",
         "message_present = true",
@@ -113,6 +131,15 @@ FINE = [
     "{all: [turn_count = 2, count(confidence < 0.5) over 3 earlier turns >= 1]}",
     "{all: [turn_count = 1, message_repeats = 0]}",
     "{all: [turn_count = 1, elapsed_ms >= 0]}",
+    "{all: [min(confidence) over 5 turns > 0.8, max(confidence) over 10 turns < 0.5]}",
+    "{all: [min(confidence) >= 0.5, max(confidence) <= 0.5, last(confidence) = 0.5, confidence = 0.5]}",
+    "{all: [last(confidence) over 3 earlier turns < 0.3, confidence > 0.5]}",
+    "{all: [last(confidence) < 0.3, confidence is unknown]}",
+    "{all: [max(confidence) < 0.3, sentiment > 0.5]}",
+    "{all: [sources has handbook, sources_count = 1, sources lacks faq]}",
+    "{all: [amount_usd_max >= 200, {tool_call: amount_usd > 100}, {tool_call: amount_usd < 50}]}",
+    "{all: [amount_usd_max < 100, {not: {tool_call: amount_usd > 200}}]}",
+    "{all: [amount_usd_max < 100, {tool_call: {any: [amount_usd > 200, name = x]}}]}",
     # A draft of nothing but spaces is none, and has a length.
     "{all: [draft_present = false, reply_length > 5]}",
     "{all: [draft_present = true, reply_repeats is unknown]}",
@@ -144,7 +171,7 @@ _CALLS = st.builds(
     ToolCall,
     name=st.sampled_from(("a", "b")),
     status=st.sampled_from(("proposed", "ok", "error")),
-    amount=st.sampled_from((None, 5.0)),
+    amount=st.sampled_from((None, 5.0, 50.0, -5.0)),
     write=st.sampled_from((None, True)),
     output=st.sampled_from((None, "my money back")),
 )
@@ -157,6 +184,7 @@ _TURNS = st.builds(
     message=_TEXTS,
     reply=_TEXTS,
     confidence=st.sampled_from((None, 0.2, 0.7)),
+    sources=st.sampled_from((None, (), ("a",), ("a", "a"), ("a", "b"))),
     tool_calls=st.lists(_CALLS, max_size=2).map(tuple),
 )
 # Moments around midnight and noon of four days.
@@ -205,6 +233,17 @@ _COUNTED = st.builds(
     st.sampled_from(_ORDER),
     st.sampled_from((0, 1, 2, 3)),
 )
+_MEASURED = st.builds(
+    make.compare,
+    st.builds(
+        Aggregate,
+        st.sampled_from(("min", "max", "last", "avg")),
+        st.just("confidence"),
+        st.sampled_from((Window(), Window(turns=2), Window(turns=2, earlier=True), Window(span_ms=90_000))),
+    ),
+    st.sampled_from(_ORDER),
+    st.sampled_from((0.2, 0.5, 0.7)),
+)
 _GROUPS: tuple[tuple[st.SearchStrategy[Condition], ...], ...] = (
     (
         _of("clock.hour", _ORDER, 0, 5, 6, 9, 10, 21, 22, 23),
@@ -229,6 +268,13 @@ _GROUPS: tuple[tuple[st.SearchStrategy[Condition], ...], ...] = (
         _of("output_topics", ("is known", "is unknown"), None),
         st.builds(CallMatch, _of("name", ("=", "!="), "a", "b"), st.just(make.SPAN)),
     ),
+    (
+        _of("amount_usd_max", _ORDER, -5, 0, 5, 50),
+        st.builds(CallMatch, _of("amount_usd", _ORDER, -5, 0, 5, 50), st.just(make.SPAN)),
+        st.builds(CallMatch, _of("name", ("=", "!="), "a", "b"), st.just(make.SPAN)),
+    ),
+    (_MEASURED, _of("confidence", _ORDER, 0.2, 0.5, 0.7)),
+    (_of("sources", ("has", "lacks"), "a", "b"), _of("sources_count", _ORDER, 0, 1, 2)),
     (
         _of("turn_count", _ORDER, 1, 2, 3),
         _COUNTED,

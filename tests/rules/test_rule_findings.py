@@ -230,3 +230,75 @@ def test_what_is_told_of_rules_is_true_on_every_turn(
             assert not any(f"the rule `{rule_id}` never" in fact for fact in said["R133"])
         if fired:
             assert not any(fact.startswith(f"`{ids[0]}` decides nothing") for fact in said["W221"])
+
+
+AGENT = """handrail: 1
+queues:
+  desk: {answer_within: 15m, on_timeout: {verdict: deny, say: {en: Later.}}, say: {en: Hi.}}
+agents:
+  bot:
+    purpose: x
+    owner: Dana
+    autonomy: full
+    may: {tools: [a]}
+    hands_over: {to: desk, when: [WHEN]}
+"""
+HANDS_OVER = {
+    "turn_count >= 1": ["10:35: W220: the agent `bot` hands over on every turn"],
+    "{id: always, why: x, when: {any: [confidence < 1, turn_count > 0]}}": [
+        "10:35: W220: the agent `bot` hands over on every turn"
+    ],
+    "{any: [sentiment < 0, sentiment >= 0]}": [
+        "10:35: W220: the agent `bot` hands over on every turn on which what it looks at is known"
+    ],
+    "confidence >= 0": ["10:35: W205: `confidence >= 0` holds whatever the value is"],
+    "{any: [confidence is known, confidence is unknown]}": ["10:35: W220: the agent `bot` hands over on every turn"],
+    "confidence is known": [],
+    "confidence < 0.5, turn_count > 1": [],
+}
+
+
+@pytest.mark.parametrize("when", HANDS_OVER)
+def test_an_agent_that_hands_over_on_every_turn_is_told(when: str) -> None:
+    problems = compile_files({"f.yaml": AGENT.replace("WHEN", when)})[1]
+    assert [f"{each.span.line}:{each.span.column}: {each.code}: {each.message}" for each in problems] == HANDS_OVER[
+        when
+    ]
+
+
+FED = """handrail: 1
+topics: {TOPICS}
+rules:
+- {id: r, why: x, then: continue, when: {any: [WHEN, topics has a]}}
+"""
+
+
+@pytest.mark.parametrize("when", ["asks_for_person = true", "count(asks_for_person = false) >= 2"])
+def test_a_signal_that_no_topic_means_is_told_once(when: str) -> None:
+    text = FED.replace("WHEN", f"{when}, asks_for_person = true, turn_count > 3").replace(
+        "{TOPICS}", "{a: {phrases: [b]}}"
+    )
+    assert [(each.code, each.message, each.next_step) for each in compile_files({"f.yaml": text})[1]] == [
+        (
+            "W216",
+            "no topic means `asks_for_person`, so it is never true",
+            "write `means: asks_for_person` at a topic with the words for it",
+        )
+    ]
+    told = compile_files({"f.yaml": text.replace("[b]", "[b], means: asks_for_person")})
+    assert told[1] == ()
+
+
+@pytest.mark.parametrize(
+    ("when", "topics"),
+    [
+        ("confirmed is known", "{a: {phrases: [b]}}"),
+        ("confirmed = true", "{a: {means: confirmed}}"),
+        # What is wrong with the topic may be what it means.
+        ("confirmed = true", "{a: {phrases: [b], means: conformed}}"),
+        ("confirmed = true", "{a: [b]}"),
+    ],
+)
+def test_a_signal_that_a_topic_may_mean_is_left_alone(when: str, topics: str) -> None:
+    problems = compile_files({"f.yaml": FED.replace("WHEN", when).replace("{TOPICS}", topics)})[1]
+    assert "W216" not in [each.code for each in problems]
