@@ -54,9 +54,9 @@ class TurnReader:
             customer=customer,
             message=self._words(values, "message"),
             reply=self._words(values, "reply"),
-            confidence=self._number(values, "confidence"),
+            confidence=self._between(values, "confidence", 0),
             topics=self._sent_topics(values),
-            sentiment=self._number(values, "sentiment"),
+            sentiment=self._between(values, "sentiment", -1),
             tool_calls=self._calls(values),
             sources=tuple(self.names(values, "sources", None)) if "sources" in values else None,
             signals=self._signals(values),
@@ -193,6 +193,15 @@ class TurnReader:
         if key not in values or is_empty(values[key]):
             return None
         return read_number(self.source, values[key], f"`{key}`")
+
+    def _between(self, values: Mapping[str, Node], key: str, least: int) -> float | int | None:
+        """Return a number from `least` to 1: the service takes no other from a caller."""
+        number = self._number(values, key)
+        if number is None or least <= number <= 1:
+            return number
+        hint = f"write `{number / 100:g}`" if least <= number / 100 <= 1 else f"write a number from {least} to 1"
+        self.source.refuse("R123", values[key], f"`{key}` is {number:g}, outside of {least} to 1", hint)
+        return None
 
     def optional_text(self, values: Mapping[str, Node], key: str) -> str | None:
         """Return a text that may be left out."""

@@ -7,7 +7,7 @@ from typing import cast
 
 from rules.agents.descriptions import AUTONOMIES, Autonomy
 from rules.compile.names import Names
-from rules.compile.operands import Wanted, language_hint
+from rules.compile.operands import Wanted, is_language_code, language_hint
 from rules.compile.units import note_unit
 from rules.compile.values import (
     is_empty,
@@ -27,7 +27,6 @@ from rules.files.source import Source
 LISTED_MAX = 1_000
 
 _SHARE = re.compile(r"([+-]?\d{1,9}(?:\.\d{1,9})?)\s*%")
-_LANGUAGE = re.compile(r"[a-z]{2,3}")
 
 
 def read_words(source: Source, node: Node, what: str) -> list[tuple[TextNode, str]]:
@@ -61,7 +60,7 @@ def read_languages(source: Source, node: Node) -> tuple[str, ...]:
     found = []
     words = read_words(source, node, "`languages`")
     for at, word in words:
-        if _LANGUAGE.fullmatch(word):
+        if is_language_code(word):
             found.append(word)
             continue
         source.refuse("R109", at, f"`{word}` is no language without a region", language_hint(word))

@@ -35,7 +35,6 @@ _ABSENT = {"unknown": "unknown", "null": "unknown", "none": "unknown", "None": "
 _OPPOSITES = {"unknown": "known", "known": "unknown"}
 # A word that is no language is repeated up to here.
 SHOWN_MAX = 40
-# As the first part of a locale has it, `es` of `es-MX`.
 _LANGUAGE = re.compile(r"[a-z]{2,3}")
 _MEANT_LANGUAGE = re.compile(r"([A-Za-z]{2,3})(?:[-_][A-Za-z0-9]+)*")
 _LANGUAGES = {
@@ -218,7 +217,7 @@ def _text(operand: Operand, wanted: Wanted) -> str:
         message = f"`{wanted.left}` is a text and `{operand.text}` is {what}"
         raise Misfit("R122", operand.start, operand.end, message, hint)
     value = str(operand.value)
-    if wanted.spec.name == "language" and _LANGUAGE.fullmatch(value) is None:
+    if wanted.spec.name == "language" and not is_language_code(value):
         message = f"`{value[:SHOWN_MAX]}` is no language without a region"
         raise Misfit("R109", operand.start, operand.end, message, language_hint(value))
     known = wanted.spec.values
@@ -228,6 +227,11 @@ def _text(operand: Operand, wanted: Wanted) -> str:
         hint = f"did you mean `{near}`?" if near else f"write one of {listed}"
         raise Misfit("R109", operand.start, operand.end, f"`{wanted.left}` is never `{value}`", hint)
     return value
+
+
+def is_language_code(word: str) -> bool:
+    """Return whether the word is a language as the first part of a locale has it: `es` of `es-MX`."""
+    return _LANGUAGE.fullmatch(word) is not None
 
 
 def language_hint(word: str) -> str:

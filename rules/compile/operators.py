@@ -8,6 +8,7 @@ from datetime import date
 from typing import TypeVar
 
 from rules.compile.declarations import read_timezone
+from rules.compile.operands import is_language_code, language_hint
 from rules.compile.queues import needs_in
 from rules.compile.values import read_keys, read_list, read_map, read_text, read_word
 from rules.files.errors import Problem
@@ -31,8 +32,6 @@ CAPACITY_MAX = 1_000
 # Skills, languages, queues, customers, shifts or absences of one person.
 ITEMS_MAX = 1_000
 
-# As locales begin: two letters, or three where there are no two.
-_LANGUAGE = re.compile(r"[a-z]{2,3}")
 _TIME = re.compile(r"([01]?\d|2[0-4]):([0-5]\d)")
 _DAY_END_MINUTES = 24 * 60
 
@@ -115,13 +114,13 @@ def _languages(source: Source, values: Mapping[str, Node]) -> tuple[str, ...]:
     """Return the languages that somebody speaks, with or without a region: `es` and `es-MX` are one."""
     spoken = []
     for tag in _texts(source, values, "languages"):
-        if _LANGUAGE.fullmatch(language_of(tag)):
+        if is_language_code(language_of(tag)):
             spoken.append(tag)
             continue
         items = values["languages"]
         named = items.items if isinstance(items, ListNode) else [items]
         at = next((item for item in named if isinstance(item, TextNode) and item.value.strip() == tag), items)
-        source.refuse("R109", at, f"`{tag}` is no language, so no customer's is ever it", "write it as `en` or `es`")
+        source.refuse("R109", at, f"`{tag}` is no language, so no customer's is ever it", language_hint(tag))
     return tuple(spoken)
 
 

@@ -128,6 +128,11 @@ def _then(source: Source, node: Node, names: Names, rule_id: str | None) -> Then
         if key.value in THEN_KEYS and key.value not in CONTINUE_KEYS:
             hint = "remove it, or write `review`, `hold` or `escalate`"
             source.refuse("R105", key, f"`continue` hands nothing over, so `{key.value}` says nothing", hint)
+    given = values["continue"]
+    if isinstance(given, TextNode) and given.value.lower() in ("false", "no", "off"):
+        message = f"`continue: {given.value}` does not say what else comes of it"
+        source.refuse("R116", given, message, "write `true`, or `review`, `hold` or `escalate` with a queue")
+        return None
     return Then("continue", say=read_say(source, values["say"]) if "say" in values else {}, reason_code=code)
 
 

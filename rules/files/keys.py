@@ -91,7 +91,7 @@ FILE_KEYS: KeyTable = _table(
     KeySpec("customer", "map", "facts that the caller sends in `customer`, used as `customer.NAME`"),
     KeySpec("topics", "map", "what a text can be about"),
     KeySpec("queues", "map", "where handoffs wait"),
-    KeySpec("channels", "texts", "channels that there are; once any is named here, no other may be"),
+    KeySpec("channels", "texts", "channels that people are told on; once any is named here, no other may be"),
     KeySpec("rules", "list", "conditions and what to do when they hold"),
     KeySpec("agents", "map", "what each agent may do, and when it hands over"),
     KeySpec("undescribed_agents", "undescribed", "what comes of the turns of an agent that `agents` does not describe"),

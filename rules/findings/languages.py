@@ -42,7 +42,9 @@ def tell_of_languages(sources: Iterable[Source], declared: Sequence[str] | None)
     A language that fewer than half of the words have is told once, where it stands: it may be meant for these alone.
     """
     said = _said(sources)
-    having = Counter(language for each in said for language in each.words)
+    # Tags are read without regard to capitals: `EN` is `en`, and is told as it was written first.
+    written = {tag.lower(): tag for each in reversed(said) for tag in each.words}
+    having = Counter(written[tag.lower()] for each in said for tag in each.words)
     expected = (
         list(declared) if declared is not None else [tag for tag, count in having.items() if 2 * count >= len(said)]
     )
@@ -62,7 +64,7 @@ def tell_of_languages(sources: Iterable[Source], declared: Sequence[str] | None)
 def _tell_of_the_rare(said: Sequence[Said], having: Mapping[str, int]) -> None:
     for language, count in having.items():
         missing = sum(not _speaks(each.words, language) for each in said)
-        first = next(each for each in said if language in each.words)
+        first = next(each for each in said if language.lower() in map(str.lower, each.words))
         if missing:
             texts, lack = (
                 "1 text" if count == 1 else f"{count} texts",
@@ -84,4 +86,5 @@ def _said(sources: Iterable[Source]) -> list[Said]:
 
 def _speaks(words: Words, language: str) -> bool:
     """Return whether somebody with that language is spoken to in it: `es` serves `es-MX` too."""
-    return language in words or language.partition("-")[0] in words
+    spoken = {tag.lower() for tag in words}
+    return language.lower() in spoken or language.lower().partition("-")[0] in spoken

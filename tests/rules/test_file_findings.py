@@ -136,6 +136,8 @@ LANGUAGES: dict[str, tuple[str, list[str]]] = {
         spoken("en: A, es: B", "en: A"),
         ["f.yaml:4:66: W224: these words are in `en` and not in `es`, which others of these files have"],
     ),
+    "capitals in a tag say nothing": (spoken("en: A, es-mx: B", "EN: A, es-MX: B", top="languages: [EN, es-MX]\n"), []),
+    "nor where nothing is declared": (spoken("en: A", "EN: A", "En: A"), []),
     "one language of the customer serves its regions": (
         spoken("en: A, es-MX: B", "en: A, es: B, es-MX: C"),
         ["f.yaml:3:66: W224: these words are in `en`, `es-MX` and not in `es`, which others of these files have"],
