@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import gc
+import os
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
+
+from service.cli.plain_output import EXIT_USAGE, flush, note, print_nowhere
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,14 +140,30 @@ COMMANDS: dict[str, tuple[Row, ...]] = {
 }
 
 
+# What a disk says that is full, or a share of it. An error that names its file is for the command to tell.
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+MAKE_ROOM = "make room where the output goes, and run the command again"
+
+
 def run() -> None:
     """Run the `handrail` command."""
     try:
-        words = sys.argv[1:]
-        code = _checked(words[1:]) if words[:1] == ["check"] else None
-        if code is None:
-            import_module("service.command_line").app()
-        sys.exit(code)
+        try:
+            words = sys.argv[1:]
+            code = _checked(words[1:]) if words[:1] == ["check"] else None
+            if code is None:
+                import_module("service.command_line").app()
+            sys.exit(code)
+        finally:
+            flush()
+    except OSError as unwritten:
+        if unwritten.errno not in NO_ROOM or unwritten.filename is not None:
+            raise
+        print_nowhere()
+        # Where notes go, too, there may be no room.
+        with suppress(OSError):
+            note(f"error: could not write: {os.strerror(unwritten.errno).lower()}\n       {MAKE_ROOM}")
+        sys.exit(EXIT_USAGE)
     finally:
         # Else Python looks through everything once more before it ends: 70 ms after a check.
         gc.freeze()

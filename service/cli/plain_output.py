@@ -40,8 +40,24 @@ def say_all(text: str) -> None:
         sys.stdout.write(text.encode("utf-8", "replace").decode() + "\n")
         sys.stdout.flush()
     except BrokenPipeError:
-        # What is still held back for the pipe is written to nowhere when Python ends, instead of complaining again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        print_nowhere()
+
+
+def flush() -> None:
+    """Print what is still held back: when Python does it, at its very end, nobody can be told of a full disk."""
+    try:
+        if sys.stdout is not None and not sys.stdout.closed:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        print_nowhere()
+
+
+def print_nowhere() -> None:
+    """Drop what is still held back and whatever else is printed, instead of complaining again when Python ends."""
+    if sys.stdout is not None:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 def note(text: str) -> None:

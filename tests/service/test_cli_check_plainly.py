@@ -120,3 +120,25 @@ def test_a_key_that_stops_it_ends_it_as_any_command(folder: Path) -> None:
 
 def test_what_would_steer_a_terminal_is_replaced_line_by_line() -> None:
     assert plain("é\tb\nc\x1b[1m\u202ed\r\n\n") == "é b\nc�[1m�d�\n\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no `/dev/full`, which is a disk without room")
+@pytest.mark.parametrize(
+    "words", ["check {0}", "check --format json {0} --strict", "explain --help", "schema rules", "--version"]
+)
+def test_a_command_whose_output_finds_no_room_says_so_and_finds_nothing(tmp_path: Path, words: str) -> None:
+    rules = rules_in(tmp_path / "rules")
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-c", RUN, *words.format(rules).split()],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert (ended.returncode, ended.stderr) == (
+        2,
+        "error: could not write: no space left on device\n"
+        "       make room where the output goes, and run the command again\n",
+    )
