@@ -21,6 +21,10 @@ from service.rule_files import RulesUnreadable, located
 # People come and go by the day, so nobody waits for this; rules are looked at more often.
 LOOKED_AT_EVERY_MS = 1_000
 ACTOR = "operators.yaml"
+NOBODY = (
+    f"{ACTOR} names nobody, and while nobody is declared every operator's key may claim everything; name who takes "
+    f"handoffs, or say `handrail operators apply {ACTOR} --nobody` where that is meant"
+)
 
 
 async def watch_operators(running: Running, directory: Path) -> None:
@@ -70,12 +74,13 @@ class _Read:
 
 async def _take_up(running: Running, read: _Read) -> bool:
     """Declare whom the texts name, and return whether they were."""
-    fault = read.fault
+    store, tenant, fault = running.store, running.settings.tenant, read.fault
+    if fault is None and not read.operators and await operators.any_declared(store, tenant):
+        # A file that was cut, more likely than a house in which everybody may take everything.
+        fault = RulesFault(_since(running), NOBODY)
     if fault is None:
         try:
-            await operators.declare(
-                running.store, running.settings.tenant, read.operators, ACTOR, now_ms(), replacing=True
-            )
+            await operators.declare(store, tenant, read.operators, ACTOR, now_ms(), replacing=True)
         except Refusal as refused:
             fault = RulesFault(_since(running), refused.detail)
     before = _told(running, fault)

@@ -186,3 +186,21 @@ async def test_what_could_not_be_declared_is_tried_again_as_it_was_read(
         await until(lambda: running.operators_fault is None)
         await declared(running, "mia")
         assert len(compiled) == 1
+
+
+async def test_a_file_that_was_emptied_opens_nothing_to_everybody_unless_that_is_said(
+    running: Running, file: Path
+) -> None:
+    write(file, GOOD)
+    async with watched(running, file):
+        await declared(running, "mia")
+        write(file, "operators: []\n")
+        await until(lambda: running.operators_fault is not None)
+        assert running.operators_fault is not None
+        assert running.operators_fault.fact == operators_watch.NOBODY
+        store, tenant = running.store, running.settings.tenant
+        assert await operators.any_declared(store, tenant)
+        # As `handrail operators apply FILE --nobody` says it.
+        await operators.declare(store, tenant, (), "boss", 0, replacing=True)
+        await until(lambda: running.operators_fault is None)
+        assert not await operators.any_declared(store, tenant)
