@@ -1,6 +1,7 @@
 """A decision that was made, with all that is kept of its conversation, to the test case that expects it again.
 
-What is written holds no personal data and nobody's ids. It is run before it is handed out, and says itself where it
+What is written holds nobody's ids, and no personal data that can be told by its form or its key: names and addresses in
+texts stay, and it says so. It is run before it is handed out, and says itself where it
 could not be made to pass.
 """
 
@@ -33,6 +34,8 @@ HEADER = "handrail_tests: 1\ncases:\n"
 WHOLE_SECONDS_FROM_MS = 10_000
 # A neutral name that a rollout treats as the real one: with three rules in rollout, one in some hundred does.
 NAMES_TRIED_MAX = 5_000
+# A name is no pattern: whoever puts the case into a repository is the one who can tell.
+READ_FIRST = "Names and addresses in texts and sources stay: read it before you commit it."
 _SHARED = ("channel", "locale", "customer", "agent", "parent")
 
 
@@ -83,6 +86,7 @@ def write_case(recorded: Recorded, ruleset: Ruleset) -> WrittenCase:
     if failed and decision.ruleset != ruleset.hash:
         notes.add(f"the rules have changed since: {decision.ruleset[:12]} decided, {ruleset.hash[:12]} were asked here")
     comments = [f"From {decision.decision_id}, decided {_moment(decision.decided_at_ms)} by {decision.ruleset[:12]}."]
+    comments.append(READ_FIRST)
     comments += [f"Not as it was: {note}." for note in notes.facts]
     if failed:
         comments += ["It does not pass as it stands:", *(f"  {line}" for line in failed)]

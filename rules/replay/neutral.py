@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from rules.replay.personal_keys import KIND, is_personal
 from rules.text import entities
 from rules.text.fences import neutralise
 from rules.text.mask import mask
@@ -22,10 +23,15 @@ IDS_MAX = 10_000
 
 @dataclass(slots=True)
 class Neutral:
-    """What has been taken out so far: `kinds` of personal data, and each id's stand-in."""
+    """What has been taken out so far: `kinds` of personal data, and the stand-in of each id, name and address.
+
+    `names` are values that stood under a key which says that they are some. Where they stand in a text, they are found
+    again when they have several words: a single one may be any word of the language.
+    """
 
     kinds: dict[str, None] = field(default_factory=dict)
     ids: dict[str, str] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)
 
     def learn(self, texts: Iterable[str | None], calls: Iterable[ToolCall]) -> None:
         """Find the ids of a turn, so that they are replaced everywhere."""
@@ -33,6 +39,7 @@ class Neutral:
             for entity in entities.find(mask(text).text if text else ""):
                 self._stand_in(entity.value)
         for call in calls:
+            self._learn_names("args", call.args, personal=False)
             for name, value in call.args.items():
                 found = entities.of_argument(name, value)
                 if found is not None and any(map(str.isdigit, found.value)):
@@ -46,6 +53,8 @@ class Neutral:
 
     def value(self, name: str, value: object) -> object:
         """Return a value that stood under a name, which may tell what it is; lists and maps part by part."""
+        if is_personal(name):
+            return self._personal(name, value)
         if isinstance(value, Mapping):
             return {str(key): self.value(str(key), inner) for key, inner in value.items()}
         if isinstance(value, list | tuple | set | frozenset):
@@ -61,6 +70,32 @@ class Neutral:
             return value if replaced == written else int(replaced) if isinstance(value, int) else replaced
         self.kinds.update(dict.fromkeys(taken))
         return self._without_ids(neutralise(masked.text.removeprefix(before)))
+
+    def _learn_names(self, name: str, value: object, *, personal: bool) -> None:
+        """Find the names and addresses of a call, so that they are replaced everywhere."""
+        personal = personal or is_personal(name)
+        if isinstance(value, Mapping):
+            for key, inner in value.items():
+                self._learn_names(str(key), inner, personal=personal)
+        elif isinstance(value, list | tuple | set | frozenset):
+            for item in value:
+                self._learn_names(name, item, personal=personal)
+        elif personal and isinstance(value, str) and value.strip():
+            self.names.setdefault(value.strip(), f"{name}-{len(self.names) + 1}")
+
+    def _personal(self, name: str, value: object) -> object:
+        """Return a name or an address without what it says: each text in it is replaced, the same one by the same."""
+        if isinstance(value, Mapping):
+            return {str(key): self._personal(str(key), inner) for key, inner in value.items()}
+        if isinstance(value, list | tuple | set | frozenset):
+            return [
+                self._personal(name, item)
+                for item in (sorted(value, key=str) if isinstance(value, set | frozenset) else value)
+            ]
+        if not isinstance(value, str) or not value.strip():
+            return value
+        self.kinds[KIND] = None
+        return self.names.setdefault(value.strip(), f"{name}-{len(self.names) + 1}")
 
     def _stand_in(self, found: str) -> None:
         """Give an id its stand-in: the same letters, and digits that count."""
@@ -78,8 +113,9 @@ class Neutral:
                 return
 
     def _without_ids(self, text: str) -> str:
-        if not self.ids:
+        stand_ins = self.ids | {found: name for found, name in self.names.items() if " " in found}
+        if not stand_ins:
             return text
-        longest_first = sorted(self.ids, key=len, reverse=True)
+        longest_first = sorted(stand_ins, key=len, reverse=True)
         pattern = "|".join(map(re.escape, longest_first))
-        return re.sub(rf"(?<![A-Za-z0-9])(?:{pattern})(?![A-Za-z0-9])", lambda hit: self.ids[hit.group()], text)
+        return re.sub(rf"(?<![A-Za-z0-9])(?:{pattern})(?![A-Za-z0-9])", lambda hit: stand_ins[hit.group()], text)

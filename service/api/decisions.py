@@ -33,7 +33,9 @@ async def explain(decision_id: DecisionId, call: Annotated[Call, called("read")]
     responses={200: {"model": CaseAnswer}, **problems_documented("decision_unknown", "turn_not_kept")},
 )
 async def case(decision_id: DecisionId, call: Annotated[Call, called("list")]) -> Response:
-    """The conversation up to that turn, without personal data and ids, and what was decided as what is expected.
+    """The conversation up to that turn, without ids and personal data, and what was decided as what is expected.
+
+    Names and addresses in texts and sources stay.
 
     It was run against the rules that decide now; `passes` tells how that went, `notes` what could not be kept."""
     running, tenant = call.running, call.caller.tenant

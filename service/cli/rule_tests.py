@@ -84,8 +84,8 @@ def rule_tests(  # one parameter an option
     test file runs against the rules of its directory. Exit code 0 when all pass, 1 when a case fails or less is covered
     than asked for, 2 when there is nothing to run or a file has a mistake.
 
-    With --from nothing is run here: a running service writes one of its decisions as a test case, without
-    personal data.
+    With --from nothing is run here: a running service writes one of its decisions as a test case. Ids and most personal
+    data are taken out; names and addresses in texts stay, so read it before you commit it.
 
     \b
     Examples:

@@ -123,8 +123,9 @@ async def test_the_case_reads_as_a_person_would_have_written_it(api: Api) -> Non
     lines = told["file"].splitlines()
     assert lines[2].startswith(f"  # From {decision['decision_id']}, decided 2")
     assert lines[2].endswith(f"Z by {decision['ruleset'][:12]}.")
-    assert lines[4].startswith("    at: 2")
-    assert "\n".join([*lines[:2], lines[3], *lines[5:]]) == (
+    assert lines[3] == "  # Names and addresses in texts and sources stay: read it before you commit it."
+    assert lines[5].startswith("    at: 2")
+    assert "\n".join([*lines[:2], lines[4], *lines[6:]]) == (
         "handrail_tests: 1\n"
         "cases:\n"
         f'  - name: "escalate by asks-for-a-person, as decided in {decision["decision_id"]}"\n'
@@ -169,6 +170,27 @@ async def test_a_case_holds_no_personal_data_and_nobodys_ids(api: Api) -> None:
     assert mask(body).masks == ()
     assert "W-1000001" in written
     assert (told["passes"], told["notes"]) == (True, ["personal data was taken out: card, email"])
+    assert run(api.running.ruleset, told).passed
+
+
+async def test_arguments_that_are_a_name_or_an_address_are_replaced_and_what_stays_is_said(api: Api) -> None:
+    args = {
+        "customerName": "Ana Ruiz",
+        "billing_address": {"street": "7 Mill Lane", "city": "Leeds", "zip": 12345},
+        "passengers": [{"first_name": "Ana"}, {"first_name": "Bo"}],
+        "item": "lamp",
+    }
+    message = "I am Ana Ruiz, of 7 Mill Lane; Bo is my son, of 9 Mill Lane"
+    call = {"name": "book", "status": "ok", "args": args}
+    decision = (await api.ask(**turn("t", message=message, tool_calls=[call]))).json()
+    told = await case_of(api, decision)
+    written = told["file"]
+    for taken in ("Ana", "Ruiz", "7 Mill Lane", "Leeds"):
+        assert taken not in written
+    for kept in ("lamp", "12345", "Bo is my son, of 9 Mill Lane", "I am customerName-1, of street-2; "):
+        assert kept in written
+    assert "  # Names and addresses in texts and sources stay: read it before you commit it.\n" in written
+    assert told["notes"] == ["personal data was taken out: names and addresses in arguments"]
     assert run(api.running.ruleset, told).passed
 
 
