@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from rules import moves
 from rules.handoff import OPEN, Handoff, is_member, wanted
@@ -28,6 +29,8 @@ SETTLED_MAX = 40  # a lease lapses, a ladder of twenty steps is caught up with, 
 # More urgent handoffs that are offered before one that came due; it is looked at again in its turn.
 OFFERED_FIRST_MAX = 16
 SWEEPS_MAX = 100  # of DUE_READ_MAX each in one call; a worker comes again in a second
+LAPSE_CHANGES = frozenset({"done", "spared"})  # the words of the script after which a handoff is no longer as it was
+Done = TypeVar("Done", bool, str)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +46,18 @@ class Late:
 
 
 async def lapse_due(store: Store, tenant: str, partition: int, now_ms: int, late: Late | None = None) -> int:
-    """Put handoffs whose lease has ended back to waiting; return how many. Safe to repeat, and to race."""
+    """Put handoffs whose lease has ended back to waiting; return how many. Safe to repeat, and to race.
+
+    A lease that nobody could renew, as the store was away, ends later than it says; from now on it says so.
+    """
     place = keys.place(tenant, partition)
     lapsed = 0
     for _ in range(SWEEPS_MAX):
         due = await timers.leases_due(store, place, now_ms)
         steps = (_noted(_lapse(store, place, handoff_id, now_ms), at_ms, late) for handoff_id, at_ms in due)
-        moved = await asyncio.gather(*steps)
-        lapsed += sum(moved)
-        if not any(moved):
+        words = await asyncio.gather(*steps)
+        lapsed += words.count("done")
+        if LAPSE_CHANGES.isdisjoint(words):
             break
     return lapsed
 
@@ -71,10 +77,10 @@ async def expire_due(store: Store, tenant: str, partition: int, now_ms: int, lat
     return expired
 
 
-async def _noted(step: Awaitable[bool], due_at_ms: int, late: Late | None) -> bool:
-    """Wait for a step, note how late it was if it was this one that did it, and return whether it was."""
+async def _noted(step: Awaitable[Done], due_at_ms: int, late: Late | None) -> Done:
+    """Wait for a step, note how late it was if it was this one that did it, and return what it says of that."""
     done = await step
-    if done and late is not None:
+    if done in (True, "done") and late is not None:
         late.note(due_at_ms)
     return done
 
@@ -115,7 +121,7 @@ async def settle(store: Store, handoff: Handoff, now_ms: int) -> bool:
         return False
     place = handoffs.place_of(store, handoff.tenant, handoff.handoff_id)
     if handoff.state != "waiting" and handoff.lease_expires_at_ms is not None and handoff.lease_expires_at_ms <= now_ms:
-        return await _lapse(store, place, handoff.handoff_id, now_ms)
+        return await _lapse(store, place, handoff.handoff_id, now_ms) in LAPSE_CHANGES
     return await _expire(store, place, handoff.handoff_id, Desk(store, handoff.tenant, now_ms), now_ms)
 
 
@@ -143,7 +149,8 @@ async def next_due_at_ms(store: Store, tenant: str, partition: int) -> int | Non
     return await timers.next_due_at_ms(store, keys.place(tenant, partition))
 
 
-async def _lapse(store: Store, place: Place, handoff_id: str, now_ms: int) -> bool:
+async def _lapse(store: Store, place: Place, handoff_id: str, now_ms: int) -> str:
+    """Return the word of the script: `spared` where the lease is to end later, and says so now."""
     handoff = await handoffs.find(store, place, handoff_id)
     there = moves.released(handoff, now_ms) if handoff else None
     word, _ = await handoffs.move(
@@ -157,13 +164,14 @@ async def _lapse(store: Store, place: Place, handoff_id: str, now_ms: int) -> bo
         in_class=place.waiting_in(wanted(there).text if there else ""),
         classes=place.classes,
         loads=place.loads,
+        beats=place.beats,
         now_ms=now_ms,
         version=handoff.version if handoff else 0,
         handoff_id=handoff_id,
         actor=ACTOR,
         fields=codec.place_out(there) if there else [],
     )
-    return word == "done"
+    return word
 
 
 async def _expire(store: Store, place: Place, handoff_id: str, desk: Desk, now_ms: int) -> bool:

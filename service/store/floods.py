@@ -161,6 +161,7 @@ async def answer(
         loads=place.loads,
         group=place.group(in_class),
         outbox=place.outbox,
+        beats=place.beats,
         token=token,
         now_ms=now_ms,
         name=in_class,

@@ -197,6 +197,7 @@ async def claim_again(store: Store, place: Place, asked: ClaimAgain, now_ms: int
         leases=place.leases,
         request=place.request(asked.request_id),
         outbox=place.outbox,
+        beats=place.beats,
         operator=asked.operator,
         random=asked.random,
         now_ms=now_ms,

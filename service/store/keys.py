@@ -188,6 +188,12 @@ class Place:
         return f"{self.tag}leases"
 
     @property
+    def beats(self) -> str:
+        """HASH when this partition could last be asked, and from when until when it could not. For leases that end
+        meanwhile, so it is there only while somebody has one."""
+        return f"{self.tag}beats"
+
+    @property
     def lateness(self) -> str:
         """HASH upper bound in ms -> how many timers were so late: counted where all workers can."""
         return f"{self.tag}lateness"

@@ -18,13 +18,20 @@ LATE_SUM = "sum_ms"
 
 
 async def leases_due(store: Store, place: Place, now_ms: int) -> list[tuple[str, int]]:
-    """Return handoffs whose lease has ended with the moment it did, longest ago first."""
-    return await _due(store, place.leases, now_ms)
+    """Return handoffs whose lease has ended, or is to end later than it says, with the moment it says; longest ago
+    first."""
+    _, flat = await store.scripts.read(
+        "leases_due", leases=place.leases, beats=place.beats, now_ms=now_ms, read_max=DUE_READ_MAX
+    )
+    return _scored(flat)
 
 
 async def deadlines_due(store: Store, place: Place, now_ms: int) -> list[tuple[str, int]]:
     """Return handoffs to which time does something now with the moment it came due, longest ago first."""
-    return await _due(store, place.deadlines, now_ms)
+    flat = await store.link.call(
+        "ZRANGEBYSCORE", place.deadlines, "-inf", now_ms, "WITHSCORES", "LIMIT", 0, DUE_READ_MAX
+    )
+    return _scored(flat)
 
 
 async def next_due_at_ms(store: Store, place: Place) -> int | None:
@@ -53,6 +60,5 @@ async def lateness(store: Store, tenant: str) -> tuple[tuple[int, ...], int]:
     return tuple(counts), total
 
 
-async def _due(store: Store, key: str, now_ms: int) -> list[tuple[str, int]]:
-    flat = await store.link.call("ZRANGEBYSCORE", key, "-inf", now_ms, "WITHSCORES", "LIMIT", 0, DUE_READ_MAX)
+def _scored(flat: Sequence[bytes]) -> list[tuple[str, int]]:
     return [(name.decode(), int(float(at))) for name, at in zip(flat[::2], flat[1::2], strict=True)]

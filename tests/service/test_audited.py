@@ -35,6 +35,7 @@ UNTOLD: Mapping[str, str] = {
     "commit_turn": "no handoff is touched, and the Decision itself is the record",
     "create_key": "the flow tells it before, as the key lies where no tenant's outbox is",
     "revoke_key": "the flow tells it before, as the key lies where no tenant's outbox is",
+    "leases_due": "notes an outage, of which no handoff is told: that a lease is spared says what a renewal would",
     "note_claim": "tells what a claim is about to do, before it does it",
     "keep_packet": "keeps what was worked out ahead of a claim; who claims is told",
     "keep_room": "lasts for seconds and gives nobody anything: the claim or the offer that comes of it is told",
@@ -50,6 +51,7 @@ UNTOLD: Mapping[str, str] = {
     "take_deliveries": "keeps the books of what was told",
     "take_tellings": "keeps the books of what was told",
     "wake_channel": "keeps the books of what was told",
+    "work_due": "notes that the store can be asked, and nothing of a handoff",
 }
 
 

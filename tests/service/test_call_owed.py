@@ -224,6 +224,7 @@ async def test_an_end_that_was_thought_before_the_promise_is_thought_again(
         own |= {"in_class": place.waiting_in(in_class), "class_name": in_class}
     else:
         own = {"leases": place.leases, "request": place.request("r"), "token": token, "answer_kept_ms": 1_000}
+        own |= {"beats": place.beats}
         own |= {"refused": ""} if verb == "resolve" else {}
     assert (await store.scripts.run(verb, **shared, **own))[0] == b"moved"
     assert await owed(store, tenant) == [call.handoff_id]

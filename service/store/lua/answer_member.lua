@@ -19,6 +19,7 @@
 -- KEYS[18] call_open  ZSET of the call's queue
 -- KEYS[19] call_class  ZSET in which the call waits
 -- KEYS[20] call_group  HASH of the flood that the call is part of
+-- KEYS[21] beats  HASH
 -- ARGV[1] token  of the one that stands for the group
 -- ARGV[2] now_ms
 -- ARGV[3] name  of the group: the text of its class
@@ -30,10 +31,10 @@
 -- RETURN done | unknown | illegal | lost | moved
 --   unknown, illegal, lost: of the one that stands for the group; moved: the member has changed meanwhile, or its
 --   deadline is over
--- USES token, class, load, stand_down, ending, tell, owe
+-- USES clock, outage, token, class, load, stand_down, ending, tell, owe
 -- AGAIN safe: what has ended stays ended
 -- WHY A SCRIPT: whether the token still holds must be known in the step that ends a member with it.
-local refused = refusal(KEYS[2], ARGV[1], ARGV[2])
+local refused = refusal(KEYS[2], ARGV[1], ARGV[2], KEYS[21])
 if refused then return refused end
 local of = redis.call('HMGET', KEYS[1], 'state', 'version', 'class', 'expires_at_ms')
 if of[1] ~= 'waiting' or of[2] ~= ARGV[5] or of[3] ~= ARGV[3] then return {'moved'} end

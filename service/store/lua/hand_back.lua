@@ -18,6 +18,7 @@
 -- KEYS[17] call_open  ZSET of the call's queue
 -- KEYS[18] call_class  ZSET in which the call waits
 -- KEYS[19] call_group  HASH of the flood that the call is part of
+-- KEYS[20] beats  HASH
 -- ARGV[1] token
 -- ARGV[2] now_ms
 -- ARGV[3] queue  that `open` belongs to
@@ -29,11 +30,11 @@
 -- ARGV[9..] call_fields  of the call: name, value, name, value; none where none is owed
 -- RETURN done | unknown | illegal | lost | moved
 --   done: the handoff's fields; illegal: state; lost: holder, when the lease ended; moved: think again
--- USES token, class, load, stand_down, ending, tell, owe
+-- USES clock, outage, token, class, load, stand_down, ending, tell, owe
 -- AGAIN safe: the request is remembered
 -- WHY A SCRIPT: the answer, the fence and the cut of history must come in one step, or a turn between them loops.
 if redis.call('EXISTS', KEYS[6]) == 1 then return {'done', redis.call('HGETALL', KEYS[1])} end
-local refused = refusal(KEYS[1], ARGV[1], ARGV[2])
+local refused = refusal(KEYS[1], ARGV[1], ARGV[2], KEYS[20])
 if refused then return refused end
 local of = redis.call('HMGET', KEYS[1], 'queue', 'holder', 'call', 'version')
 -- What is owed was read off it: a call that was promised since must not be forgotten.

@@ -3,6 +3,7 @@
 -- KEYS[2] leases  ZSET
 -- KEYS[3] request  STRING
 -- KEYS[4] outbox  STREAM
+-- KEYS[5] beats  HASH
 -- ARGV[1] token
 -- ARGV[2] now_ms
 -- ARGV[3] until_at_ms
@@ -10,11 +11,11 @@
 -- ARGV[5] answer_kept_ms
 -- RETURN done | unknown | illegal | lost
 --   done: the handoff's fields; illegal: state; lost: holder, when the lease ended
--- USES token, keep, tell
+-- USES clock, outage, token, keep, tell
 -- AGAIN safe: the request is remembered
 -- WHY A SCRIPT: whether the token still holds must be known in the step that relies on it.
 if redis.call('EXISTS', KEYS[3]) == 1 then return {'done', redis.call('HGETALL', KEYS[1])} end
-local refused = refusal(KEYS[1], ARGV[1], ARGV[2])
+local refused = refusal(KEYS[1], ARGV[1], ARGV[2], KEYS[5])
 if refused then return refused end
 keep(KEYS[1], KEYS[2], 'held', ARGV[2], ARGV[3], ARGV[4])
 redis.call('HINCRBY', KEYS[1], 'version', 1)

@@ -8,6 +8,7 @@
 -- KEYS[7] in_class  ZSET in which it waits
 -- KEYS[8] classes  ZSET
 -- KEYS[9] loads  HASH
+-- KEYS[10] beats  HASH
 -- ARGV[1] token
 -- ARGV[2] now_ms
 -- ARGV[3] version  of the handoff that was thought with
@@ -15,11 +16,11 @@
 -- ARGV[5..] fields  of the handoff as it waits again: name, value, name, value
 -- RETURN done | unknown | illegal | lost | moved
 --   done: the handoff's fields; illegal: state; lost: holder, when the lease ended; moved: think again
--- USES token, class, load, wait_again, tell
+-- USES clock, outage, token, class, load, wait_again, tell
 -- AGAIN safe: the request is remembered
 -- WHY A SCRIPT: a handoff must at every moment be either held or waiting, never neither.
 if redis.call('EXISTS', KEYS[5]) == 1 then return {'done', redis.call('HGETALL', KEYS[1])} end
-local refused = refusal(KEYS[1], ARGV[1], ARGV[2])
+local refused = refusal(KEYS[1], ARGV[1], ARGV[2], KEYS[10])
 if refused then return refused end
 local of = redis.call('HMGET', KEYS[1], 'version', 'holder')
 if of[1] ~= ARGV[3] then return {'moved'} end

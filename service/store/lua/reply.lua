@@ -3,6 +3,7 @@
 -- KEYS[2] leases  ZSET
 -- KEYS[3] request  STRING
 -- KEYS[4] outbox  STREAM
+-- KEYS[5] beats  HASH
 -- ARGV[1] token
 -- ARGV[2] now_ms
 -- ARGV[3] lease_expires_at_ms
@@ -14,13 +15,13 @@
 -- RETURN done | reused | unknown | illegal | lost | full | unfit
 --   done: the handoff's fields; reused: the request was another text's; illegal: state; lost: holder, when the lease
 --   ended; unfit: only who holds it is told
--- USES token, keep, tell
+-- USES clock, outage, token, keep, tell
 -- AGAIN safe: the request is remembered
 -- WHY A SCRIPT: two replies at once must get two places, and a reply sent twice one.
 local answered = redis.call('GET', KEYS[3])
 if answered and answered ~= ARGV[8] then return {'reused'} end
 if answered then return {'done', redis.call('HGETALL', KEYS[1])} end
-local refused = refusal(KEYS[1], ARGV[1], ARGV[2])
+local refused = refusal(KEYS[1], ARGV[1], ARGV[2], KEYS[5])
 if refused then return refused end
 if ARGV[7] == 'unfit' then return {'unfit'} end
 local of = redis.call('HMGET', KEYS[1], 'replies', 'replies_count', 'holder', 'state')

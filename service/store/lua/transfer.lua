@@ -12,6 +12,7 @@
 -- KEYS[11] classes  ZSET
 -- KEYS[12] loads  HASH
 -- KEYS[13] group  HASH of the flood that it is part of
+-- KEYS[14] beats  HASH
 -- ARGV[1] token
 -- ARGV[2] now_ms
 -- ARGV[3] version  of the handoff that was thought with
@@ -20,11 +21,11 @@
 -- ARGV[6..] fields  of the handoff as it waits there: name, value, name, value
 -- RETURN done | unknown | illegal | lost | moved
 --   done: the handoff's fields; illegal: state; lost: holder, when the lease ended; moved: think again
--- USES token, class, load, stand_down, wait_again, tell
+-- USES clock, outage, token, class, load, stand_down, wait_again, tell
 -- AGAIN safe: the request is remembered
 -- WHY A SCRIPT: a handoff must at every moment be either held or waiting, in exactly one queue.
 if redis.call('EXISTS', KEYS[8]) == 1 then return {'done', redis.call('HGETALL', KEYS[1])} end
-local refused = refusal(KEYS[1], ARGV[1], ARGV[2])
+local refused = refusal(KEYS[1], ARGV[1], ARGV[2], KEYS[14])
 if refused then return refused end
 local of = redis.call('HMGET', KEYS[1], 'version', 'holder', 'handoff_id')
 if of[1] ~= ARGV[3] then return {'moved'} end
