@@ -16,7 +16,7 @@ from rules.decision import Decision, FiredRule
 from rules.evaluation.evaluate import Evaluation, Ruleset, is_live
 from rules.evaluation.signal_table import SIGNALS
 from rules.handoff import KINDS, Handoff
-from rules.model import Aggregate, CallMatch, Compare, Condition, FloodLimit, Not, Rule
+from rules.model import PRIORITIES, Aggregate, CallMatch, Compare, Condition, FloodLimit, Not, Rule
 from rules.routing.floods import Guard
 from rules.routing.route import Likeness
 from rules.routing.routing import join
@@ -157,15 +157,25 @@ async def _fitted(store: Store, place: Place, loaded: Loaded, told: Change) -> C
     if asked is None:
         return told
     current = await handoffs.find(store, place, loaded.open_handoff_id) if loaded.open_handoff_id else None
-    met = await _handled(store, place, told, asked) or current
+    handled = await _handled(store, place, told, asked)
+    met = handled or current
     if met is None:
         return told
     if met.handoff_id != asked.handoff_id:
         # Its id was told already, and must lead somewhere.
         await handoffs.point(store, place, asked.handoff_id, met.handoff_id)
-    if current is None or met.handoff_id != current.handoff_id:
+    if (
+        current is None
+        or met.handoff_id != current.handoff_id
+        or (handled is not None and _asks_no_more(asked, current))
+    ):
         return replace(told, handoff=None, event=None, guards=())
     return replace(told, before=current, handoff=join(current, asked), event="handoff.joined", guards=())
+
+
+def _asks_no_more(asked: Handoff, current: Handoff) -> bool:
+    """Return whether a turn that has led to the handoff already would change nothing: nobody is told that it joined."""
+    return PRIORITIES.index(asked.priority) <= PRIORITIES.index(current.priority)
 
 
 async def _handled(store: Store, place: Place, told: Change, asked: Handoff) -> Handoff | None:

@@ -211,6 +211,29 @@ async def test_a_turn_whose_handoff_was_resolved_before_its_told_answer_arrived_
         await degraded.answer_alone(spool, ruleset, names, one, NOW + 1)
 
 
+async def test_a_told_turn_that_was_written_all_the_same_is_told_to_nobody_as_joining_its_own_handoff(
+    store: Store, ruleset: Ruleset, spool: Spool, place: Path
+) -> None:
+    # It was on disk, and its answer lost with the server.
+    one = angry("c1", "t1")
+    lost = await ask(store, ruleset, Spool(place / "other"), one)
+    names = Names("acme", lost.decision.decision_id, lost.decision.handoff_id or "")
+    await degraded.answer_alone(spool, ruleset, names, one, NOW + 1)
+    assert await degraded.drain(store, spool) == 1
+    found = await handoffs.get(store, "acme", names.handoff_id)
+    assert (found.state, len(found.reasons)) == ("waiting", 1)
+    told = await outbox.read(store, store.places("acme")[0], "test", 100)
+    assert [event.type for event in told] == ["handoff.opened"]
+    # What is more urgent than what was written still moves it.
+    more = angry("c2", "t1")
+    lost = await ask(store, ruleset, Spool(place / "other"), unsure("c2", "t1"))
+    lost = await ask(store, ruleset, Spool(place / "other"), unsure("c2", "t2"))
+    names = Names("acme", lost.decision.decision_id, "hof_0_00000000000000ab")
+    await degraded.answer_alone(spool, ruleset, names, replace(more, turn_id="t2"), NOW + 2)
+    assert await degraded.drain(store, spool) == 1
+    assert (await handoffs.get(store, "acme", names.handoff_id)).kind == "escalate"
+
+
 async def test_a_review_that_nobody_was_told_of_is_no_person_for_a_customer_who_was_promised_one(
     store: Store, ruleset: Ruleset, spool: Spool, place: Path
 ) -> None:
