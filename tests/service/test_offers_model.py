@@ -317,7 +317,7 @@ def test_whoever_is_offered_something_is_there_and_free_and_nobody_free_is_left_
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=15,  # on each kind of server
+            max_examples=25,
             stateful_step_count=40,
             deadline=None,
             suppress_health_check=list(HealthCheck),

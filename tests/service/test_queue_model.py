@@ -624,7 +624,7 @@ def test_random_commands_leave_the_store_and_the_model_agreeing(server_url: str)
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=30,  # on each kind of server
+            max_examples=50,
             stateful_step_count=50,
             deadline=None,
             suppress_health_check=list(HealthCheck),
