@@ -53,7 +53,18 @@ class Cluster:
             return client.execute_command(*words)  # type: ignore[no-untyped-call]  # redis-py has none here
 
     def start(self, number: int) -> None:
+        """Start a node again, and wait until it has heard who took its slots: until then it takes them for its own."""
         self.nodes[number].start(*self._words)
+        wait_until(self._agreed, FAILED_OVER_S)
+
+    def _agreed(self) -> bool:
+        """Return whether every node that lives says the same of who has which slots."""
+        with contextlib.suppress(redis.RedisError):
+            views = [
+                sorted((row[0], row[1], row[2][1]) for row in self.call(n, "CLUSTER", "SLOTS")) for n in self.living()
+            ]
+            return all(view == views[0] for view in views)
+        return False
 
     def role(self, number: int) -> str:
         return str(self.call(number, "ROLE")[0].decode())
