@@ -378,6 +378,20 @@ async def test_two_persons_stand_behind_a_version_where_the_rules_ask_for_it(api
     assert (await take(api, "3/activate"))["state"] == "active"
 
 
+async def test_going_back_to_a_version_that_asks_for_two_persons_asks_for_two_again(api: Api) -> None:
+    api.tokens["ben"] = (await keys.create(api.running.store, api.tenant, "ben", "manager", now_ms())).token
+    await push(api, TWO_PERSONS)
+    await take(api, "1/approve", "ben")
+    await take(api, "1/activate")
+    await push(api, STRICTER)
+    await take(api, "2/approve", "ben")
+    await take(api, "2/activate")
+    assert (await take(api, "rollback"))["active"] == 1
+    await push(api, RULES + "# one person alone\n")
+    assert (await refused(api, "3/activate"))[1] == "approval_missing"
+    assert (await api.get("/rulesets/3", "manager")).json()["approvals_needed"] == 2
+
+
 async def test_one_version_is_staged_at_a_time(api: Api) -> None:
     await push(api)
     await push(api, RULES + "# two\n")

@@ -33,7 +33,7 @@ redis.call('RPUSH', KEYS[4], active)
 redis.call('LTRIM', KEYS[4], -tonumber(ARGV[5]), -1)
 redis.call('HSET', KEYS[1], 'active', ARGV[1], 'approvals', ARGV[2])
 if candidate == ARGV[1] then redis.call('HDEL', KEYS[1], 'candidate', 'mode', 'percent') end
-redis.call('HSET', KEYS[3], 'activated:' .. ARGV[1], ARGV[8])
+redis.call('HSET', KEYS[3], 'activated:' .. ARGV[1], ARGV[8], 'asked:' .. ARGV[1], ARGV[2])
 redis.call('HDEL', KEYS[3], 'rolled_back:' .. ARGV[1])
 revision = string.format('%d', redis.call('HINCRBY', KEYS[1], 'revision', 1))
 told_ruleset(KEYS[5], KEYS[6], ARGV[6], 'activated', ARGV[1], 'in place of ' .. active, ARGV[7], ARGV[8])

@@ -32,8 +32,10 @@ if in_rollout then
 else
   now = redis.call('RPOP', KEYS[3])
   if not now then return {'nothing'} end
-  -- `approvals` stays: going back must not be the way around the second person.
-  redis.call('HSET', KEYS[1], 'active', now)
+  -- `approvals` never falls: going back must not be the way around the second person. What is active now may ask for
+  -- more than what was let in after it.
+  local asked = math.max(tonumber(at[5] or '1'), tonumber(redis.call('HGET', KEYS[2], 'asked:' .. now) or '1'))
+  redis.call('HSET', KEYS[1], 'active', now, 'approvals', asked)
   redis.call('HSET', KEYS[2], 'activated:' .. now, ARGV[6])
 end
 redis.call('HSET', KEYS[2], 'rolled_back:' .. taken, ARGV[6])
